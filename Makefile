@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 
-help:  ## what there is
+help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: .venv/.setup  ## make .venv with the locked dependencies and rmetrics itself
@@ -24,13 +24,13 @@ demo: setup  ## sync the sample exports into the embedded Postgres and show the 
 		'.venv/bin/rmetrics status                 feeds, published tables, last runs' \
 		'.venv/bin/rmetrics explain --source Google --month 2024-11     why these numbers, down to the rows' \
 		'edit rules/sources.toml (per_lead = 25.00), then' \
-		'.venv/bin/rmetrics plan                   what the edit would change; then sync, then' \
+		'.venv/bin/rmetrics plan                   the effect of the edit; then sync, then' \
 		'.venv/bin/rmetrics history --month 2024-11' \
 		'.venv/bin/rmetrics serve                  a local page: click any number to see its proof' \
 		'.venv/bin/rmetrics report                 charts and tables as one HTML page' \
 		'.venv/bin/rmetrics db start --port 5433   keep Postgres running; prints its URL for Grafana, psql or JDBC'
 
-test: check  ## check, then all tests but the long ones
+test: check  ## check, then all tests except the long ones
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow and not scale and not spark"
 	@echo 'Left out: Apache Spark, which needs Java, and buckets (make test-scale), and what takes long (make test-long).'
 
@@ -50,20 +50,20 @@ test-spark: .venv/.spark  ## Apache Spark: two executor processes on this machin
 # One more than there are cores: tests wait for programs and for the database.
 WORKERS := $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))
 
-check: dev  ## what CI runs before the tests: style, types, layers
+check: dev  ## style, types and layers, as in CI before the tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-fix: dev  ## let the tools mend what they can
+fix: dev  ## apply automatic fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 types: dev
 	$(BIN)/mypy
 
-lock: dev  ## compile the locked requirements anew from pyproject.toml
+lock: dev  ## recompile the locked requirements from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --group build $(LOCK_OPTIONS) -o requirements.txt
 	$(BIN)/uv pip compile pyproject.toml --group dev --extra pull --extra s3 $(LOCK_OPTIONS) -o requirements-dev.txt
 	$(BIN)/uv pip compile pyproject.toml --extra spark -c requirements-dev.txt $(LOCK_OPTIONS) -o requirements-spark.txt
@@ -73,10 +73,10 @@ lock: dev  ## compile the locked requirements anew from pyproject.toml
 		$(BIN)/uv pip compile --group bench-dbt -c /dev/stdin --no-strip-extras $(LOCK_OPTIONS) -o requirements-bench-dbt.txt
 LOCK_OPTIONS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header -q
 
-sample: setup  ## make data/sample anew; the same bytes every time
+sample: setup  ## regenerate data/sample; the bytes are the same every time
 	$(BIN)/python data/make_sample.py data/sample
 
-docs: dev  ## write the generated parts of docs/schema*.md, the Grafana kit and the picture of the architecture anew
+docs: dev  ## regenerate parts of docs/schema*.md, the Grafana kit and the picture of the architecture
 	$(BIN)/python docs/make_schema_docs.py
 	$(BIN)/python docs/make_architecture.py
 

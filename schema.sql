@@ -1,31 +1,31 @@
 -- rmetrics: the PostgreSQL schema (PostgreSQL 14 and newer)
 --
---   1. Raw tables     what the exports said, one row per key, the newest export wins
---   2. Aggregates     what the dashboards read: days, months, targets
---   3. Bookkeeping    which run wrote what, what changed, how fresh the data is
---   4. Views          questions answered once, here, instead of in every panel
+--   1. Raw tables     rows of the exports, one row per key, the newest export wins
+--   2. Aggregates     tables for dashboards: days, months, targets
+--   3. Bookkeeping    runs, changes, freshness of the data
+--   4. Views          queries defined once here, instead of in every panel
 --
--- Each index names the question it serves. Each table, view and column explains itself in a COMMENT.
+-- Above each index is the question it serves. Each table, view and column has a COMMENT.
 --
 -- Conventions
 --   month          a date, always the first of its month
 --   date, *_date   a business day: the calendar date in the time zone of the business (table "business")
 --   time, *_at     timestamptz, an instant. "time" is noon of the business day: chart and filter on it, never on
---                  "date", which Grafana takes for midnight UTC and shows on the day before
+--                  "date", which Grafana reads as midnight UTC and shows on the previous day
 --   *_s            whole seconds
 --   money          numeric(12,2) in the currency of the business. Ratios are plain numeric, 0.25 means 25 %
---   NULL           a column may be NULL only where its comment says what NULL means
+--   NULL           a column may be NULL only if its comment explains NULL
 --
--- Applying this file again changes nothing. It names no schema and grants nothing: it goes where search_path points,
--- and only rows that differ are written, never by dropping a table, so grants last. To extend it, write new columns and
--- constraints into CREATE TABLE: rmetrics adds to tables of an earlier version what they lack. Add new columns of a view
--- at its end, for only there can they be added in place.
+-- Applying this file again changes nothing. It names no schema and grants nothing: search_path selects the schema, and a
+-- publish writes only rows that differ and never drops a table, so grants remain. To extend it, add new columns and
+-- constraints to CREATE TABLE: rmetrics adds missing ones to tables of an earlier version. Add new columns of a view at
+-- its end: PostgreSQL can add them in place only there.
 --
 -- Why source, segment, type and status are varchar and not ENUM
---   The rules (TOML) decide which names exist, and a new channel must not need a migration. rmetrics limits the values.
---   For limits in the database as well, prefer a check, which can be dropped in a second:
+--   The rules (TOML) define the names, and a new channel must not need a migration. rmetrics restricts the values.
+--   To restrict them in the database as well, prefer a check constraint, which is easy to drop:
 --       ALTER TABLE daily_metrics ADD CONSTRAINT daily_metrics_segment_known CHECK (segment IN ('COD', 'INS', 'OTHER'))
---   A real ENUM is possible in a view on top. The columns themselves stay varchar, for a publish refuses other types:
+--   A real ENUM is possible in a view. The columns themselves remain varchar, because a publish refuses other types:
 --       CREATE TYPE metric_segment AS ENUM ('COD', 'INS', 'OTHER')
 --       CREATE VIEW daily_metrics_typed AS SELECT *, segment::metric_segment AS segment_enum FROM daily_metrics
 
@@ -73,21 +73,21 @@ COMMENT ON TABLE  jobs             IS 'Jobs of the CRM, one row per job, classif
 COMMENT ON COLUMN jobs.job_id      IS 'Number of the job in the CRM, as text.';
 COMMENT ON COLUMN jobs.job_uuid    IS 'Permanent identifier of the job in the CRM. NULL: not exported.';
 COMMENT ON COLUMN jobs.type        IS 'Kind of job, such as COD Service or INS Repair. NULL: blank in the export.';
-COMMENT ON COLUMN jobs.source      IS 'Channel the job came from: its declared name, its own spelling where no rule '
-                                      'declares it, Unattributed where blank.';
+COMMENT ON COLUMN jobs.source      IS 'Channel of the job: its declared name, its own spelling if no rule declares '
+                                      'it, Unattributed if blank.';
 COMMENT ON COLUMN jobs.source_raw  IS 'Channel exactly as exported. NULL: blank in the export.';
 COMMENT ON COLUMN jobs.segment     IS 'Who pays, by the rules: COD (customer), INS (insurance or warranty company), '
                                       'OTHER.';
-COMMENT ON COLUMN jobs.status      IS 'Status as exported. Counts for a metric only where a rule says so. NULL: blank '
-                                      'in the export.';
-COMMENT ON COLUMN jobs.created_at  IS 'Moment the job was created, midnight of the business day where the export has '
+COMMENT ON COLUMN jobs.status      IS 'Status as exported. Affects metrics only if a rule uses it. NULL: blank in the '
+                                      'export.';
+COMMENT ON COLUMN jobs.created_at  IS 'Moment the job was created, midnight of the business day if the export has '
                                       'only a date. NULL: blank in the export.';
 COMMENT ON COLUMN jobs.job_date    IS 'Business day the visit is scheduled for. NULL: not scheduled or not exported.';
-COMMENT ON COLUMN jobs.metric_date IS 'Business day on which the job counts in the metrics. NULL: no usable date, the '
-                                      'job counts nowhere.';
-COMMENT ON COLUMN jobs.technician  IS 'Technician, or several separated by commas, as exported. NULL: nobody assigned.';
+COMMENT ON COLUMN jobs.metric_date IS 'Business day on which the job counts in the metrics. NULL: no usable date, so '
+                                      'the job does not count.';
+COMMENT ON COLUMN jobs.technician  IS 'Technician, or several separated by commas, as exported. NULL: none assigned.';
 COMMENT ON COLUMN jobs.city        IS 'City of the visit. NULL: blank in the export.';
-COMMENT ON COLUMN jobs.zip         IS 'ZIP code as text, leading zeros kept. NULL: blank in the export.';
+COMMENT ON COLUMN jobs.zip         IS 'ZIP code as text, with leading zeros. NULL: blank in the export.';
 COMMENT ON COLUMN jobs.total       IS 'Amount billed according to the CRM, money. Not revenue. NULL: blank in the '
                                       'export.';
 COMMENT ON COLUMN jobs.amount_paid IS 'Amount paid according to the jobs export, money, for comparison only. NULL: '
@@ -96,11 +96,11 @@ COMMENT ON COLUMN jobs.paid        IS 'Sum of all counted payments of the job, w
                                       'payments.';
 COMMENT ON COLUMN jobs.is_unit     IS 'True: the job counts as a unit (a service visit) by the rules.';
 COMMENT ON COLUMN jobs.is_repair   IS 'True: the job counts as a repair by the rules. A job can be unit and repair.';
-COMMENT ON COLUMN jobs.source_matched IS 'Channel of the touch the job came from, by the rules of journeys; source is '
-                                      'what the CRM says. NULL: no touch.';
+COMMENT ON COLUMN jobs.source_matched IS 'Channel of the touch that the job came from, by the rules of journeys; '
+                                         'source is the channel in the CRM. NULL: no touch.';
 COMMENT ON COLUMN jobs.matched_by  IS 'How the job was matched to its touch: uuid, phone, phone-other-source, '
                                       'phone-zip. NULL: no touch.';
-COMMENT ON COLUMN jobs.touch_id    IS 'The touch the job came from, a key of journeys. NULL: no touch.';
+COMMENT ON COLUMN jobs.touch_id    IS 'Touch that the job came from, a key of journeys. NULL: no touch.';
 
 -- ------------------------------------------------------------------------------------------------------------ payments
 
@@ -124,7 +124,7 @@ CREATE INDEX IF NOT EXISTS payments_paid_date_idx ON payments (paid_date);
 CREATE INDEX IF NOT EXISTS payments_job_id_idx ON payments (job_id);
 
 COMMENT ON TABLE  payments            IS 'Payments of customers, one row per transaction. Raw: the base of revenue.';
-COMMENT ON COLUMN payments.payment_id IS 'Identifier of the transaction, made from its contents where the export has '
+COMMENT ON COLUMN payments.payment_id IS 'Identifier of the transaction, computed from its contents if the export has '
                                          'none.';
 COMMENT ON COLUMN payments.job_id     IS 'The job paid for. NULL: no job, or one that is not in the jobs data. Its '
                                          'revenue then counts as Unattributed.';
@@ -132,10 +132,10 @@ COMMENT ON COLUMN payments.job_ref    IS 'Job number or identifier as exported. 
 COMMENT ON COLUMN payments.paid_at    IS 'Moment of the payment. NULL: blank in the export.';
 COMMENT ON COLUMN payments.paid_date  IS 'Business day of the payment. NULL: no usable date.';
 COMMENT ON COLUMN payments.amount     IS 'Gross amount, money. Refunds are negative.';
-COMMENT ON COLUMN payments.method     IS 'Way of payment as exported. NULL: blank in the export.';
+COMMENT ON COLUMN payments.method     IS 'Method of payment as exported. NULL: blank in the export.';
 COMMENT ON COLUMN payments.status     IS 'Status as exported. NULL: blank in the export.';
-COMMENT ON COLUMN payments.counted    IS 'True: the rules count this row. False: failed, voided and the like, kept '
-                                         'here but in no sum.';
+COMMENT ON COLUMN payments.counted    IS 'True: the rules count this row. False: failed, voided and similar payments, '
+                                         'kept here but not included in sums.';
 
 -- --------------------------------------------------------------------------------------------------------------- calls
 
@@ -163,19 +163,19 @@ CREATE INDEX IF NOT EXISTS calls_job_id_idx ON calls (job_id);
 
 COMMENT ON TABLE  calls            IS 'Phone calls, one row per call, without names and numbers. Raw: the base of the '
                                       'call funnel.';
-COMMENT ON COLUMN calls.call_id    IS 'Identifier of the call, made from its contents where the export has none.';
+COMMENT ON COLUMN calls.call_id    IS 'Identifier of the call, computed from its contents if the export has none.';
 COMMENT ON COLUMN calls.started_at IS 'Moment the call began. NULL: blank in the export.';
 COMMENT ON COLUMN calls.call_date  IS 'Business day of the call. NULL: no usable date.';
-COMMENT ON COLUMN calls.direction  IS 'inbound or outbound. NULL: the export does not say.';
-COMMENT ON COLUMN calls.source     IS 'Channel the rules give the call. NULL: no rule matched.';
-COMMENT ON COLUMN calls.answered   IS 'True: somebody answered. False: missed. NULL: the export does not say.';
+COMMENT ON COLUMN calls.direction  IS 'inbound or outbound. NULL: not in the export.';
+COMMENT ON COLUMN calls.source     IS 'Channel that the rules assign to the call. NULL: no rule matched.';
+COMMENT ON COLUMN calls.answered   IS 'True: somebody answered. False: missed. NULL: not in the export.';
 COMMENT ON COLUMN calls.duration_s IS 'Length in seconds. NULL: not exported.';
-COMMENT ON COLUMN calls.class      IS 'What became of an inbound call: answered, missed and called back, missed but '
-                                      'booked anyway, missed and lost, existing job, not a customer, own number. NULL: '
-                                      'not an inbound call, or one that the rules do not count.';
-COMMENT ON COLUMN calls.answered_within_s IS 'Seconds from the call until somebody was reached, in business hours; 0: '
-                                      'answered at once. NULL: nobody was, or not an inbound call.';
-COMMENT ON COLUMN calls.job_id     IS 'The job the call led to. NULL: none, or one that is not in the jobs data.';
+COMMENT ON COLUMN calls.class      IS 'Outcome of an inbound call: answered, missed and called back, missed but '
+                                      'booked anyway, missed and lost, existing job, not a customer, own number. '
+                                      'NULL: not an inbound call, or one that the rules do not count.';
+COMMENT ON COLUMN calls.answered_within_s IS 'Seconds from the call until the caller was reached, in business hours; '
+                                             '0: answered immediately. NULL: not reached, or not an inbound call.';
+COMMENT ON COLUMN calls.job_id     IS 'Job that the call led to. NULL: none, or one that is not in the jobs data.';
 
 -- ------------------------------------------------------------------------------------------------------- elocals_leads
 
@@ -203,7 +203,7 @@ COMMENT ON COLUMN elocals_leads.cost       IS 'Price of the lead, money. 0 after
                                               'not charged.';
 COMMENT ON COLUMN elocals_leads.status     IS 'Billing status as exported. NULL: blank in the export.';
 COMMENT ON COLUMN elocals_leads.duration_s IS 'Length of the call in seconds. NULL: not a call or not exported.';
-COMMENT ON COLUMN elocals_leads.zip        IS 'ZIP code as text, leading zeros kept. NULL: blank in the export.';
+COMMENT ON COLUMN elocals_leads.zip        IS 'ZIP code as text, with leading zeros. NULL: blank in the export.';
 
 -- -------------------------------------------------------------------------------------------------------- proref_leads
 
@@ -224,9 +224,9 @@ COMMENT ON TABLE  proref_leads                IS 'Leads of Pro Referral, one row
 COMMENT ON COLUMN proref_leads.lead_id        IS 'Identifier given by Pro Referral, as text.';
 COMMENT ON COLUMN proref_leads.lead_at        IS 'Moment of the lead. NULL: blank in the export.';
 COMMENT ON COLUMN proref_leads.lead_date      IS 'Business day of the lead. NULL: no usable date.';
-COMMENT ON COLUMN proref_leads.current_status IS 'Stage of the lead in the newest export. Passed = turned down, no '
+COMMENT ON COLUMN proref_leads.current_status IS 'Stage of the lead in the newest export. Passed = declined, not a '
                                                  'lead. NULL: blank, still a lead.';
-COMMENT ON COLUMN proref_leads.zip            IS 'ZIP code as text, leading zeros kept. NULL: blank in the export.';
+COMMENT ON COLUMN proref_leads.zip            IS 'ZIP code as text, with leading zeros. NULL: blank in the export.';
 
 -- -------------------------------------------------------------------------------------------------------- google_spend
 
@@ -243,7 +243,7 @@ CREATE TABLE IF NOT EXISTS google_spend (
 COMMENT ON TABLE  google_spend          IS 'Google advertising spend, one row per month and campaign. Raw: the rules '
                                            'spread it over the days of the month.';
 COMMENT ON COLUMN google_spend.month    IS 'Month of the spend, its first day.';
-COMMENT ON COLUMN google_spend.campaign IS 'Campaign, (all) where the sheet has none.';
+COMMENT ON COLUMN google_spend.campaign IS 'Campaign, (all) if the sheet has none.';
 COMMENT ON COLUMN google_spend.spend    IS 'Amount spent in the month, money.';
 
 
@@ -288,10 +288,10 @@ CREATE INDEX IF NOT EXISTS daily_metrics_segment_idx ON daily_metrics (segment, 
 
 COMMENT ON TABLE  daily_metrics                 IS 'Metrics per business day, source and segment. A day without a row '
                                                    'means 0 everywhere. Add up the measures, then divide: the ratios '
-                                                   'hold for one row and must not be averaged or summed.';
+                                                   'apply to one row and must not be averaged or summed.';
 COMMENT ON COLUMN daily_metrics.date            IS 'Business day.';
-COMMENT ON COLUMN daily_metrics.source          IS 'Channel, Unattributed where unknown. Never ALL.';
-COMMENT ON COLUMN daily_metrics.segment         IS 'COD, INS or OTHER, as the rules name them. Never ALL.';
+COMMENT ON COLUMN daily_metrics.source          IS 'Channel, Unattributed if unknown. Never ALL.';
+COMMENT ON COLUMN daily_metrics.segment         IS 'COD, INS or OTHER, as named in the rules. Never ALL.';
 COMMENT ON COLUMN daily_metrics.time            IS 'Noon of the business day in the time zone of the business. Chart '
                                                    'and filter on this one.';
 COMMENT ON COLUMN daily_metrics.jobs            IS 'Number of jobs.';
@@ -348,10 +348,10 @@ CREATE INDEX IF NOT EXISTS monthly_metrics_segment_idx ON monthly_metrics (segme
 
 COMMENT ON TABLE  monthly_metrics                 IS 'Metrics per month, source and segment: exactly the sum of '
                                                      'daily_metrics. Add up the measures, then divide: the ratios '
-                                                     'hold for one row and must not be averaged or summed.';
+                                                     'apply to one row and must not be averaged or summed.';
 COMMENT ON COLUMN monthly_metrics.month           IS 'Month, its first day.';
-COMMENT ON COLUMN monthly_metrics.source          IS 'Channel, Unattributed where unknown. Never ALL.';
-COMMENT ON COLUMN monthly_metrics.segment         IS 'COD, INS or OTHER, as the rules name them. Never ALL.';
+COMMENT ON COLUMN monthly_metrics.source          IS 'Channel, Unattributed if unknown. Never ALL.';
+COMMENT ON COLUMN monthly_metrics.segment         IS 'COD, INS or OTHER, as named in the rules. Never ALL.';
 COMMENT ON COLUMN monthly_metrics.time            IS 'Noon of the first of the month in the time zone of the '
                                                      'business. Chart and filter on this one.';
 COMMENT ON COLUMN monthly_metrics.jobs            IS 'Number of jobs.';
@@ -404,33 +404,34 @@ CREATE INDEX IF NOT EXISTS journeys_source_idx ON journeys (source, month);
 -- Which lead led to this job?
 CREATE INDEX IF NOT EXISTS journeys_job_id_idx ON journeys (job_id) WHERE job_id IS NOT NULL;
 
-COMMENT ON TABLE  journeys                    IS 'Every touch and what became of it: a row of a lead feed that counts, '
-                                                 'or an inbound call of a source without one. Holds no phone number.';
+COMMENT ON TABLE  journeys                    IS 'Touches and their outcomes: a counting row of a lead feed, or an '
+                                                 'inbound call of a source without one. Contains no phone numbers.';
 COMMENT ON COLUMN journeys.touch_id           IS 'The feed and the key of its row.';
 COMMENT ON COLUMN journeys.feed               IS 'Feed of the row.';
 COMMENT ON COLUMN journeys.source             IS 'Channel of the touch.';
-COMMENT ON COLUMN journeys.touch_at           IS 'Moment of the touch, noon where the feed has only a date.';
+COMMENT ON COLUMN journeys.touch_at           IS 'Moment of the touch, noon if the feed has only a date.';
 COMMENT ON COLUMN journeys.touch_date         IS 'Business day of the touch.';
 COMMENT ON COLUMN journeys.month              IS 'Month of the touch, its first day.';
 COMMENT ON COLUMN journeys.answered           IS 'Whether somebody answered: the call itself, or a call of the same '
-                                                 'number and source within ten minutes. NULL: no call tells.';
+                                                 'number and source within ten minutes. NULL: not known from any '
+                                                 'call.';
 COMMENT ON COLUMN journeys.booked             IS 'True: the touch led to a job.';
 COMMENT ON COLUMN journeys.visited            IS 'True: one of its jobs is a unit (a service visit).';
 COMMENT ON COLUMN journeys.repaired           IS 'True: one of its jobs is a repair.';
-COMMENT ON COLUMN journeys.jobs               IS 'How many jobs came from the touch.';
+COMMENT ON COLUMN journeys.jobs               IS 'Number of jobs that came from the touch.';
 COMMENT ON COLUMN journeys.job_id             IS 'The first of its jobs; all of them have its touch_id. NULL: none.';
 COMMENT ON COLUMN journeys.matched_by         IS 'How that job was matched: uuid (the CRM names it), phone (same number '
                                                  'and source), phone-other-source (same number, the CRM names another '
                                                  'source), phone-zip (shared number, same ZIP code), none.';
-COMMENT ON COLUMN journeys.reason             IS 'Why the touch has no job: no-job (none came, or it came from another '
-                                                 'touch), no-number, shared (a number of many customers), '
-                                                 'outside-window. NULL: it has one.';
+COMMENT ON COLUMN journeys.reason             IS 'Reason why the touch has no job: no-job (none was created, or it '
+                                                 'came from another touch), no-number, shared (a number of many '
+                                                 'customers), outside-window. NULL: it has a job.';
 COMMENT ON COLUMN journeys.returning_customer IS 'True: the number had a job before the day of the touch. NULL: no '
                                                  'number of its own.';
-COMMENT ON COLUMN journeys.cost               IS 'What the touch costs by itself, money. 0 where its source is paid by '
-                                                 'the month or costs nothing.';
-COMMENT ON COLUMN journeys.paid               IS 'What its jobs were paid, whenever it was, money.';
-COMMENT ON COLUMN journeys.revenue40          IS 'The share of that which is left after technician and fixed costs, '
+COMMENT ON COLUMN journeys.cost               IS 'Cost of the touch itself, money. 0 if its source is paid by the '
+                                                 'month or is free.';
+COMMENT ON COLUMN journeys.paid               IS 'Amount paid for its jobs, whenever paid, money.';
+COMMENT ON COLUMN journeys.revenue40          IS 'The share of this amount left after technician and fixed costs, '
                                                  'money, exact to six decimals.';
 
 -- ----------------------------------------------------------------------------------------------------- journey_metrics
@@ -472,33 +473,33 @@ CREATE INDEX IF NOT EXISTS journey_metrics_time_idx ON journey_metrics (time);
 CREATE INDEX IF NOT EXISTS journey_metrics_source_idx ON journey_metrics (source, month);
 
 COMMENT ON TABLE  journey_metrics                     IS 'The funnel by the month of the touch and its source. Add up '
-                                                         'the measures, then divide: the ratios hold for one row.';
+                                                         'the measures, then divide: the ratios apply to one row.';
 COMMENT ON COLUMN journey_metrics.month               IS 'Month of the touches, its first day.';
 COMMENT ON COLUMN journey_metrics.source              IS 'Channel of the touches. Never ALL.';
 COMMENT ON COLUMN journey_metrics.time                IS 'Noon of the first of the month in the time zone of the '
                                                          'business. Chart and filter on this one.';
 COMMENT ON COLUMN journey_metrics.touches             IS 'Number of touches.';
-COMMENT ON COLUMN journey_metrics.answered            IS 'Touches that are known to have been answered.';
+COMMENT ON COLUMN journey_metrics.answered            IS 'Touches known to be answered.';
 COMMENT ON COLUMN journey_metrics.booked              IS 'Touches that led to a job.';
 COMMENT ON COLUMN journey_metrics.visited             IS 'Touches that led to a unit (a service visit).';
 COMMENT ON COLUMN journey_metrics.repaired            IS 'Touches that led to a repair.';
 COMMENT ON COLUMN journey_metrics.paid                IS 'Touches whose jobs were paid more than 0 in all.';
-COMMENT ON COLUMN journey_metrics.no_job              IS 'Touches without a job: none came, or it came from another '
-                                                         'touch.';
-COMMENT ON COLUMN journey_metrics.no_number           IS 'Touches without a number that could be matched.';
+COMMENT ON COLUMN journey_metrics.no_job              IS 'Touches without a job: none was created, or it came from '
+                                                         'another touch.';
+COMMENT ON COLUMN journey_metrics.no_number           IS 'Touches without a number to match.';
 COMMENT ON COLUMN journey_metrics.shared              IS 'Touches without a job whose number many customers share.';
 COMMENT ON COLUMN journey_metrics.outside_window      IS 'Touches without a job whose number has jobs outside the '
                                                          'window.';
-COMMENT ON COLUMN journey_metrics.by_link             IS 'Touches whose job the CRM itself names.';
+COMMENT ON COLUMN journey_metrics.by_link             IS 'Touches whose job is named by the CRM.';
 COMMENT ON COLUMN journey_metrics.returning_customers IS 'Touches whose number had a job before.';
-COMMENT ON COLUMN journey_metrics.booked_returning    IS 'Those of them that led to a job.';
+COMMENT ON COLUMN journey_metrics.booked_returning    IS 'Touches of returning customers that led to a job.';
 COMMENT ON COLUMN journey_metrics.jobs                IS 'Number of jobs that came from the touches.';
-COMMENT ON COLUMN journey_metrics.touch_cost          IS 'What the touches cost by themselves, money.';
-COMMENT ON COLUMN journey_metrics.cost                IS 'All that the source costs in the month, money: the cost of '
+COMMENT ON COLUMN journey_metrics.touch_cost          IS 'Cost of the touches themselves, money.';
+COMMENT ON COLUMN journey_metrics.cost                IS 'Total cost of the source in the month, money: the cost of '
                                                          'monthly_metrics.';
-COMMENT ON COLUMN journey_metrics.revenue_gross       IS 'What the jobs of the touches were paid, whenever it was, '
+COMMENT ON COLUMN journey_metrics.revenue_gross       IS 'Amount paid for the jobs of the touches, whenever paid, '
                                                          'money.';
-COMMENT ON COLUMN journey_metrics.revenue40           IS 'The share of that which is left after technician and fixed '
+COMMENT ON COLUMN journey_metrics.revenue40           IS 'The share of this amount left after technician and fixed '
                                                          'costs, money, exact to six decimals.';
 COMMENT ON COLUMN journey_metrics.cost_per_booked     IS 'Cost per booked touch, cost / booked, money. NULL: none '
                                                          'booked.';
@@ -521,18 +522,17 @@ CREATE TABLE IF NOT EXISTS measures (
     CONSTRAINT measures_format_is_known  CHECK (format IN ('count', 'money', 'percent', 'number'))
 );
 
-COMMENT ON TABLE  measures             IS 'The measures that the rules declare: what each is called, how it is shown and '
-                                          'what it is made of.';
+COMMENT ON TABLE  measures             IS 'Measures declared in the rules, with title, format and definition.';
 COMMENT ON COLUMN measures.measure     IS 'Name of the measure, as in measure_daily, dimension_monthly and '
                                           'measure_monthly.';
-COMMENT ON COLUMN measures.place       IS 'Place in the list: the shipped measures first, then those of the company, as '
-                                          'declared.';
-COMMENT ON COLUMN measures.title       IS 'What people call it.';
-COMMENT ON COLUMN measures.format      IS 'How to show it: count, money, percent (0.25 means 25 %) or number.';
+COMMENT ON COLUMN measures.place       IS 'Position in the list: the standard measures first, then those of the '
+                                          'company, as declared.';
+COMMENT ON COLUMN measures.title       IS 'Display name.';
+COMMENT ON COLUMN measures.format      IS 'Format: count, money, percent (0.25 means 25 %) or number.';
 COMMENT ON COLUMN measures.own         IS 'false: a column of daily_metrics and monthly_metrics. true: declared by the '
                                           'company.';
-COMMENT ON COLUMN measures.numerator   IS 'Of a ratio, the measure above the line. NULL: it is a sum, not a ratio.';
-COMMENT ON COLUMN measures.denominator IS 'Of a ratio, the measure below the line. NULL: it is a sum, not a ratio.';
+COMMENT ON COLUMN measures.numerator   IS 'Numerator of a ratio: name of a measure. NULL: it is a sum, not a ratio.';
+COMMENT ON COLUMN measures.denominator IS 'Denominator of a ratio: name of a measure. NULL: it is a sum, not a ratio.';
 COMMENT ON COLUMN measures.rule        IS 'The rule in words.';
 
 -- ------------------------------------------------------------------------------------------------------- measure_daily
@@ -551,11 +551,11 @@ CREATE TABLE IF NOT EXISTS measure_daily (
 -- How does this measure do, day by day?
 CREATE INDEX IF NOT EXISTS measure_daily_measure_idx ON measure_daily (measure, date);
 
-COMMENT ON TABLE  measure_daily         IS 'Measures of the company per business day, source and segment. A key without '
-                                           'a row means 0. Only sums stand here; ratios are computed from them.';
+COMMENT ON TABLE  measure_daily         IS 'Measures of the company per business day, source and segment. A key '
+                                           'without a row means 0. Contains sums only; ratios are computed from them.';
 COMMENT ON COLUMN measure_daily.date    IS 'Business day.';
-COMMENT ON COLUMN measure_daily.source  IS 'Channel, Unattributed where unknown. Never ALL.';
-COMMENT ON COLUMN measure_daily.segment IS 'COD, INS or OTHER, as the rules name them. Never ALL.';
+COMMENT ON COLUMN measure_daily.source  IS 'Channel, Unattributed if unknown. Never ALL.';
+COMMENT ON COLUMN measure_daily.segment IS 'COD, INS or OTHER, as named in the rules. Never ALL.';
 COMMENT ON COLUMN measure_daily.measure IS 'Name of the measure, see measures.';
 COMMENT ON COLUMN measure_daily.time    IS 'Noon of the business day in the time zone of the business. Chart and filter '
                                            'on this one.';
@@ -579,11 +579,11 @@ CREATE TABLE IF NOT EXISTS dimension_monthly (
 -- How does this member do, month by month?
 CREATE INDEX IF NOT EXISTS dimension_monthly_member_idx ON dimension_monthly (dimension, member, month);
 
-COMMENT ON TABLE  dimension_monthly           IS 'All sums per month and member of a dimension, such as a technician or '
-                                                 'a zip. The members, (none) and (other) included, add up to the '
-                                                 'month where additive is true. A key without a row means 0.';
+COMMENT ON TABLE  dimension_monthly           IS 'All sums per month and member of a dimension, such as a technician '
+                                                 'or a zip. The members, including (none) and (other), add up to the '
+                                                 'month if additive is true. A key without a row means 0.';
 COMMENT ON COLUMN dimension_monthly.month     IS 'Month, its first day.';
-COMMENT ON COLUMN dimension_monthly.dimension IS 'Name of the dimension, as the rules declare it.';
+COMMENT ON COLUMN dimension_monthly.dimension IS 'Name of the dimension, as declared in the rules.';
 COMMENT ON COLUMN dimension_monthly.member    IS 'Member of the dimension. (none): rows without one, such as payments '
                                                  'without a known job. (other): members beyond the limit of the '
                                                  'dimension.';
@@ -592,8 +592,8 @@ COMMENT ON COLUMN dimension_monthly.time      IS 'Noon of the first of the month
                                                  'Chart and filter on this one.';
 COMMENT ON COLUMN dimension_monthly.value     IS 'The sum: a count, money or a plain number, see measures.format. '
                                                  'Never 0.';
-COMMENT ON COLUMN dimension_monthly.additive  IS 'Whether the members add up to the month. false: a row counts for '
-                                                 'everyone it names, so the sum of the members means nothing.';
+COMMENT ON COLUMN dimension_monthly.additive  IS 'True: the members add up to the month. False: a row counts for '
+                                                 'every member it names, so members must not be added up.';
 
 -- ------------------------------------------------------------------------------------------------------------- targets
 
@@ -612,15 +612,15 @@ CREATE TABLE IF NOT EXISTS targets (
     CONSTRAINT targets_segment_not_blank CHECK (btrim(segment) <> '')
 );
 
-COMMENT ON TABLE  targets                  IS 'Monthly targets. A row for ALL stands by itself: it is not the sum of '
-                                              'the other rows and is never added to them.';
+COMMENT ON TABLE  targets                  IS 'Monthly targets. A row for ALL is a separate target: it is not the sum '
+                                              'of the other rows and is never added to them.';
 COMMENT ON COLUMN targets.month            IS 'Month, its first day.';
 COMMENT ON COLUMN targets.source           IS 'Channel, or ALL for the whole company.';
-COMMENT ON COLUMN targets.segment          IS 'Segment, or ALL for all of them together.';
+COMMENT ON COLUMN targets.segment          IS 'Segment, or ALL for all segments together.';
 COMMENT ON COLUMN targets.target_repairs   IS 'Repairs to reach in the month. NULL: no target.';
 COMMENT ON COLUMN targets.target_revenue40 IS 'revenue40 to reach in the month, money. NULL: no target.';
 COMMENT ON COLUMN targets.target_conv_l2r  IS 'repairs / leads to reach, a ratio. NULL: no target.';
-COMMENT ON COLUMN targets.target_cpl_max   IS 'Most that a lead may cost, money. NULL: no limit.';
+COMMENT ON COLUMN targets.target_cpl_max   IS 'Highest allowed cost of a lead, money. NULL: no limit.';
 
 
 -- =====================================================================================================================
@@ -629,7 +629,7 @@ COMMENT ON COLUMN targets.target_cpl_max   IS 'Most that a lead may cost, money.
 
 -- ------------------------------------------------------------------------------------------------------------ business
 
--- A zone that this server does not know is refused here, not later in a panel.
+-- Refuses a time zone unknown to this server here, not later in a panel.
 CREATE TABLE IF NOT EXISTS business (
     only_row  boolean  NOT NULL DEFAULT true,
     timezone  varchar  NOT NULL,
@@ -639,14 +639,14 @@ CREATE TABLE IF NOT EXISTS business (
     CONSTRAINT business_timezone_known CHECK ((timestamp '2000-01-01 12:00' AT TIME ZONE timezone) IS NOT NULL)
 );
 
-COMMENT ON TABLE  business          IS 'The business as the rules describe it. One row, written by every publish, so '
-                                       'that the views know local noon and today.';
-COMMENT ON COLUMN business.only_row IS 'Always true: makes a second row impossible.';
-COMMENT ON COLUMN business.timezone IS 'IANA time zone in which a business day is a day, such as America/New_York.';
+COMMENT ON TABLE  business          IS 'The business as described in the rules. One row, written by every publish, '
+                                       'from which views derive local noon and today.';
+COMMENT ON COLUMN business.only_row IS 'Always true: prevents a second row.';
+COMMENT ON COLUMN business.timezone IS 'IANA time zone of business days, such as America/New_York.';
 COMMENT ON COLUMN business.currency IS 'ISO 4217 code of all money in these tables, such as USD.';
 
--- A row typed by hand need not say "time": it is noon of its day in the zone of the business, or by UTC before the first
--- publish. Rows that say it, as all rows of a publish do, do not call this.
+-- Fills in "time" for rows entered by hand: noon of their day in the zone of the business, or in UTC before the first
+-- publish. Not called for rows with a time, such as those of a publish.
 CREATE OR REPLACE FUNCTION rmetrics_fill_time() RETURNS trigger LANGUAGE plpgsql AS
 'DECLARE day date := to_jsonb(NEW) ->> TG_ARGV[0]; zone varchar; '
 'BEGIN '
@@ -681,23 +681,22 @@ CREATE TABLE IF NOT EXISTS sync_runs (
     CONSTRAINT sync_runs_ok_is_finished CHECK (status <> 'ok' OR finished_at IS NOT NULL)
 );
 
-COMMENT ON TABLE  sync_runs               IS 'Runs of rmetrics sync that published or failed. The row of a good run '
-                                             'is written in the transaction that publishes its numbers.';
+COMMENT ON TABLE  sync_runs               IS 'Runs of rmetrics sync that published or failed. The row of a successful '
+                                             'run is written in the transaction that publishes its figures.';
 COMMENT ON COLUMN sync_runs.run_id        IS 'Identifier of the run.';
 COMMENT ON COLUMN sync_runs.started_at    IS 'Moment the run began.';
-COMMENT ON COLUMN sync_runs.finished_at   IS 'Moment the run ended. NULL: it did not end in order.';
-COMMENT ON COLUMN sync_runs.status        IS 'ok: finished and published. failed: nothing was published. '
-                                             'unchanged: nothing had to be published, noted only after a failed run, '
-                                             'to say that all is well again.';
+COMMENT ON COLUMN sync_runs.finished_at   IS 'Moment the run ended. NULL: the run was interrupted.';
+COMMENT ON COLUMN sync_runs.status        IS 'ok: finished and published. failed: nothing was published. unchanged: '
+                                             'there was nothing to publish; recorded only after a failed run, to show '
+                                             'that the failure is resolved.';
 COMMENT ON COLUMN sync_runs.rules_hash    IS 'Hash of the rules in force. NULL: the run failed before they were read.';
 COMMENT ON COLUMN sync_runs.version       IS 'Version of rmetrics. NULL: not recorded.';
-COMMENT ON COLUMN sync_runs.files         IS 'Number of export files the run looked at. NULL: failed before it could '
+COMMENT ON COLUMN sync_runs.files         IS 'Number of export files the run examined. NULL: failed before it could '
                                              'count them.';
 COMMENT ON COLUMN sync_runs.rows_read     IS 'Number of rows in those files. NULL: failed before it could count them.';
-COMMENT ON COLUMN sync_runs.rows_rejected IS 'Number of rows put aside as unreadable. NULL: failed before it could '
-                                             'count them.';
-COMMENT ON COLUMN sync_runs.detail        IS 'What else the run recorded, such as the fingerprint of the lake. No '
-                                             'customer data. NULL: nothing.';
+COMMENT ON COLUMN sync_runs.rows_rejected IS 'Number of rejected rows. NULL: failed before it could count them.';
+COMMENT ON COLUMN sync_runs.detail        IS 'Other records of the run, such as the fingerprint of the lake. No '
+                                             'customer data. NULL: no records.';
 
 -- ------------------------------------------------------------------------------------------------------ metric_changes
 
@@ -723,20 +722,19 @@ CREATE INDEX IF NOT EXISTS metric_changes_month_idx ON metric_changes (month);
 -- What did this run change?
 CREATE INDEX IF NOT EXISTS metric_changes_run_id_idx ON metric_changes (run_id);
 
-COMMENT ON TABLE  metric_changes           IS 'Every published number that a later run changed: from what, to what, '
-                                              'and why.';
-COMMENT ON COLUMN metric_changes.change_id IS 'Running number.';
-COMMENT ON COLUMN metric_changes.run_id    IS 'The run that changed the number.';
-COMMENT ON COLUMN metric_changes.month     IS 'Month the number belongs to, its first day.';
-COMMENT ON COLUMN metric_changes.date      IS 'Business day the number belongs to. NULL: the figure of the whole '
-                                              'month.';
+COMMENT ON TABLE  metric_changes           IS 'Changes of published figures by later runs: old value, new value and '
+                                              'cause.';
+COMMENT ON COLUMN metric_changes.change_id IS 'Sequential number.';
+COMMENT ON COLUMN metric_changes.run_id    IS 'Run that changed the figure.';
+COMMENT ON COLUMN metric_changes.month     IS 'Month of the figure, its first day.';
+COMMENT ON COLUMN metric_changes.date      IS 'Business day of the figure. NULL: a figure of the whole month.';
 COMMENT ON COLUMN metric_changes.source    IS 'Channel.';
 COMMENT ON COLUMN metric_changes.segment   IS 'Segment.';
 COMMENT ON COLUMN metric_changes.metric    IS 'Name of the measure: a column of daily_metrics and monthly_metrics.';
 COMMENT ON COLUMN metric_changes.old_value IS 'Value before, in the unit of the measure. NULL: there was no such row.';
-COMMENT ON COLUMN metric_changes.new_value IS 'Value after, in the unit of the measure. NULL: the row is gone.';
-COMMENT ON COLUMN metric_changes.cause     IS 'What brought the change: new exports, edited rules and so on. NULL: '
-                                              'not known.';
+COMMENT ON COLUMN metric_changes.new_value IS 'Value after, in the unit of the measure. NULL: the row was removed.';
+COMMENT ON COLUMN metric_changes.cause     IS 'Cause of the change, such as new exports or edited rules. NULL: not '
+                                              'known.';
 
 -- ------------------------------------------------------------------------------------------------------ member_changes
 
@@ -762,19 +760,19 @@ CREATE INDEX IF NOT EXISTS member_changes_month_idx ON member_changes (month, di
 -- What did this run change?
 CREATE INDEX IF NOT EXISTS member_changes_run_id_idx ON member_changes (run_id);
 
-COMMENT ON TABLE  member_changes           IS 'Every published number of a dimension''s member that a later run '
-                                              'changed. Of many members only the largest changes have a row each.';
-COMMENT ON COLUMN member_changes.change_id IS 'Running number.';
-COMMENT ON COLUMN member_changes.run_id    IS 'The run that changed the number.';
-COMMENT ON COLUMN member_changes.month     IS 'Month the number belongs to, its first day.';
+COMMENT ON TABLE  member_changes           IS 'Changes by later runs to published figures of members of a dimension. '
+                                              'If many members change, only the largest changes have separate rows.';
+COMMENT ON COLUMN member_changes.change_id IS 'Sequential number.';
+COMMENT ON COLUMN member_changes.run_id    IS 'Run that changed the figure.';
+COMMENT ON COLUMN member_changes.month     IS 'Month of the figure, its first day.';
 COMMENT ON COLUMN member_changes.dimension IS 'Name of the dimension, as in the rules.';
-COMMENT ON COLUMN member_changes.member    IS 'The member. NULL: several together, whose changes are smaller.';
-COMMENT ON COLUMN member_changes.members   IS 'Number of members the row tells of.';
+COMMENT ON COLUMN member_changes.member    IS 'The member. NULL: several members with smaller changes together.';
+COMMENT ON COLUMN member_changes.members   IS 'Number of members in the row.';
 COMMENT ON COLUMN member_changes.metric    IS 'Name of the measure, as in dimension_monthly.';
 COMMENT ON COLUMN member_changes.old_value IS 'Value before, in the unit of the measure. NULL: there was no such row.';
-COMMENT ON COLUMN member_changes.new_value IS 'Value after, in the unit of the measure. NULL: the row is gone.';
-COMMENT ON COLUMN member_changes.cause     IS 'What brought the change: new exports, edited rules and so on. NULL: '
-                                              'not known.';
+COMMENT ON COLUMN member_changes.new_value IS 'Value after, in the unit of the measure. NULL: the row was removed.';
+COMMENT ON COLUMN member_changes.cause     IS 'Cause of the change, such as new exports or edited rules. NULL: not '
+                                              'known.';
 
 -- ----------------------------------------------------------------------------------------------------- published_parts
 
@@ -790,14 +788,14 @@ CREATE TABLE IF NOT EXISTS published_parts (
     CONSTRAINT published_parts_rows_not_negative CHECK (rows >= 0)
 );
 
-COMMENT ON TABLE  published_parts            IS 'Contents of each month of each published table, so that a run '
-                                                'replaces only the months that differ.';
+COMMENT ON TABLE  published_parts            IS 'Digest of each month of each published table, so that a run replaces '
+                                                'only months that differ.';
 COMMENT ON COLUMN published_parts.table_name IS 'Name of the table.';
 COMMENT ON COLUMN published_parts.part       IS 'Month, its first day. 0001-01-01 stands for rows without a date.';
 COMMENT ON COLUMN published_parts.rows       IS 'Number of rows of this table in this month.';
 COMMENT ON COLUMN published_parts.digest     IS 'Hash of the contents of these rows.';
-COMMENT ON COLUMN published_parts.run_id     IS 'The run that wrote them. No foreign key: the history of runs may be '
-                                                'cut without touching this.';
+COMMENT ON COLUMN published_parts.run_id     IS 'Run that wrote them. No foreign key: old runs can be deleted without '
+                                                'changing this table.';
 
 -- --------------------------------------------------------------------------------------------------------- feed_status
 
@@ -814,8 +812,7 @@ CREATE TABLE IF NOT EXISTS feed_status (
 
 COMMENT ON TABLE  feed_status                IS 'State of each feed at the last publish, one row per feed.';
 COMMENT ON COLUMN feed_status.feed           IS 'Name of the feed in the rules.';
-COMMENT ON COLUMN feed_status.table_name     IS 'Table that holds its rows. NULL: the feed is not published as a '
-                                                'table.';
+COMMENT ON COLUMN feed_status.table_name     IS 'Table with its rows. NULL: the feed is not published as a table.';
 COMMENT ON COLUMN feed_status.rows           IS 'Number of accepted rows, one per key.';
 COMMENT ON COLUMN feed_status.last_date      IS 'Greatest business day among its rows. NULL: no rows, or rows without '
                                                 'dates.';
@@ -842,7 +839,7 @@ CREATE TABLE IF NOT EXISTS forecasts (
     CONSTRAINT forecasts_in_order       CHECK (low <= value AND value <= high)
 );
 
-COMMENT ON TABLE  forecasts             IS 'Estimates, not figures: where the month of the data''s last day will end, '
+COMMENT ON TABLE  forecasts             IS 'Estimates, not figures: the expected end of the newest month of the data, '
                                            'day by day, for the company and each source. Written by every publish. No '
                                            'row: fewer than eight weeks of data.';
 COMMENT ON COLUMN forecasts.date        IS 'Business day.';
@@ -851,14 +848,14 @@ COMMENT ON COLUMN forecasts.source      IS 'Channel, or ALL for the whole compan
 COMMENT ON COLUMN forecasts.measure     IS 'jobs, leads, units, repairs, revenue_gross or revenue40.';
 COMMENT ON COLUMN forecasts.time        IS 'Noon of the business day in the time zone of the business.';
 COMMENT ON COLUMN forecasts.month       IS 'Month, its first day.';
-COMMENT ON COLUMN forecasts.as_of       IS 'Last whole day of the data, from which the estimate is made.';
+COMMENT ON COLUMN forecasts.as_of       IS 'Last full day of the data, the base of the estimate.';
 COMMENT ON COLUMN forecasts.value       IS 'Estimate: the measure from the first of the month to the end of this day, '
-                                           'in its unit. On as_of the figure itself.';
+                                           'in its unit. On as_of, the actual figure.';
 COMMENT ON COLUMN forecasts.low         IS 'In four of five cases the month ends between low and high. NULL: not the '
-                                           'last day of the month, or fewer than four past months to learn from.';
+                                           'last day of the month, or fewer than four past months for comparison.';
 COMMENT ON COLUMN forecasts.high        IS 'In four of five cases the month ends between low and high. NULL: not the '
-                                           'last day of the month, or fewer than four past months to learn from.';
-COMMENT ON COLUMN forecasts.past_months IS 'Number of past months whose errors low and high come from.';
+                                           'last day of the month, or fewer than four past months for comparison.';
+COMMENT ON COLUMN forecasts.past_months IS 'Number of past months whose errors give low and high.';
 
 
 -- =====================================================================================================================
@@ -916,27 +913,26 @@ SELECT month, time, source, segment,
        cost / nullif(leads, 0) > target_cpl_max  AS cpl_over
 FROM scope;
 
-COMMENT ON VIEW   monthly_vs_target                    IS 'Actual figures beside targets, one row per month and '
-                                                          'scope. A scope is a source or ALL, and a segment or ALL. '
-                                                          'Pick one scope and never add scopes up: ALL contains the '
-                                                          'others.';
+COMMENT ON VIEW   monthly_vs_target                    IS 'Actual figures and targets, one row per month and scope. A '
+                                                          'scope is a source or ALL, and a segment or ALL. Select one '
+                                                          'scope and never add scopes up: ALL contains the others.';
 COMMENT ON COLUMN monthly_vs_target.month              IS 'Month, its first day.';
 COMMENT ON COLUMN monthly_vs_target.time               IS 'Noon of the first of the month in the time zone of the '
                                                           'business. NULL: no figures and no row in business, which '
                                                           'the first publish writes.';
 COMMENT ON COLUMN monthly_vs_target.source             IS 'Channel, or ALL for the whole company.';
-COMMENT ON COLUMN monthly_vs_target.segment            IS 'Segment, or ALL for all of them together.';
-COMMENT ON COLUMN monthly_vs_target.jobs               IS 'Number of jobs. NULL: the month lies outside the data.';
-COMMENT ON COLUMN monthly_vs_target.leads              IS 'Number of leads. NULL: the month lies outside the data.';
-COMMENT ON COLUMN monthly_vs_target.units              IS 'Number of units. NULL: the month lies outside the data.';
-COMMENT ON COLUMN monthly_vs_target.repairs            IS 'Number of repairs. NULL: the month lies outside the data.';
-COMMENT ON COLUMN monthly_vs_target.revenue_gross      IS 'Sum of counted payments, money. NULL: the month lies '
-                                                          'outside the data.';
-COMMENT ON COLUMN monthly_vs_target.revenue40          IS 'Revenue after the share, money. NULL: the month lies '
-                                                          'outside the data.';
-COMMENT ON COLUMN monthly_vs_target.cost               IS 'Cost of the leads, money. NULL: the month lies outside the '
+COMMENT ON COLUMN monthly_vs_target.segment            IS 'Segment, or ALL for all segments together.';
+COMMENT ON COLUMN monthly_vs_target.jobs               IS 'Number of jobs. NULL: the month is outside the data.';
+COMMENT ON COLUMN monthly_vs_target.leads              IS 'Number of leads. NULL: the month is outside the data.';
+COMMENT ON COLUMN monthly_vs_target.units              IS 'Number of units. NULL: the month is outside the data.';
+COMMENT ON COLUMN monthly_vs_target.repairs            IS 'Number of repairs. NULL: the month is outside the data.';
+COMMENT ON COLUMN monthly_vs_target.revenue_gross      IS 'Sum of counted payments, money. NULL: the month is outside '
+                                                          'the data.';
+COMMENT ON COLUMN monthly_vs_target.revenue40          IS 'Revenue after the share, money. NULL: the month is outside '
+                                                          'the data.';
+COMMENT ON COLUMN monthly_vs_target.cost               IS 'Cost of the leads, money. NULL: the month is outside the '
                                                           'data.';
-COMMENT ON COLUMN monthly_vs_target.profit             IS 'revenue40 - cost, money. NULL: the month lies outside the '
+COMMENT ON COLUMN monthly_vs_target.profit             IS 'revenue40 - cost, money. NULL: the month is outside the '
                                                           'data.';
 COMMENT ON COLUMN monthly_vs_target.cpl                IS 'Cost per lead, money. NULL: no leads.';
 COMMENT ON COLUMN monthly_vs_target.conv_l2u           IS 'units / leads, a ratio. NULL: no leads.';
@@ -944,13 +940,13 @@ COMMENT ON COLUMN monthly_vs_target.conv_l2r           IS 'repairs / leads, a ra
 COMMENT ON COLUMN monthly_vs_target.target_repairs     IS 'Repairs to reach in the month. NULL: no target.';
 COMMENT ON COLUMN monthly_vs_target.target_revenue40   IS 'revenue40 to reach in the month, money. NULL: no target.';
 COMMENT ON COLUMN monthly_vs_target.target_conv_l2r    IS 'repairs / leads to reach, a ratio. NULL: no target.';
-COMMENT ON COLUMN monthly_vs_target.target_cpl_max     IS 'Most that a lead may cost, money. NULL: no limit.';
+COMMENT ON COLUMN monthly_vs_target.target_cpl_max     IS 'Highest allowed cost of a lead, money. NULL: no limit.';
 COMMENT ON COLUMN monthly_vs_target.repairs_attained   IS 'repairs / target, 1 means reached. NULL: no target, a '
                                                           'target of 0, or no data.';
 COMMENT ON COLUMN monthly_vs_target.revenue40_attained IS 'revenue40 / target, 1 means reached. NULL: no target, a '
                                                           'target of 0, or no data.';
-COMMENT ON COLUMN monthly_vs_target.cpl_over           IS 'True: a lead cost more than the limit. NULL: no limit or '
-                                                          'no leads.';
+COMMENT ON COLUMN monthly_vs_target.cpl_over           IS 'True: the cost per lead exceeds the limit. NULL: no limit '
+                                                          'or no leads.';
 
 -- ----------------------------------------------------------------------------------------------------- measure_monthly
 
@@ -991,20 +987,20 @@ SELECT n.month,
        n.below AS value_below
 FROM named AS n JOIN measures AS c ON c.measure = n.measure;
 
-COMMENT ON VIEW   measure_monthly             IS 'Every measure, shipped and of the company, ratios too, per month, '
-                                                 'source and segment, one row each.';
+COMMENT ON VIEW   measure_monthly             IS 'Every measure, standard and of the company, including ratios: one '
+                                                 'row per month, source, segment and measure.';
 COMMENT ON COLUMN measure_monthly.month       IS 'Month, its first day.';
 COMMENT ON COLUMN measure_monthly.time        IS 'Noon of the first of the month in the time zone of the business. '
                                                  'Chart and filter on this one.';
-COMMENT ON COLUMN measure_monthly.source      IS 'Channel, Unattributed where unknown. Never ALL.';
-COMMENT ON COLUMN measure_monthly.segment     IS 'COD, INS or OTHER, as the rules name them. Never ALL.';
+COMMENT ON COLUMN measure_monthly.source      IS 'Channel, Unattributed if unknown. Never ALL.';
+COMMENT ON COLUMN measure_monthly.segment     IS 'COD, INS or OTHER, as named in the rules. Never ALL.';
 COMMENT ON COLUMN measure_monthly.measure     IS 'Name of the measure, see measures.';
-COMMENT ON COLUMN measure_monthly.title       IS 'What people call it.';
-COMMENT ON COLUMN measure_monthly.format      IS 'How to show it: count, money, percent (0.25 means 25 %) or number.';
-COMMENT ON COLUMN measure_monthly.value       IS 'The sum, or the ratio of two sums. NULL: a ratio whose lower part is '
-                                                 '0.';
-COMMENT ON COLUMN measure_monthly.value_above IS 'Of a ratio, the sum above the line. NULL: it is no ratio.';
-COMMENT ON COLUMN measure_monthly.value_below IS 'Of a ratio, the sum below the line. NULL: it is no ratio.';
+COMMENT ON COLUMN measure_monthly.title       IS 'Display name.';
+COMMENT ON COLUMN measure_monthly.format      IS 'Format: count, money, percent (0.25 means 25 %) or number.';
+COMMENT ON COLUMN measure_monthly.value       IS 'The sum, or the ratio of two sums. NULL: a ratio with a denominator '
+                                                 'of 0.';
+COMMENT ON COLUMN measure_monthly.value_above IS 'Numerator of a ratio. NULL: not a ratio.';
+COMMENT ON COLUMN measure_monthly.value_below IS 'Denominator of a ratio. NULL: not a ratio.';
 
 -- ---------------------------------------------------------------------------------------------------- measure_vs_target
 
@@ -1036,18 +1032,19 @@ LEFT JOIN LATERAL (
     WHERE g.month = s.month AND g.source = s.source AND g.segment = s.segment
 ) AS t ON true;
 
-COMMENT ON VIEW   measure_vs_target          IS 'Every measure beside its target, one row per month, scope and measure.';
+COMMENT ON VIEW   measure_vs_target          IS 'Measures and their targets, one row per month, scope and measure.';
 COMMENT ON COLUMN measure_vs_target.month    IS 'Month, its first day.';
 COMMENT ON COLUMN measure_vs_target.time     IS 'Noon of the first of the month in the time zone of the business. Chart and '
                                                 'filter on this one.';
 COMMENT ON COLUMN measure_vs_target.source   IS 'Channel, or ALL for the whole company.';
-COMMENT ON COLUMN measure_vs_target.segment  IS 'Segment, or ALL for all of them together.';
+COMMENT ON COLUMN measure_vs_target.segment  IS 'Segment, or ALL for all segments together.';
 COMMENT ON COLUMN measure_vs_target.measure  IS 'Name of the measure, see measures.';
-COMMENT ON COLUMN measure_vs_target.title    IS 'What people call it.';
-COMMENT ON COLUMN measure_vs_target.format   IS 'How to show it: count, money, percent (0.25 means 25 %) or number.';
-COMMENT ON COLUMN measure_vs_target.value    IS 'The sum, or the ratio of two sums. NULL: a ratio whose lower part is 0.';
-COMMENT ON COLUMN measure_vs_target.target   IS 'What to reach: the column of targets named target_ and the measure. NULL: no '
-                                                'target.';
+COMMENT ON COLUMN measure_vs_target.title    IS 'Display name.';
+COMMENT ON COLUMN measure_vs_target.format   IS 'Format: count, money, percent (0.25 means 25 %) or number.';
+COMMENT ON COLUMN measure_vs_target.value    IS 'The sum, or the ratio of two sums. NULL: a ratio with a denominator '
+                                                'of 0.';
+COMMENT ON COLUMN measure_vs_target.target   IS 'Target: the column of targets named target_ plus the name of the '
+                                                'measure. NULL: no target.';
 COMMENT ON COLUMN measure_vs_target.attained IS 'value / target, 1 means reached. NULL: no target.';
 
 -- ---------------------------------------------------------------------------------------------------- daily_cumulative
@@ -1120,27 +1117,27 @@ LEFT JOIN (SELECT date, source, value AS revenue40_forecast FROM forecasts WHERE
     USING (date, source)
 LEFT JOIN business ON true;
 
-COMMENT ON VIEW   daily_cumulative                   IS 'Month to date beside the pace of the target: every calendar '
-                                                        'day of each month that has data or a target, per scope. A '
-                                                        'scope is a source or ALL, with all segments together. Pick '
-                                                        'one scope and never add scopes up.';
+COMMENT ON VIEW   daily_cumulative                   IS 'Month to date and the pace of the target: every calendar day '
+                                                        'of each month with data or a target, per scope. A scope is a '
+                                                        'source or ALL, with all segments together. Select one scope '
+                                                        'and never add scopes up.';
 COMMENT ON COLUMN daily_cumulative.month             IS 'Month, its first day.';
 COMMENT ON COLUMN daily_cumulative.date              IS 'Business day.';
 COMMENT ON COLUMN daily_cumulative.time              IS 'Noon of the business day in the time zone of the business. '
                                                         'NULL: no row in business, which the first publish writes.';
 COMMENT ON COLUMN daily_cumulative.source            IS 'Channel, or ALL for the whole company.';
 COMMENT ON COLUMN daily_cumulative.segment           IS 'Always ALL.';
-COMMENT ON COLUMN daily_cumulative.repairs           IS 'Number of repairs of this day. NULL: the day lies outside '
-                                                        'the data.';
+COMMENT ON COLUMN daily_cumulative.repairs           IS 'Number of repairs of this day. NULL: the day is outside the '
+                                                        'data.';
 COMMENT ON COLUMN daily_cumulative.leads_to_date     IS 'Number of leads since the first of the month. NULL: the day '
-                                                        'lies outside the data.';
+                                                        'is outside the data.';
 COMMENT ON COLUMN daily_cumulative.units_to_date     IS 'Number of units since the first of the month. NULL: the day '
-                                                        'lies outside the data.';
+                                                        'is outside the data.';
 COMMENT ON COLUMN daily_cumulative.repairs_to_date   IS 'Number of repairs since the first of the month. NULL: the '
-                                                        'day lies outside the data.';
+                                                        'day is outside the data.';
 COMMENT ON COLUMN daily_cumulative.revenue40_to_date IS 'revenue40 since the first of the month, money. NULL: the day '
-                                                        'lies outside the data.';
-COMMENT ON COLUMN daily_cumulative.cost_to_date      IS 'Cost since the first of the month, money. NULL: the day lies '
+                                                        'is outside the data.';
+COMMENT ON COLUMN daily_cumulative.cost_to_date      IS 'Cost since the first of the month, money. NULL: the day is '
                                                         'outside the data.';
 COMMENT ON COLUMN daily_cumulative.target_repairs    IS 'Repairs to reach in the whole month. NULL: no target.';
 COMMENT ON COLUMN daily_cumulative.target_revenue40  IS 'revenue40 to reach in the whole month, money. NULL: no '
@@ -1149,12 +1146,12 @@ COMMENT ON COLUMN daily_cumulative.repairs_pace      IS 'Repairs to have by the 
                                                         'of the month. NULL: no target.';
 COMMENT ON COLUMN daily_cumulative.revenue40_pace    IS 'revenue40 to have by the end of this day: target * day / '
                                                         'days of the month, money. NULL: no target.';
-COMMENT ON COLUMN daily_cumulative.repairs_forecast   IS 'Estimate, no figure: repairs since the first of the month at '
-                                                        'the end of this day. NULL: before the last whole day, another '
-                                                        'month, or fewer than eight weeks of data.';
-COMMENT ON COLUMN daily_cumulative.revenue40_forecast IS 'Estimate, no figure: revenue40 since the first of the month '
-                                                        'at the end of this day, money. NULL: before the last whole '
-                                                        'day, another month, or fewer than eight weeks of data.';
+COMMENT ON COLUMN daily_cumulative.repairs_forecast   IS 'Estimate, not a figure: repairs since the first of the '
+                                                         'month at the end of this day. NULL: before the last full '
+                                                         'day, another month, or fewer than eight weeks of data.';
+COMMENT ON COLUMN daily_cumulative.revenue40_forecast IS 'Estimate, not a figure: revenue40 since the first of the '
+                                                         'month at the end of this day, money. NULL: before the last '
+                                                         'full day, another month, or fewer than eight weeks of data.';
 
 -- ------------------------------------------------------------------------------------------------------ month_forecast
 
@@ -1188,9 +1185,9 @@ LEFT JOIN actual USING (source)
 LEFT JOIN targets ON targets.month = ends.month AND targets.source = ends.source AND targets.segment = 'ALL'
 LEFT JOIN business ON true;
 
-COMMENT ON VIEW   month_forecast                    IS 'Where the running month will end: one row per source, or ALL, '
-                                                       'and measure. An estimate, no figure. No row: fewer than eight '
-                                                       'weeks of data.';
+COMMENT ON VIEW   month_forecast                    IS 'Expected end of the current month: one row per source, or '
+                                                       'ALL, and measure. An estimate, not a figure. No row: fewer '
+                                                       'than eight weeks of data.';
 COMMENT ON COLUMN month_forecast.month              IS 'Month, its first day.';
 COMMENT ON COLUMN month_forecast.time               IS 'Noon of the first of the month in the time zone of the '
                                                        'business. NULL: no row in business, which the first publish '
@@ -1198,15 +1195,15 @@ COMMENT ON COLUMN month_forecast.time               IS 'Noon of the first of the
 COMMENT ON COLUMN month_forecast.source             IS 'Channel, or ALL for the whole company. Estimates of sources '
                                                        'do not add up to that of ALL.';
 COMMENT ON COLUMN month_forecast.measure            IS 'jobs, leads, units, repairs, revenue_gross or revenue40.';
-COMMENT ON COLUMN month_forecast.as_of              IS 'Last whole day of the data, from which the estimate is made.';
+COMMENT ON COLUMN month_forecast.as_of              IS 'Last full day of the data, the base of the estimate.';
 COMMENT ON COLUMN month_forecast.reached            IS 'The measure so far, in its unit: the figure of the month as '
                                                        'published.';
 COMMENT ON COLUMN month_forecast.estimate           IS 'Estimate of the measure in the whole month, in its unit.';
 COMMENT ON COLUMN month_forecast.low                IS 'In four of five cases the month ends between low and high. '
-                                                       'NULL: fewer than four past months to learn from.';
+                                                       'NULL: fewer than four past months for comparison.';
 COMMENT ON COLUMN month_forecast.high               IS 'In four of five cases the month ends between low and high. '
-                                                       'NULL: fewer than four past months to learn from.';
-COMMENT ON COLUMN month_forecast.past_months        IS 'Number of past months whose errors low and high come from.';
+                                                       'NULL: fewer than four past months for comparison.';
+COMMENT ON COLUMN month_forecast.past_months        IS 'Number of past months whose errors give low and high.';
 COMMENT ON COLUMN month_forecast.target             IS 'Target of the month, in the unit of the measure. NULL: no '
                                                        'target.';
 COMMENT ON COLUMN month_forecast.estimate_of_target IS 'estimate / target, 1 means reached. NULL: no target, or a '
@@ -1244,14 +1241,14 @@ LEFT JOIN business ON true
 GROUP BY week, source, segment, first_date, last_date, business.timezone;
 
 COMMENT ON VIEW   weekly_metrics                 IS 'All metrics by week, source and segment, added up from '
-                                                    'daily_metrics. Add up the measures, then divide: the ratios hold '
-                                                    'for one row and must not be averaged or summed.';
+                                                    'daily_metrics. Add up the measures, then divide: the ratios '
+                                                    'apply to one row and must not be averaged or summed.';
 COMMENT ON COLUMN weekly_metrics.week            IS 'Monday of the week (ISO 8601).';
 COMMENT ON COLUMN weekly_metrics.time            IS 'Noon of the first day of the week in the time zone of the '
                                                     'business. NULL: no row in business, which the first publish '
                                                     'writes.';
-COMMENT ON COLUMN weekly_metrics.source          IS 'Channel, Unattributed where unknown.';
-COMMENT ON COLUMN weekly_metrics.segment         IS 'COD, INS or OTHER, as the rules name them.';
+COMMENT ON COLUMN weekly_metrics.source          IS 'Channel, Unattributed if unknown.';
+COMMENT ON COLUMN weekly_metrics.segment         IS 'COD, INS or OTHER, as named in the rules.';
 COMMENT ON COLUMN weekly_metrics.jobs            IS 'Number of jobs.';
 COMMENT ON COLUMN weekly_metrics.leads           IS 'Number of leads.';
 COMMENT ON COLUMN weekly_metrics.units           IS 'Number of units.';
@@ -1266,8 +1263,8 @@ COMMENT ON COLUMN weekly_metrics.cpl             IS 'Cost per lead, cost / leads
 COMMENT ON COLUMN weekly_metrics.cost_per_repair IS 'cost / repairs, money. NULL: no repairs.';
 COMMENT ON COLUMN weekly_metrics.avg_ticket      IS 'Average ticket, revenue_gross / repairs, money. NULL: no repairs.';
 COMMENT ON COLUMN weekly_metrics.profit          IS 'Profit: revenue40 - cost, money.';
-COMMENT ON COLUMN weekly_metrics.whole           IS 'False: the week has only begun, or the data begin inside it. '
-                                                    'Compare it with the same number of days of another.';
+COMMENT ON COLUMN weekly_metrics.whole           IS 'False: the week is not over, or the data begin within it. '
+                                                    'Compare it with the same number of days of another period.';
 
 -- --------------------------------------------------------------------------------------------------- quarterly_metrics
 
@@ -1302,13 +1299,13 @@ GROUP BY quarter, source, segment, first_date, last_date, business.timezone;
 
 COMMENT ON VIEW   quarterly_metrics                 IS 'All metrics by quarter, source and segment, added up from '
                                                        'monthly_metrics. Add up the measures, then divide: the ratios '
-                                                       'hold for one row and must not be averaged or summed.';
+                                                       'apply to one row and must not be averaged or summed.';
 COMMENT ON COLUMN quarterly_metrics.quarter         IS 'First day of the quarter.';
 COMMENT ON COLUMN quarterly_metrics.time            IS 'Noon of the first day of the quarter in the time zone of the '
                                                        'business. NULL: no row in business, which the first publish '
                                                        'writes.';
-COMMENT ON COLUMN quarterly_metrics.source          IS 'Channel, Unattributed where unknown.';
-COMMENT ON COLUMN quarterly_metrics.segment         IS 'COD, INS or OTHER, as the rules name them.';
+COMMENT ON COLUMN quarterly_metrics.source          IS 'Channel, Unattributed if unknown.';
+COMMENT ON COLUMN quarterly_metrics.segment         IS 'COD, INS or OTHER, as named in the rules.';
 COMMENT ON COLUMN quarterly_metrics.jobs            IS 'Number of jobs.';
 COMMENT ON COLUMN quarterly_metrics.leads           IS 'Number of leads.';
 COMMENT ON COLUMN quarterly_metrics.units           IS 'Number of units.';
@@ -1324,8 +1321,8 @@ COMMENT ON COLUMN quarterly_metrics.cost_per_repair IS 'cost / repairs, money. N
 COMMENT ON COLUMN quarterly_metrics.avg_ticket      IS 'Average ticket, revenue_gross / repairs, money. NULL: no '
                                                        'repairs.';
 COMMENT ON COLUMN quarterly_metrics.profit          IS 'Profit: revenue40 - cost, money.';
-COMMENT ON COLUMN quarterly_metrics.whole           IS 'False: the quarter has only begun, or the data begin inside '
-                                                       'it. Compare it with the same number of days of another.';
+COMMENT ON COLUMN quarterly_metrics.whole           IS 'False: the quarter is not over, or the data begin within it. '
+                                                       'Compare it with the same number of days of another period.';
 
 -- ------------------------------------------------------------------------------------------------------ yearly_metrics
 
@@ -1360,13 +1357,13 @@ GROUP BY year, source, segment, first_date, last_date, business.timezone;
 
 COMMENT ON VIEW   yearly_metrics                 IS 'All metrics by year, source and segment, added up from '
                                                     'monthly_metrics. Add up the measures, then divide: the ratios '
-                                                    'hold for one row and must not be averaged or summed.';
+                                                    'apply to one row and must not be averaged or summed.';
 COMMENT ON COLUMN yearly_metrics.year            IS 'First day of the year.';
 COMMENT ON COLUMN yearly_metrics.time            IS 'Noon of the first day of the year in the time zone of the '
                                                     'business. NULL: no row in business, which the first publish '
                                                     'writes.';
-COMMENT ON COLUMN yearly_metrics.source          IS 'Channel, Unattributed where unknown.';
-COMMENT ON COLUMN yearly_metrics.segment         IS 'COD, INS or OTHER, as the rules name them.';
+COMMENT ON COLUMN yearly_metrics.source          IS 'Channel, Unattributed if unknown.';
+COMMENT ON COLUMN yearly_metrics.segment         IS 'COD, INS or OTHER, as named in the rules.';
 COMMENT ON COLUMN yearly_metrics.jobs            IS 'Number of jobs.';
 COMMENT ON COLUMN yearly_metrics.leads           IS 'Number of leads.';
 COMMENT ON COLUMN yearly_metrics.units           IS 'Number of units.';
@@ -1381,8 +1378,8 @@ COMMENT ON COLUMN yearly_metrics.cpl             IS 'Cost per lead, cost / leads
 COMMENT ON COLUMN yearly_metrics.cost_per_repair IS 'cost / repairs, money. NULL: no repairs.';
 COMMENT ON COLUMN yearly_metrics.avg_ticket      IS 'Average ticket, revenue_gross / repairs, money. NULL: no repairs.';
 COMMENT ON COLUMN yearly_metrics.profit          IS 'Profit: revenue40 - cost, money.';
-COMMENT ON COLUMN yearly_metrics.whole           IS 'False: the year has only begun, or the data begin inside it. '
-                                                    'Compare it with the same number of days of another.';
+COMMENT ON COLUMN yearly_metrics.whole           IS 'False: the year is not over, or the data begin within it. '
+                                                    'Compare it with the same number of days of another period.';
 
 -- --------------------------------------------------------------------------------------------------------- call_funnel
 
@@ -1421,12 +1418,12 @@ COMMENT ON COLUMN call_funnel.month          IS 'Month of the calls, its first d
 COMMENT ON COLUMN call_funnel.time           IS 'Noon of the first of the month in the time zone of the business. '
                                                 'NULL: calls without a date, or no row in business, which the first '
                                                 'publish writes.';
-COMMENT ON COLUMN call_funnel.source         IS 'Channel of the call, Unattributed where no rule matched.';
+COMMENT ON COLUMN call_funnel.source         IS 'Channel of the call, Unattributed if no rule matched.';
 COMMENT ON COLUMN call_funnel.calls          IS 'Number of calls in any direction.';
 COMMENT ON COLUMN call_funnel.inbound        IS 'Number of inbound calls.';
-COMMENT ON COLUMN call_funnel.answered       IS 'Number of inbound calls that somebody answered.';
-COMMENT ON COLUMN call_funnel.missed         IS 'Number of inbound calls that nobody answered. answered + missed is '
-                                                'less than inbound where the export does not say.';
+COMMENT ON COLUMN call_funnel.answered       IS 'Number of answered inbound calls.';
+COMMENT ON COLUMN call_funnel.missed         IS 'Number of missed inbound calls. answered + missed is less than '
+                                                'inbound if the export lacks this for some calls.';
 COMMENT ON COLUMN call_funnel.with_job       IS 'Number of calls, in any direction, that belong to a known job.';
 COMMENT ON COLUMN call_funnel.jobs           IS 'Number of different jobs behind these calls.';
 COMMENT ON COLUMN call_funnel.units          IS 'Number of those jobs that are units.';
@@ -1450,18 +1447,18 @@ SELECT month, (month + time '12:00') AT TIME ZONE business.timezone AS time, sou
 FROM monthly
 LEFT JOIN business ON true;
 
-COMMENT ON VIEW   call_classes        IS 'What became of inbound calls, one row per month of the call, source and class.';
+COMMENT ON VIEW   call_classes        IS 'Outcomes of inbound calls, one row per month of the call, source and class.';
 COMMENT ON COLUMN call_classes.month  IS 'Month of the calls, its first day. NULL: calls without a date.';
 COMMENT ON COLUMN call_classes.time   IS 'Noon of the first of the month in the time zone of the business. NULL: calls '
                                          'without a date, or no row in business, which the first publish writes.';
-COMMENT ON COLUMN call_classes.source IS 'Channel of the call, Unattributed where no rule matched.';
-COMMENT ON COLUMN call_classes.class  IS 'What became of them: answered, missed and called back, missed but booked '
+COMMENT ON COLUMN call_classes.source IS 'Channel of the call, Unattributed if no rule matched.';
+COMMENT ON COLUMN call_classes.class  IS 'Outcome of the calls: answered, missed and called back, missed but booked '
                                          'anyway, missed and lost, existing job, not a customer, own number.';
 COMMENT ON COLUMN call_classes.calls  IS 'Number of inbound calls.';
 
 -- ------------------------------------------------------------------------------------------------------- speed_to_lead
 
--- Of calls that may be leads: those of existing jobs, of the company itself and of others than customers are left out.
+-- Calls that may be leads: without calls about existing jobs, from the company itself and from non-customers.
 CREATE OR REPLACE VIEW speed_to_lead AS
 WITH monthly AS (
     SELECT date_trunc('month', call_date::timestamp)::date                    AS month,
@@ -1478,17 +1475,18 @@ SELECT month, (month + time '12:00') AT TIME ZONE business.timezone AS time, sou
 FROM monthly
 LEFT JOIN business ON true;
 
-COMMENT ON VIEW   speed_to_lead          IS 'How soon callers were reached, one row per month of the call and source.';
+COMMENT ON VIEW   speed_to_lead          IS 'Time until callers were reached, one row per month of the call and '
+                                            'source.';
 COMMENT ON COLUMN speed_to_lead.month    IS 'Month of the calls, its first day. NULL: calls without a date.';
 COMMENT ON COLUMN speed_to_lead.time     IS 'Noon of the first of the month in the time zone of the business. NULL: calls '
                                             'without a date, or no row in business, which the first publish writes.';
-COMMENT ON COLUMN speed_to_lead.source   IS 'Channel of the call, Unattributed where no rule matched.';
+COMMENT ON COLUMN speed_to_lead.source   IS 'Channel of the call, Unattributed if no rule matched.';
 COMMENT ON COLUMN speed_to_lead.calls    IS 'Number of inbound calls that may be leads.';
 COMMENT ON COLUMN speed_to_lead.reached  IS 'Number of these whose caller was reached.';
-COMMENT ON COLUMN speed_to_lead.median_s IS 'Seconds within which half of those reached were, in business hours. NULL: '
-                                            'nobody was.';
-COMMENT ON COLUMN speed_to_lead.p90_s    IS 'Seconds within which nine of ten of those reached were, in business hours. '
-                                            'NULL: nobody was.';
+COMMENT ON COLUMN speed_to_lead.median_s IS 'Seconds within which half of the reached callers were reached, in '
+                                            'business hours. NULL: none was reached.';
+COMMENT ON COLUMN speed_to_lead.p90_s    IS 'Seconds within which nine of ten reached callers were reached, in '
+                                            'business hours. NULL: none was reached.';
 
 -- ------------------------------------------------------------------------------------------------------ journey_funnel
 
@@ -1524,20 +1522,20 @@ COMMENT ON COLUMN journey_funnel.time                IS 'Noon of the first of th
                                                         'business. Chart and filter on this one.';
 COMMENT ON COLUMN journey_funnel.source              IS 'Channel of the touches, or ALL for the whole company.';
 COMMENT ON COLUMN journey_funnel.touches             IS 'Number of touches.';
-COMMENT ON COLUMN journey_funnel.answered            IS 'Touches that are known to have been answered.';
+COMMENT ON COLUMN journey_funnel.answered            IS 'Touches known to be answered.';
 COMMENT ON COLUMN journey_funnel.booked              IS 'Touches that led to a job.';
 COMMENT ON COLUMN journey_funnel.visited             IS 'Touches that led to a unit (a service visit).';
 COMMENT ON COLUMN journey_funnel.repaired            IS 'Touches that led to a repair.';
 COMMENT ON COLUMN journey_funnel.paid                IS 'Touches whose jobs were paid more than 0 in all.';
 COMMENT ON COLUMN journey_funnel.returning_customers IS 'Touches whose number had a job before.';
-COMMENT ON COLUMN journey_funnel.new_customers       IS 'The other touches, those without a number among them.';
+COMMENT ON COLUMN journey_funnel.new_customers       IS 'All other touches, including those without a number.';
 COMMENT ON COLUMN journey_funnel.booked_returning    IS 'Booked touches whose number had a job before.';
 COMMENT ON COLUMN journey_funnel.booked_new          IS 'The other booked touches.';
-COMMENT ON COLUMN journey_funnel.cost                IS 'All that the source costs in the month, money: the cost of '
+COMMENT ON COLUMN journey_funnel.cost                IS 'Total cost of the source in the month, money: the cost of '
                                                         'monthly_metrics.';
-COMMENT ON COLUMN journey_funnel.revenue_gross       IS 'What the jobs of the touches were paid, whenever it was, '
+COMMENT ON COLUMN journey_funnel.revenue_gross       IS 'Amount paid for the jobs of the touches, whenever paid, '
                                                         'money.';
-COMMENT ON COLUMN journey_funnel.revenue40           IS 'The share of that which is left after technician and fixed '
+COMMENT ON COLUMN journey_funnel.revenue40           IS 'The share of this amount left after technician and fixed '
                                                         'costs, money, exact to six decimals.';
 COMMENT ON COLUMN journey_funnel.booking_rate        IS 'booked / touches, a ratio. NULL: no touches.';
 COMMENT ON COLUMN journey_funnel.repair_rate         IS 'repaired / booked, a ratio. NULL: none booked.';
@@ -1548,7 +1546,7 @@ COMMENT ON COLUMN journey_funnel.roas                IS 'Return on ad spend, rev
 
 -- ------------------------------------------------------------------------------------------------------- jobs_matched
 
--- Who says what: the CRM's source beside the touch's, by the month of the job. All jobs, each in one row.
+-- Jobs by the source in the CRM and the source of the touch, by the month of the job. Every job is in exactly one row.
 CREATE OR REPLACE VIEW jobs_matched AS
 WITH job AS (
     SELECT date_trunc('month', metric_date::timestamp)::date AS month, source,
@@ -1566,17 +1564,17 @@ FROM job
 LEFT JOIN business ON true
 GROUP BY month, business.timezone, source, source_matched, known;
 
-COMMENT ON VIEW   jobs_matched                IS 'Who says what: the source in the CRM beside that of the touch, with '
-                                                 'jobs and money. Every job is in exactly one row.';
-COMMENT ON COLUMN jobs_matched.month          IS 'Month in which the jobs count, its first day. NULL: jobs that count '
-                                                 'nowhere.';
+COMMENT ON VIEW   jobs_matched                IS 'Jobs and money by the source in the CRM and the source of the '
+                                                 'touch. Every job is in exactly one row.';
+COMMENT ON COLUMN jobs_matched.month          IS 'Month in which the jobs count, its first day. NULL: jobs that do '
+                                                 'not count.';
 COMMENT ON COLUMN jobs_matched.time           IS 'Noon of the first of the month in the time zone of the business. NULL: '
                                                  'no month, or no row in business, which the first publish writes.';
-COMMENT ON COLUMN jobs_matched.source         IS 'Channel the CRM names.';
-COMMENT ON COLUMN jobs_matched.source_matched IS 'Channel of the touch the jobs came from, none without one.';
+COMMENT ON COLUMN jobs_matched.source         IS 'Channel in the CRM.';
+COMMENT ON COLUMN jobs_matched.source_matched IS 'Channel of the touch that the jobs came from, none without a touch.';
 COMMENT ON COLUMN jobs_matched.known          IS 'How the channel is known: by link, by number, CRM only, none.';
 COMMENT ON COLUMN jobs_matched.jobs           IS 'Number of jobs.';
-COMMENT ON COLUMN jobs_matched.paid           IS 'What these jobs were paid, whenever it was, money.';
+COMMENT ON COLUMN jobs_matched.paid           IS 'Amount paid for these jobs, whenever paid, money.';
 
 -- ------------------------------------------------------------------------------------------------------ data_freshness
 
@@ -1593,15 +1591,14 @@ FROM feed_status
 LEFT JOIN business ON true
 LEFT JOIN last_run ON true;
 
-COMMENT ON VIEW   data_freshness                IS 'How old the data of each feed is, one row per feed.';
+COMMENT ON VIEW   data_freshness                IS 'Age of the data, one row per feed.';
 COMMENT ON COLUMN data_freshness.feed           IS 'Name of the feed in the rules.';
-COMMENT ON COLUMN data_freshness.table_name     IS 'Table that holds its rows. NULL: the feed is not published as a '
-                                                   'table.';
+COMMENT ON COLUMN data_freshness.table_name     IS 'Table with its rows. NULL: the feed is not published as a table.';
 COMMENT ON COLUMN data_freshness.rows           IS 'Number of accepted rows, one per key.';
 COMMENT ON COLUMN data_freshness.last_date      IS 'Greatest business day among its rows. NULL: no rows, or rows '
                                                    'without dates.';
 COMMENT ON COLUMN data_freshness.age_days       IS 'Days from last_date to today in the time zone of the business, '
-                                                   'negative for a date ahead. NULL: no last_date, or no row in '
+                                                   'negative for a future date. NULL: no last_date, or no row in '
                                                    'business, which the first publish writes.';
 COMMENT ON COLUMN data_freshness.last_export_at IS 'Moment the newest of its exports was made or saved. NULL: no '
                                                    'export yet.';
@@ -1611,7 +1608,7 @@ COMMENT ON COLUMN data_freshness.last_run_at    IS 'Moment that run finished. NU
 
 -- -------------------------------------------------------------------------------------------------------- run_findings
 
--- What the dashboards may see of sync_runs.detail: checks that found something, never anything else the run recorded.
+-- The part of sync_runs.detail that dashboards may read: findings of checks, and nothing else.
 CREATE OR REPLACE VIEW run_findings AS
 SELECT run_id, finished_at, finding.code, finding.severity, finding.message, finding.rows,
        run_id = (SELECT run_id FROM sync_runs WHERE status = 'ok' ORDER BY finished_at DESC, run_id DESC LIMIT 1) AS latest
@@ -1620,12 +1617,12 @@ CROSS JOIN LATERAL jsonb_to_recordset(CASE WHEN jsonb_typeof(detail -> 'findings
                                            THEN detail -> 'findings' ELSE '[]'::jsonb END)
     AS finding (code varchar, severity varchar, message text, rows bigint);
 
-COMMENT ON VIEW   run_findings             IS 'What the checks of each run found in the data, one row per run and '
-                                              'finding. A run that found nothing has no row.';
+COMMENT ON VIEW   run_findings             IS 'Findings of the checks of each run, one row per run and finding. A run '
+                                              'without findings has no row.';
 COMMENT ON COLUMN run_findings.run_id      IS 'The run.';
-COMMENT ON COLUMN run_findings.finished_at IS 'Moment the run ended. NULL: it did not end in order.';
+COMMENT ON COLUMN run_findings.finished_at IS 'Moment the run ended. NULL: the run was interrupted.';
 COMMENT ON COLUMN run_findings.code        IS 'Short stable name of the finding, such as undeclared-source.';
 COMMENT ON COLUMN run_findings.severity    IS 'error, warning or info.';
-COMMENT ON COLUMN run_findings.message     IS 'What was found and what to do about it. No customer data.';
-COMMENT ON COLUMN run_findings.rows        IS 'Number of rows it concerns.';
+COMMENT ON COLUMN run_findings.message     IS 'Problem and next step. No customer data.';
+COMMENT ON COLUMN run_findings.rows        IS 'Number of rows affected.';
 COMMENT ON COLUMN run_findings.latest      IS 'True: of the last run that published. NULL: no run has published yet.';

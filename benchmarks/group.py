@@ -317,6 +317,7 @@ def replay(folder: Path, count: int) -> dict[str, Any]:
     """Publishes so many companies that all have one's figures."""
     from pydantic import SecretStr
 
+    from rmetrics.opening import places_of
     from rmetrics.pipeline.companies import make_company
     from rmetrics.postgres.embedded import start_embedded, stop_embedded
     from rmetrics.settings import Settings
@@ -339,7 +340,9 @@ def replay(folder: Path, count: int) -> dict[str, Any]:
         )  # fmt: skip
         import datetime as dt
 
-        own = work_for(settings.of_company("c0001"), name="c0001", run_id="x", started_at=dt.datetime.now(dt.UTC))
+        own = work_for(
+            places_of(settings.of_company("c0001")), name="c0001", run_id="x", started_at=dt.datetime.now(dt.UTC)
+        )
         made = make_company(own, work / "rules", work / "task")
         if made.failure is not None:
             raise SystemExit(made.failure.message)

@@ -26,14 +26,13 @@ from typing import TypeVar
 import polars as pl
 
 from rmetrics.lake import Lake
-from rmetrics.memory import rows_at_once
+from rmetrics.memory import DEFAULT_MEMORY, rows_at_once
 from rmetrics.pipeline.compute.compute import Computed, compute
 from rmetrics.pipeline.compute.local import compute_all
 from rmetrics.pipeline.landing.inbox import land_inbox
 from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.progress import silent
 from rmetrics.rules import Rules, load_rules
-from rmetrics.settings import DEFAULT_MEMORY
 from rmetrics.spark.plan import compute_on
 from rmetrics.spark.steps import NOTES, Piece, Schema
 

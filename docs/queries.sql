@@ -1,6 +1,6 @@
--- Sample queries over the published tables: for psql, any SQL tool, or a panel of Grafana. Each stands alone and reads
--- only what the reader role may see. "This month" is the month of the last day in the data, so that they also answer
--- on a day without an export. Ratios are computed from sums; where there is nothing to divide by they are NULL.
+-- Sample queries over the published tables: for psql, any SQL tool, or a panel of Grafana. Each is independent and
+-- reads only what the reader role may read. "This month" is the month of the last day in the data, so they also work
+-- on a day without an export. Ratios are computed from sums and are NULL if the denominator is 0.
 
 -- name: month-to-month
 -- Month to month by source: the brief's first dashboard. All measures of the last 12 months.
@@ -15,7 +15,7 @@ GROUP BY month, source
 ORDER BY month, source;
 
 -- name: repairs-against-target
--- Day by day since the first of this month: repairs so far beside the pace of the target. The brief's second dashboard.
+-- Day by day since the first of this month: repairs so far and the pace of the target. The brief's second dashboard.
 WITH this_month AS (
     SELECT date_trunc('month', max(date)::timestamp)::date AS month, max(date) AS last_day FROM daily_metrics
 ), calendar AS (
@@ -36,14 +36,15 @@ LEFT JOIN targets ON targets.month = calendar.month AND targets.source = 'ALL' A
 ORDER BY date;
 
 -- name: cpl-against-ceiling
--- What a lead cost this month, by source, against the most it may cost.
+-- Cost per lead this month, by source, against its ceiling.
 SELECT source, leads, cost, round(cpl, 2) AS cpl, target_cpl_max AS ceiling, cpl_over AS over_ceiling
 FROM monthly_vs_target
 WHERE month = (SELECT max(month) FROM monthly_metrics) AND segment = 'ALL' AND source <> 'ALL' AND cost > 0
 ORDER BY cpl DESC NULLS LAST, source;
 
 -- name: conversion-by-source
--- How many leads become visits, and visits repairs, in the last three months. Sources whose leads are unknown show NULL.
+-- Leads that became visits, and visits that became repairs, in the last three months. NULL for sources without known
+-- leads.
 SELECT source, sum(leads) AS leads, sum(units) AS units, sum(repairs) AS repairs,
        round(sum(units) / nullif(sum(leads), 0), 4) AS conv_l2u,
        round(sum(repairs) / nullif(sum(units), 0), 4) AS conv_u2r,
@@ -54,7 +55,7 @@ GROUP BY source
 ORDER BY leads DESC, source;
 
 -- name: profit-by-source
--- What each source earned after payout and what was left after paying for its leads, this year.
+-- Revenue after payout and profit after the cost of leads, by source, this year.
 SELECT source, sum(revenue_gross) AS revenue_gross, sum(revenue40) AS revenue40, sum(cost) AS cost,
        sum(profit) AS profit, round(sum(revenue40) / nullif(sum(cost), 0), 2) AS earned_per_dollar
 FROM monthly_metrics
@@ -63,7 +64,7 @@ GROUP BY source
 ORDER BY profit DESC, source;
 
 -- name: month-to-date
--- This month so far against the same days of last month: never a part of a month against a whole one.
+-- This month so far against the same days of last month, never a partial month against a full one.
 WITH last AS (
     SELECT max(date) AS day, date_trunc('month', max(date)::timestamp)::date AS month FROM daily_metrics
 )
@@ -81,7 +82,7 @@ GROUP BY daily_metrics.source
 ORDER BY daily_metrics.source;
 
 -- name: targets-attained
--- How much of its target each source has reached this month; 1 is all of it.
+-- Share of the target reached this month, by source; 1 means reached.
 SELECT source, repairs, target_repairs, round(repairs_attained, 3) AS repairs_attained,
        revenue40, target_revenue40, round(revenue40_attained, 3) AS revenue40_attained,
        round(conv_l2r, 4) AS conv_l2r, target_conv_l2r
@@ -91,15 +92,15 @@ WHERE month = (SELECT max(month) FROM monthly_metrics) AND segment = 'ALL'
 ORDER BY source = 'ALL' DESC, repairs_attained, source;
 
 -- name: projection
--- Where this month will end: an estimate from weekdays and holidays, and the range in which four of five months end. It
--- is read from what the last sync wrote; no row with fewer than eight weeks of data.
+-- Expected end of this month: an estimate from weekdays and holidays, and the range of four of five months. Written by
+-- the last sync; no row with fewer than eight weeks of data.
 SELECT measure, as_of, reached, estimate, low, high, past_months, target, round(estimate_of_target, 3) AS of_target
 FROM month_forecast
 WHERE source = 'ALL' AND measure IN ('repairs', 'revenue40')
 ORDER BY measure;
 
 -- name: weeks
--- The last 13 weeks, all sources together, and whether each is whole: a week that has only begun is no comparison.
+-- The last 13 weeks, all sources together, and whether each is complete: an incomplete week is not comparable.
 SELECT week, sum(leads) AS leads, sum(repairs) AS repairs, sum(revenue40) AS revenue40,
        round(sum(cost) / nullif(sum(leads), 0), 2) AS cpl, bool_and(whole) AS whole
 FROM weekly_metrics
@@ -108,7 +109,7 @@ GROUP BY week
 ORDER BY week;
 
 -- name: stalest-data
--- Which data is oldest: by feed, the last day in it, how many days ago that was, and when it was last published.
+-- The oldest data: by feed, its last day, its age in days, and the time of the last publish.
 SELECT feed, rows, last_date, age_days, last_export_at, last_run_at
 FROM data_freshness
 ORDER BY age_days DESC NULLS FIRST, feed;
@@ -124,7 +125,7 @@ GROUP BY month
 ORDER BY month;
 
 -- name: lost-calls
--- Which calls of the newest month were lost, by source, and how soon callers were reached.
+-- Calls lost in the newest month, by source, and the time until callers were reached.
 WITH newest AS (SELECT max(month) AS month FROM call_classes)
 SELECT source, of.calls AS lost, speed.calls AS may_be_leads, reached, median_s, p90_s
 FROM speed_to_lead AS speed
@@ -133,7 +134,7 @@ WHERE month = (SELECT month FROM newest)
 ORDER BY lost DESC NULLS LAST, source;
 
 -- name: changed-since-yesterday
--- Which published numbers changed in the last 24 hours, from what to what, and why.
+-- Published figures changed in the last 24 hours: old value, new value and cause.
 SELECT finished_at, month, date, source, segment, metric, old_value, new_value, cause
 FROM metric_changes
 JOIN sync_runs USING (run_id)
@@ -141,7 +142,7 @@ WHERE finished_at > now() - interval '24 hours'
 ORDER BY finished_at DESC, month DESC, date DESC NULLS FIRST, source, segment, metric;
 
 -- name: segment-mix
--- Who pays: each segment's part of repairs and revenue, month by month, over the last year.
+-- Share of each segment in repairs and revenue, month by month, over the last year.
 SELECT month, segment, sum(repairs) AS repairs, sum(revenue40) AS revenue40,
        round(sum(revenue40) / nullif(sum(sum(revenue40)) OVER (PARTITION BY month), 0), 4) AS part_of_revenue
 FROM monthly_metrics
@@ -167,7 +168,7 @@ WHERE $__timeFilter(time) AND source = 'ALL'
 ORDER BY 1;
 
 -- name: funnel-of-a-month
--- What became of the leads of the newest month: answered, booked, visited, repaired, paid, and what each step cost.
+-- Outcomes of the leads of the newest month: answered, booked, visited, repaired, paid, and the cost of each step.
 SELECT source, touches, answered, booked, visited, repaired, paid, cost, revenue_gross,
        round(cost_per_booked, 2) AS cost_per_booked, round(cost_per_repair, 2) AS cost_per_repair, round(roas, 2) AS roas
 FROM journey_funnel
@@ -175,7 +176,7 @@ WHERE month = (SELECT max(month) FROM journey_metrics WHERE touches > 0)
 ORDER BY source = 'ALL', touches DESC, source;
 
 -- name: who-says-what
--- How often the CRM's source and that of the touch are the same, over the last year.
+-- Agreement of the source in the CRM with the source of the touch, over the last year.
 SELECT source, source_matched, sum(jobs) AS jobs, sum(paid) AS paid
 FROM jobs_matched
 WHERE month > (SELECT max(month) FROM monthly_metrics) - interval '12 months'
@@ -183,7 +184,7 @@ GROUP BY source, source_matched
 ORDER BY source, source_matched;
 
 -- name: leads-without-a-job
--- Why leads of the newest month led to no job, by source.
+-- Reasons why leads of the newest month have no job, by source.
 SELECT source, touches, no_job, no_number, shared, outside_window,
        round((touches - booked)::numeric / nullif(touches, 0), 4) AS without_a_job
 FROM journey_metrics

@@ -3,8 +3,8 @@
 import pytest
 
 from rmetrics import memory
-from rmetrics.memory import duckdb_limit, rows_at_once
-from rmetrics.settings import DEFAULT_MEMORY, Settings, memory_of
+from rmetrics.memory import DEFAULT_MEMORY, duckdb_limit, rows_at_once
+from rmetrics.settings import Settings, memory_of
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 from common import report
 
+from rmetrics.opening import open_project
 from rmetrics.pipeline.compute.journeys import made
 from rmetrics.pipeline.workspace import opened
 from rmetrics.settings import Settings
@@ -18,7 +19,7 @@ from rmetrics.settings import Settings
 def run(out: Path, project: Path) -> None:
     """Says how many touches there are, and how many jobs have one by its number, as the peer can."""
     settings = Settings(data_dir=project / "data", inbox_dir=project / "data" / "inbox", rules_dir=project / "rules")
-    with opened(settings) as lake:
+    with opened(open_project(settings)) as lake:
         started = time.perf_counter()
         found = made(lake.computed.rows)
         seconds = time.perf_counter() - started

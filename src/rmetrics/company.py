@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from rmetrics.errors import SettingsError
+from rmetrics.opening import open_project
 from rmetrics.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Company:
         if not settings.rules_dir.is_dir():
             raise SettingsError(
                 f"{folder} is not an rmetrics project: it has no folder {settings.rules_dir.name}",
-                f"Name a project folder, or make one: rmetrics init {folder}",
+                f"Name a project folder, or create one: rmetrics init {folder}",
             )
         return cls(settings)
 
@@ -59,8 +60,8 @@ class Company:
         from rmetrics.pipeline.workspace import opened
 
         if grain not in _TABLES:
-            raise SettingsError(f"no grain {grain!r}", f"Use one of: {', '.join(_TABLES)}")
-        with opened(self.settings) as lake:
+            raise SettingsError(f"unknown grain: {grain!r}", f"Use one of: {', '.join(_TABLES)}")
+        with opened(open_project(self.settings)) as lake:
             figures = load(lake.lake).scan(_TABLES[grain]).collect()
         day = figures.columns[0]
         return figures.sort(day, "source", "segment")

@@ -77,7 +77,7 @@ class RulesError(RmetricsError):
         count = f"{len(problems)} problem{'s' if len(problems) != 1 else ''}"
         super().__init__(
             f"the rules have {count}:\n" + "\n".join(f"  {p}" for p in problems),
-            "Mend the lines named above; nothing was read or written.",
+            "Correct the lines listed above; nothing was read or written.",
         )
 
 
@@ -96,7 +96,7 @@ def withdrawal_hint(exports: Collection[str]) -> str:
     if len(exports) != 1:
         return ""
     (name,) = exports
-    return f"To go on without this export: rmetrics exports withdraw {shlex.quote(name)}"
+    return f"To continue without this export: rmetrics exports withdraw {shlex.quote(name)}"
 
 
 class OutOfMemoryError(LakeError):
@@ -117,7 +117,7 @@ def of_the_system(error: BaseException) -> LakeError | None:
     """The error to report if the system refused a file, memory or a thread; None for any other error."""
     if _exhausted(error):
         return OutOfMemoryError(
-            "the system gives this program no more memory or threads",
+            "the system refused this program more memory or threads",
             "Raise the limits of the shell or service (ulimit -v, ulimit -u, MemoryMax), or close other programs.",
         )
     if not isinstance(error, OSError):

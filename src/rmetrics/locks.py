@@ -38,7 +38,7 @@ def lock_file(path: Path, *, create: bool = True) -> Iterator[IO[str]]:
     with os.fdopen(descriptor, "r+", encoding="utf-8") as file:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise OSError(22, "it is not an ordinary file", str(path))
+            raise OSError(22, "it is not a regular file", str(path))
         if user not in (None, 0, found.st_uid):
             raise _foreign(path, found.st_uid)
         close_to_others(descriptor, found)

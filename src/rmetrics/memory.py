@@ -7,6 +7,7 @@ Rows are joined in memory, so they are joined in buckets of limited size. The co
 import os
 from pathlib import Path
 
+DEFAULT_MEMORY = 4 * 1024**3  # bytes; the limit of a run if none is set
 _PROGRAM = 600 * 1024**2  # bytes: the program, its libraries, and file blocks being processed
 _ROW = 800  # bytes of a row being joined and written
 _MARGIN = 256 * 1024**2  # bytes that an engine uses beyond its limit
@@ -36,4 +37,4 @@ def _resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-__all__ = ["duckdb_limit", "rows_at_once"]
+__all__ = ["DEFAULT_MEMORY", "duckdb_limit", "rows_at_once"]

@@ -5,7 +5,6 @@ that is a project. Unrelated keys in ``.env`` (Grafana's, for instance) are igno
 """
 
 import hashlib
-import importlib
 import os
 import re
 import tomllib
@@ -15,12 +14,12 @@ from typing import Annotated, Any, Literal
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, model_validator
 
+from rmetrics.environment import FOLDERS, find_project
 from rmetrics.errors import SettingsError
+from rmetrics.memory import DEFAULT_MEMORY
 
 _ADDRESS = r"^(https?://[A-Za-z0-9.\-\[\]:]+(/[A-Za-z0-9._~/-]*)?)?$"
 _MASTER = r"^(local(\[[^\]]*\])?|local-cluster\[\d+,\d+,\d+\]|spark://\S+|k8s://\S+|yarn|sc://\S+)$"
-KEY_RING = "rmetrics"  # the service under which the system's key ring keeps secrets
-_FOLDERS = ("data_dir", "inbox_dir", "rules_dir")
 _BUCKET = "s3://"
 _UNSET = "the bucket of {}"  # alias of a derived setting; no environment variable can have this name
 
@@ -141,23 +140,23 @@ def load_settings(folder: Path | None = None) -> Settings:
     """
     here = Path.cwd() if folder is None else None
     if here is not None:
-        folder = _project(here)
+        folder = find_project(here)
         if folder is None:
             raise SettingsError(
-                f"{here} is not in an rmetrics project: neither it nor a folder above it holds rules/*.toml",
-                "Go to a project folder, name one (rmetrics -C FOLDER ...), or make one: rmetrics init FOLDER",
+                f"{here} is not in an rmetrics project: neither it nor a parent folder contains rules/*.toml",
+                "Change to a project folder, name one (rmetrics -C FOLDER ...), or create one: rmetrics init FOLDER",
             )
     try:
         if folder is None or folder == here:
             return _for_company(Settings.model_validate(_given(Path(".env"))))
         found = Settings.model_validate(_given(folder / ".env"))
-        return _for_company(found.model_copy(update={name: folder / getattr(found, name) for name in _FOLDERS}))
+        return _for_company(found.model_copy(update={name: folder / getattr(found, name) for name in FOLDERS}))
     except ValidationError as error:
         told = "; ".join(
             f"RMETRICS_{'.'.join(str(p) for p in e['loc']).upper()}: {e['msg']}"
             for e in error.errors(include_input=False)
         )
-        raise SettingsError(f"settings cannot be used: {told}", "Correct the environment or .env.") from None
+        raise SettingsError(f"invalid settings: {told}", "Correct the environment or .env.") from None
     except UnicodeDecodeError:
         raise SettingsError(".env is not UTF-8 text", "Save it as UTF-8.") from None
 
@@ -191,81 +190,6 @@ def _for_company(found: Settings) -> Settings:
     return found.of_company(found.company)
 
 
-def project_folder() -> Path:
-    """The folder of the current project: contains its ``.env``, and its relative paths start there."""
-    here = Path.cwd()
-    return _project(here) or here
-
-
-def named_setting(name: str) -> SecretStr | None:
-    """The value of a secret that the rules name, from the environment, ``.env`` or the system's key ring.
-
-    Args:
-        name: of the setting. A blank value counts as not set.
-
-    Returns:
-        The value, never to be shown; None if it is not set anywhere.
-
-    Raises:
-        SettingsError: ``.env`` cannot be read.
-    """
-    value = os.environ.get(name, "").strip() or _in_env_file(name) or _in_key_ring(name)
-    return SecretStr(value) if value else None
-
-
-def _in_env_file(name: str) -> str:
-    try:  # no interpolation: a dollar sign in a password is literal
-        return (dotenv_values(project_folder() / ".env", interpolate=False, encoding="utf-8").get(name) or "").strip()
-    except UnicodeDecodeError:
-        raise SettingsError(".env is not UTF-8 text", "Save it as UTF-8.") from None
-    except OSError as error:
-        raise SettingsError(f".env cannot be read: {error.strerror}", "Check its permissions.") from None
-
-
-def _in_key_ring(name: str) -> str:
-    """The value in the key ring; empty if the package ``keyring`` or a key ring is missing."""
-    try:
-        keyring = importlib.import_module("keyring")
-    except ImportError:
-        return ""
-    try:
-        return str(keyring.get_password(KEY_RING, name) or "").strip()
-    except keyring.errors.KeyringError:
-        return ""
-
-
-def _project(here: Path) -> Path | None:
-    """The nearest project folder from ``here`` upwards; None if there is none.
-
-    If the environment names folders, no search is made. A folder above counts only if it belongs to the user (or root),
-    because anyone may put rules into ``/tmp``.
-    """
-    if any(f"RMETRICS_{name}".upper() in os.environ for name in _FOLDERS):
-        return here
-    for folder in (here, *here.parents):
-        if _is_project(folder) and (folder == here or _own(folder)):
-            return folder
-    return None
-
-
-def _is_project(folder: Path) -> bool:
-    try:
-        if any((folder / "rules").glob("*.toml")) or (folder / "data" / "lake").is_dir():
-            return True
-        settings = (folder / ".env").read_text(encoding="utf-8")
-        return any(f"RMETRICS_{name}".upper() in settings for name in _FOLDERS)
-    except (OSError, ValueError):  # unreadable or not text: not a usable project
-        return folder == Path.cwd() and (folder / ".env").is_file()
-
-
-def _own(folder: Path) -> bool:
-    user = getattr(os, "getuid", None)
-    return user is None or folder.stat().st_uid in (user(), 0)
-
-
-DEFAULT_MEMORY = 4 * 1024**3
-
-
 _UNITS = {"K": 1, "M": 2, "G": 3, "T": 4}
 
 
@@ -275,6 +199,6 @@ def memory_of(settings: Settings) -> int:
         return DEFAULT_MEMORY
     match = re.fullmatch(r"([\d.]+) ?([KMGT])(i?)B", settings.memory_limit)
     if match is None:  # cannot happen: the settings have been validated
-        msg = f"{settings.memory_limit!r} is no amount of memory"
+        msg = f"{settings.memory_limit!r} is not an amount of memory"
         raise AssertionError(msg)
     return int(float(match[1]) * (1024 if match[3] else 1000) ** _UNITS[match[2]])

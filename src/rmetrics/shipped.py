@@ -18,7 +18,7 @@ def shipped(name: str) -> Path:
         if path.exists():
             return path
     raise SettingsError(
-        f"the installation lacks {name}", "Install rmetrics again: pip install --force-reinstall rmetrics"
+        f"{name} is missing from the installation", "Reinstall rmetrics: pip install --force-reinstall rmetrics"
     )
 
 

@@ -145,7 +145,7 @@ def _feed_columns(name: str, feed: Feed, key: tuple[str, ...]) -> Iterator[PgCol
     by = set(feed.publish_by)
     if feed.key_columns[0] not in feed.columns:
         yield PgColumn(
-            feed.key_columns[0], "character varying", not_null=True, comment="Id made from what the row says"
+            feed.key_columns[0], "character varying", not_null=True, comment="ID computed from the content of the row"
         )
     for column, spec in feed.columns.items():
         added = column in by or spec.type is ColumnType.MONEY

@@ -69,6 +69,6 @@ def test_amounts_beyond_any_float_stay_exact() -> None:
 def test_a_moment_is_written_by_the_clocks_of_the_business() -> None:
     at = {"at": dt.datetime(2026, 11, 30, 3, 5, tzinfo=dt.UTC), "feed": "jobs"}
     assert say("en", "stale.feed", at, ZONE) == (
-        "jobs: the newest export is of Sun 29 Nov 2026 22:05, before yesterday was over."
+        "jobs: the newest export is of Sun 29 Nov 2026 22:05, before the end of yesterday."
     )
     assert "вс 29.11.2026 22:05" in say("ru", "stale.feed", at, ZONE)

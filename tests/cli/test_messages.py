@@ -76,7 +76,7 @@ def test_a_channel_that_fails_does_not_fail_a_sync(project: Project, line: Line,
     )
     done = line("sync", "--json")
     assert done.returncode == 0
-    assert "owner did not get the alerts" in done.stderr
+    assert "alerts were not sent to the channel owner" in done.stderr
     assert "message-not-sent" in [f["code"] for f in json.loads(done.stdout)["findings"]]
     assert project.rows("SELECT count(*) FROM jobs") == [(1,)]
     assert line("alerts", "--quiet").returncode == 3
@@ -115,8 +115,8 @@ def test_brief_on_a_terminal_and_in_russian(project: Project, line: Line, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--date", "yesterday"), "not a day: 'yesterday'"), (("--again", "owner"), "--again goes with --send"),
-        (("--send",), "no channel gets the brief"), (("--html", "/nowhere/at/all.html"), "cannot write"),
+        (("--date", "yesterday"), "not a date: 'yesterday'"), (("--again", "owner"), "--again requires --send"),
+        (("--send",), "no channel for the brief is declared"), (("--html", "/nowhere/at/all.html"), "cannot write"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_asked(line: Line, arguments: tuple[str, ...], told: str) -> None:

@@ -59,7 +59,7 @@ def test_a_project_is_found_from_below_and_by_name(project: Project, tmp_path: P
     assert list(elsewhere.iterdir()) == []
     lost = line("status", "-C", "nowhere", at=elsewhere)
     assert lost.returncode == 2
-    assert "cannot go to nowhere" in lost.stderr
+    assert "cannot change to nowhere" in lost.stderr
 
 
 def test_settings_of_a_project_are_read_from_below(project: Project) -> None:
@@ -101,7 +101,7 @@ def test_an_empty_inbox_says_so_each_time(project: Project) -> None:
     for _ in range(2):
         done = line("sync", at=project.root, dsn=project.dsn)
         assert done.returncode == 0, done.stderr
-        assert "the inbox data/inbox is empty: put exports (CSV or Excel) there" in done.stdout
+        assert "the inbox data/inbox is empty: put exports (CSV or Excel) into it" in done.stdout
         assert "0 files" not in done.stdout
     assert "the inbox data/inbox is empty" in line("plan", at=project.root, dsn=project.dsn).stdout
 
@@ -115,7 +115,7 @@ def test_nothing_changed_never_hides_a_new_file_that_cannot_be_used(project: Pro
     project.put("notes.csv", "Dear John\nhello\n")
     for _ in range(2):
         told = line("sync", at=project.root, dsn=project.dsn).stdout
-        assert told.startswith("Nothing changed: 1 file in the inbox, all known; 1 file left alone.")
+        assert told.startswith("Nothing changed: 1 file in the inbox, all landed before; 1 file skipped.")
         assert "notes.csv: fits no feed" in told
 
 

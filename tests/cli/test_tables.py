@@ -11,7 +11,7 @@ from rich.console import Console
 from command_line import rmetrics
 from examples import examples
 from exports import JOBS
-from rmetrics.output.grid import Column, Grid, blocks, layout
+from rmetrics.output.grid import Grid, GridColumn, blocks, layout
 from support import Project, csv_text
 
 
@@ -41,7 +41,7 @@ def test_no_value_of_a_wide_result_is_cut(project: Project, width: int) -> None:
 def test_figures_are_whole_and_texts_are_readable_at_any_width(
     width: int, lengths: list[list[int]], kinds: list[int]
 ) -> None:
-    columns = [Column(f"c{i}", right=k == 1, whole=k == 2) for i, k in enumerate(kinds)]
+    columns = [GridColumn(f"c{i}", right=k == 1, whole=k == 2) for i, k in enumerate(kinds)]
     grid = Grid("", columns)
     for number, sizes in enumerate(lengths):
         grid.add_row(*(str((number + i) % 10) * n for i, n in enumerate(sizes)))
@@ -64,7 +64,16 @@ def test_figures_are_whole_and_texts_are_readable_at_any_width(
 
 
 def test_columns_of_one_name_are_told_apart_in_blocks() -> None:
-    grid = Grid("", [Column("source"), Column("repairs"), Column("target"), Column("revenue"), Column("target")])
+    grid = Grid(
+        "",
+        [
+            GridColumn("source"),
+            GridColumn("repairs"),
+            GridColumn("target"),
+            GridColumn("revenue"),
+            GridColumn("target"),
+        ],
+    )
     grid.add_row("Google", "1", "2", "3", "4")
     assert [line.plain.split() for line in blocks(grid)][2:5] == [
         ["repairs", "target", "2"], ["revenue", "3"], ["revenue", "target", "4"],

@@ -94,16 +94,16 @@ def test_a_spend_that_would_be_added_to_a_months_other_rows_is_refused(project: 
     ("arguments", "told"),
     [
         (("target", "set", "2026-01"), "no target is given"),
-        (("target", "set", "2026-01", "--repairs", "1.234"), "is no amount"),
-        (("target", "set", "2026-01", "--repairs", "12,00"), "is no amount"),
-        (("target", "set", "2026-01", "--repairs", "-5"), "is no amount"),
+        (("target", "set", "2026-01", "--repairs", "1.234"), "is not an amount"),
+        (("target", "set", "2026-01", "--repairs", "12,00"), "is not an amount"),
+        (("target", "set", "2026-01", "--repairs", "-5"), "is not an amount"),
         (("target", "set", "2026-01", "--revenue", "99999999999"), "is more than"),
-        (("target", "set", "2026-01", "--conversion", "31"), "is no share"),
+        (("target", "set", "2026-01", "--conversion", "31"), "is not a share"),
         (("target", "set", "2026-13", "--repairs", "1"), "not a month"),
         (("target", "set", "2026-01", "--repairs", "1", "--source", "Gogle"), "did you mean 'Google'"),
-        (("target", "set", "2026-01", "--repairs", "1", "--segment", "CODE"), "no segment 'CODE'"),
-        (("spend", "set", "2026-01", "abc"), "is no amount"),
-        (("spend", "set", "2026-01", "5", "--source", "Rely"), "no spend by month is declared for Rely"),
+        (("target", "set", "2026-01", "--repairs", "1", "--segment", "CODE"), "unknown segment: 'CODE'"),
+        (("spend", "set", "2026-01", "abc"), "is not an amount"),
+        (("spend", "set", "2026-01", "5", "--source", "Rely"), "no monthly spend is declared for Rely"),
     ],
 )
 def test_what_cannot_be_read_is_refused_and_nothing_is_written(
@@ -140,7 +140,7 @@ def test_init_keeps_the_shipped_zone_where_the_machine_has_none(
     line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str
 ) -> None:
     monkeypatch.setenv("TZ", zone)
-    assert "Time zone America/New_York (the shipped one)" in line("init", str(tmp_path / "acme")).stdout
+    assert "Time zone America/New_York (the default)" in line("init", str(tmp_path / "acme")).stdout
 
 
 @pytest.mark.parametrize("option", [("--timezone", "Chicago"), ("--currency", "DOLLAR")])

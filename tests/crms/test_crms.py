@@ -271,7 +271,7 @@ def test_rules_new_says_what_is_read_already(offline: Project, name: str, what: 
     path = offline.put(name, (EXPORTS / name).read_bytes())
     with pytest.raises(SettingsError) as caught:
         draft_rules(offline.settings, "Acme", path)
-    assert f"is read already, as {what}" in caught.value.message
+    assert f"is already read as {what}" in caught.value.message
 
 
 @pytest.mark.parametrize(("rules", "names", "_", "__"), EXAMPLES, ids=lambda v: str(v)[:24])

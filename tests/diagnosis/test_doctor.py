@@ -8,7 +8,7 @@ import pytest
 
 from exports import JOBS
 from rmetrics.diagnosis import database, folders, program
-from rmetrics.diagnosis.finding import Check
+from rmetrics.diagnosis.finding import Diagnosis
 from rmetrics.findings import Severity
 from rmetrics.lake import Lake
 from rmetrics.usecases.doctor import doctor
@@ -23,7 +23,7 @@ def healthy(published: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
     return published
 
 
-def problems(project: Project, *, verify: bool = False) -> dict[str, Check]:
+def problems(project: Project, *, verify: bool = False) -> dict[str, Diagnosis]:
     """What is wrong, by name; each says how to mend it."""
     found = {
         c.name: c for c in doctor(project.settings, verify=verify).checks if c.severity not in (None, Severity.INFO)
@@ -66,7 +66,7 @@ def test_each_thing_that_can_be_wrong_is_told_with_how_to_mend_it(
     (healthy.rules / "sources.toml").write_text("[sources.X]\nleads = 'nobody'\n")
     assert "sources.X" in problems(healthy)["rules"].message
     healthy.dsn = "postgresql://u:pw@127.0.0.1:1/x"
-    assert "nothing listens" in problems(healthy)["database"].message
+    assert "no server is listening" in problems(healthy)["database"].message
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from published import run as run_sql
 from rmetrics.cli import run
 from rmetrics.explain.asked import MEASURES, Asked
 from rmetrics.explain.explainer import explainer
+from rmetrics.opening import open_project
 from rmetrics.usecases.explain import explain
 from support import Project
 
@@ -45,7 +46,7 @@ def test_a_source_that_is_not_there_is_refused_with_the_nearest(
     done = rmetrics(small, *command, "--source", "Googel")
     assert done.returncode == 2, done.stdout
     assert "no such source: 'Googel'; did you mean 'Go" in done.stderr
-    assert "ALL is the whole company" in done.stderr
+    assert "ALL stands for the whole company" in done.stderr
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -84,7 +85,7 @@ def test_without_a_month_the_newest_is_explained(rmetrics: Line, small: Project)
 
 def test_the_whole_company_is_the_sum_of_its_sources_and_is_proved(sample: Project) -> None:
     months = [r[0] for r in sample.rows("SELECT DISTINCT month FROM monthly_metrics ORDER BY 1")]
-    with explainer(sample.settings) as one:
+    with explainer(open_project(sample.settings)) as one:
         for month in months[::4]:
             whole = one.explain(Asked("ALL", month))
             assert (whole.verdict, whole.difference, whole.differing) == ("match", Decimal(0), ())
@@ -119,4 +120,4 @@ def test_a_difference_in_the_database_names_source_and_segment(rmetrics: Line, o
     run_sql(own.dsn, "UPDATE daily_metrics SET leads = leads + 1 WHERE source = 'Rely' AND date = '2024-11-11'")
     done = rmetrics(own, "explain", "--source", "ALL", "--month", "2024-11")
     assert done.returncode == 3
-    assert "2024-11-11 Rely INS leads: 1 is computed, PostgreSQL holds 2" in done.stdout
+    assert "2024-11-11 Rely INS leads: 1 computed, PostgreSQL has 2" in done.stdout

@@ -16,6 +16,7 @@ from rmetrics.errors import LakeError, SettingsError
 from rmetrics.explain.asked import MEASURES, Asked
 from rmetrics.explain.explainer import explainer
 from rmetrics.explain.explanation import Explanation
+from rmetrics.opening import open_project
 from rmetrics.usecases.check import check
 from rmetrics.usecases.explain import explain
 from support import Project, csv_text
@@ -34,7 +35,7 @@ def test_every_number_of_the_sample_is_proved_to_its_rows(sample: Project, every
         )
     }
     proved = 0
-    with explainer(sample.settings) as one:
+    with explainer(open_project(sample.settings)) as one:
         for source in one.sources():
             for month in months:
                 found = one.explain(Asked(source, month))
@@ -54,9 +55,9 @@ def test_every_number_of_the_sample_is_proved_to_its_rows(sample: Project, every
 @pytest.mark.slow
 def test_looking_only_at_the_files_a_month_needs_changes_nothing(sample: Project) -> None:
     months = [r[0] for r in sample.rows("SELECT DISTINCT month FROM monthly_metrics ORDER BY 1")]
-    with explainer(sample.settings) as whole:
+    with explainer(open_project(sample.settings)) as whole:
         for month in (months[0], months[len(months) // 2], months[-1]):
-            with explainer(sample.settings, month=month) as one:
+            with explainer(open_project(sample.settings), month=month) as one:
                 assert sum(rows for rows, _ in one.left_out["jobs"].values()) > 0
                 for source in whole.sources():
                     assert one.explain(Asked(source, month)) == whole.explain(Asked(source, month)), (source, month)
@@ -65,7 +66,7 @@ def test_looking_only_at_the_files_a_month_needs_changes_nothing(sample: Project
 @pytest.mark.slow
 def test_a_day_and_a_segment_are_proved_too(sample: Project) -> None:
     days = sample.rows("SELECT date, source, segment FROM daily_metrics WHERE cost > 0 OR repairs > 0 ORDER BY 1, 2, 3")
-    with explainer(sample.settings) as one:
+    with explainer(open_project(sample.settings)) as one:
         for day, source, segment in days[:: len(days) // 12]:
             found = one.explain(Asked(source, day.replace(day=1), segment, day))
             assert (found.verdict, found.difference) == ("match", NOTHING), (day, source, segment)
@@ -160,13 +161,13 @@ def execute(project: Project, sql: str) -> None:
 
 
 BY_HAND = (
-    ("Google", "UPDATE monthly_metrics SET leads = 9 WHERE source = 'Google' AND segment = 'COD' AND month = '2024-11-01'", "month of 2024-11 COD leads: 3 is computed, PostgreSQL holds 9"),
-    ("Google", "UPDATE daily_metrics SET cost = 9 WHERE source = 'Google' AND date = '2024-11-05'", "2024-11-05 COD cost: 3.34 is computed, PostgreSQL holds 9"),
-    ("Google", "DELETE FROM daily_metrics WHERE source = 'Google' AND date = '2024-11-06'", "2024-11-06 COD jobs: 1 is computed, PostgreSQL holds no row"),
-    ("eLocals", "DELETE FROM monthly_metrics WHERE source = 'eLocals'", "month of 2024-11 COD leads: 2 is computed, PostgreSQL holds no row"),
-    ("eLocals", "DELETE FROM elocals_leads WHERE lead_id = '101'", "elocals_leads 101: the row is missing in PostgreSQL"),
-    ("eLocals", "UPDATE elocals_leads SET cost = 1 WHERE lead_id = '102'", "elocals_leads 102: cost is 1.00 in PostgreSQL, 30.00 is computed"),
-    ("Google", "DELETE FROM payments WHERE payment_id = 'p2'", "payments p2: the row is missing in PostgreSQL"),
+    ("Google", "UPDATE monthly_metrics SET leads = 9 WHERE source = 'Google' AND segment = 'COD' AND month = '2024-11-01'", "month of 2024-11 COD leads: 3 computed, PostgreSQL has 9"),
+    ("Google", "UPDATE daily_metrics SET cost = 9 WHERE source = 'Google' AND date = '2024-11-05'", "2024-11-05 COD cost: 3.34 computed, PostgreSQL has 9"),
+    ("Google", "DELETE FROM daily_metrics WHERE source = 'Google' AND date = '2024-11-06'", "2024-11-06 COD jobs: 1 computed, PostgreSQL has no row"),
+    ("eLocals", "DELETE FROM monthly_metrics WHERE source = 'eLocals'", "month of 2024-11 COD leads: 2 computed, PostgreSQL has no row"),
+    ("eLocals", "DELETE FROM elocals_leads WHERE lead_id = '101'", "elocals_leads 101: row missing in PostgreSQL"),
+    ("eLocals", "UPDATE elocals_leads SET cost = 1 WHERE lead_id = '102'", "elocals_leads 102: cost is 1.00 in PostgreSQL, 30.00 computed"),
+    ("Google", "DELETE FROM payments WHERE payment_id = 'p2'", "payments p2: row missing in PostgreSQL"),
     ("Google", "UPDATE jobs SET is_repair = NOT is_repair WHERE job_id = '3'", "jobs 3: is_repair is False in PostgreSQL"),
     ("Google", "UPDATE google_spend SET spend = 5", "google_spend 2024-11-01/(all): spend is 5.00 in PostgreSQL"),
 )  # fmt: skip
@@ -274,7 +275,7 @@ def test_a_mismatch_exits_3(command: Callable[..., int], small: Project, capsys:
         "UPDATE monthly_metrics SET repairs = 7 WHERE source = 'Google' AND segment = 'COD' AND month = '2024-11-01'",
     )
     assert command("explain", "--source", "Google", "--month", "2024-11") == 3
-    assert "repairs: 2 is computed, PostgreSQL holds 7" in capsys.readouterr().out
+    assert "repairs: 2 computed, PostgreSQL has 7" in capsys.readouterr().out
     assert command("check", "--quiet") == 3
     execute(
         small,
@@ -313,8 +314,8 @@ def test_csv_of_the_rows_cannot_act_in_a_spreadsheet(own: Project, tmp_path: Pat
         (["--month", "2024-11", "--metric", "lead"], "did you mean 'leads'"),
         (["--month", "2024-11", "--day", "2024-12-01"], "is not in 2024-11"),
         (["--month", "2024-11", "--expect", "leads=many"], "is not a number"),
-        (["--month", "2024-11", "--against", "list.csv"], "go together"),
-        (["--month", "2024-11", "--segment", "XXX"], "no segment"),
+        (["--month", "2024-11", "--against", "list.csv"], "require each other"),
+        (["--month", "2024-11", "--segment", "XXX"], "unknown segment:"),
     ],
 )
 def test_a_question_that_cannot_be_read_exits_2(

@@ -49,8 +49,8 @@ def test_rows_that_a_newer_export_credited_are_named_with_the_export(small: Proj
 def test_rows_of_the_month_before_and_after_are_named(small: Project) -> None:
     found = gap(small, "Google", jobs="5")
     texts = {r.text: r.keys for r in found.reasons}
-    assert texts["1 count in 2024-10 here, within 3 days of the month asked for"] == ("7",)
-    assert texts["1 count in 2024-12 here, within 3 days of the month asked for"] == ("8",)
+    assert texts["1 count in 2024-10 here, within 3 days of this month"] == ("7",)
+    assert texts["1 count in 2024-12 here, within 3 days of this month"] == ("8",)
 
 
 def test_rows_at_the_edge_of_the_month_that_others_may_put_elsewhere_are_named(small: Project) -> None:
@@ -73,7 +73,7 @@ def test_a_row_that_could_not_be_read_is_named_with_its_line(small: Project) -> 
 
 def test_a_lead_of_another_month_by_utc_is_named(small: Project) -> None:
     texts = {r.text: r.keys for r in gap(small, "eLocals", leads="3").reasons}
-    assert texts["1 left out here: in 2024-11 by UTC, but in another month by local time"] == ("104",)
+    assert texts["1 not counted here: in 2024-11 by UTC, but in another month by local time"] == ("104",)
 
 
 def test_duplicates_by_content_are_named(own: Project) -> None:
@@ -85,7 +85,7 @@ def test_duplicates_by_content_are_named(own: Project) -> None:
     own.sync()
     found = gap(own, "eLocals", leads="2")
     assert {r.keys for r in exact(found)} & {("901",)}
-    assert any("say the same as another row" in r.text for r in found.reasons)
+    assert any("repeat another row" in r.text for r in found.reasons)
 
 
 def test_several_reasons_together_are_marked_when_they_add_up(small: Project) -> None:
@@ -116,11 +116,11 @@ def test_a_list_is_compared_row_by_row(small: Project, tmp_path: Path) -> None:
     found, reasons = listed(small, tmp_path, "Google", "units", 1, 1, 3, 7, 8, 5, 10, 9, "#0002", 4711)
     assert "lists 10 rows (9 different), here 2 count: 1 are in both" in found.title
     assert reasons == {
-        "1 in the list are repetitions of a row that is in it already": ("1",),
+        "1 in the list repeat another of its rows": ("1",),
         "1 only in the list: type IN ('COD Service', 'INS Service') does not hold: type is COD Repair (1), Warranty (1)": ("3",),
         "1 only in the list: count in the month before (2024-10)": ("7",),
         "1 only in the list: count in the month after (2024-12)": ("8",),
-        "1 only in the list: have the source 'Gogle': another spelling? Add it to the aliases": ("5",),
+        "1 only in the list: have the source 'Gogle': if it is another spelling, add it to the aliases": ("5",),
         "1 only in the list: have the source 'Rely'": ("10",),
         "1 only in the list: could not be read (rmetrics rejected)": ("9",),
         "1 only in the list: are written differently in the exports": ("#0002",),
@@ -152,10 +152,10 @@ def test_a_number_of_journeys_from_elsewhere_is_explained_by_what_became_of_the_
     found = gap(small, "eLocals", booked="2")
     reasons = {r.text: (r.keys, r.exact) for r in found.reasons}
     assert (found.metric, found.value) == ("booked", Decimal())
-    assert reasons["2 left out here: without a job: their number has none"] == (
+    assert reasons["2 not counted here: without a job: their number has no job"] == (
         ("101", "102"), True,
     )  # fmt: skip
-    assert reasons["2 left out here: cost > 0 does not hold: cost is 0.00 (1), blank (1)"][0] == ("103", "105")
+    assert reasons["2 not counted here: cost > 0 does not hold: cost is 0.00 (1), blank (1)"][0] == ("103", "105")
 
 
 def test_a_ratio_from_elsewhere_is_refused_with_its_parts(small: Project) -> None:

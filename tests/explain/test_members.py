@@ -13,6 +13,7 @@ from rmetrics.cli import run
 from rmetrics.explain.asked import Asked
 from rmetrics.explain.explainer import explainer
 from rmetrics.explain.members import explain_member, explain_members
+from rmetrics.opening import open_project
 from rmetrics.rules.measures import sums
 from support import Project, csv_text, fresh_database, new_project
 
@@ -130,7 +131,7 @@ def test_the_rows_of_every_member_add_up_to_its_published_figure(company: Projec
     where = f"WHERE month = '2024-11-01' AND dimension = '{dimension}'"
     held = company.rows(f"SELECT month, dimension, member, measure, value::text FROM dimension_monthly {where}")
     published = {(m, d, n, measure): Decimal(v) for m, d, n, measure, v in held}
-    with explainer(company.settings) as one:
+    with explainer(open_project(company.settings)) as one:
         metrics = tuple(sums(one.rules))
         for month, _, member in dict.fromkeys(key[:3] for key in published):
             found = explain_member(one, Asked("ALL", month), dimension, member, metrics)

@@ -10,11 +10,11 @@ import yaml
 
 from published import Published, empty_schema, query, rows_read, run
 from rmetrics.grafana.alerts import alert_rules
-from rmetrics.grafana.model import Place
+from rmetrics.grafana.model import Installation
 from support import ROOT
 
 FILE = ROOT / "grafana" / "provisioning" / "alerting" / "rmetrics.yaml"
-PLACE = Place("America/New_York", "USD")
+PLACE = Installation("America/New_York", "USD")
 RULES = {r["uid"]: r for r in alert_rules(PLACE)["groups"][0]["rules"]}
 TODAY = f"({PLACE.today})"
 MONTH = f"({PLACE.running_month})"

@@ -17,13 +17,13 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from expander import expanded
 from published import Published, query, rows_read
 from rmetrics.grafana.kit import dashboards
-from rmetrics.grafana.model import Place, source_variable
+from rmetrics.grafana.model import Installation, source_variable
 from rmetrics.rules import load_rules
 from rmetrics.usecases.grafana import kit_files
 from support import ROOT
 
 NEW_YORK = ZoneInfo("America/New_York")
-PLACE = Place("America/New_York", "USD")
+PLACE = Installation("America/New_York", "USD")
 DASHBOARDS = {d["uid"]: d for d in dashboards(PLACE)}
 PANELS = [(uid, p) for uid, d in DASHBOARDS.items() for p in d["panels"]]
 TARGETS = [(uid, p["title"], t) for uid, p in PANELS for t in p["targets"]]
@@ -207,12 +207,12 @@ def test_overrides_and_fields_name_columns_that_exist(sample: Published) -> None
 
 def test_another_zone_and_currency_reach_everything() -> None:
     """A business in Riga gets its own zone in SQL and dashboards, and euros."""
-    for d in dashboards(Place("Europe/Riga", "EUR")):
+    for d in dashboards(Installation("Europe/Riga", "EUR")):
         text = json.dumps(d)
         assert d["timezone"] == "Europe/Riga"
         assert "New_York" not in text
         assert "currencyUSD" not in text
-    assert Place("UTC", "ILS").money == "currency:ILS"
+    assert Installation("UTC", "ILS").money == "currency:ILS"
 
 
 # -- every query, as the reader
@@ -424,7 +424,7 @@ def test_a_day_without_rows_counts_as_nothing_done(years: Published) -> None:
 @pytest.mark.parametrize("source", ["eLocals", "O'Brien", "a b; rm -rf x", "$(id)"])
 def test_the_explain_command_survives_the_shell(years: Published, source: str) -> None:
     """The command in the table, given to a shell, names exactly that source."""
-    t = target("rmetrics-channel", "Ask why")
+    t = target("rmetrics-channel", "Explain")
     sql = t["rawSql"].replace("AND source = ${source:sqlstring}", "AND source = 'eLocals'")
     quoted = source.replace("'", "''")
     sql = sql.replace("${source:sqlstring}", f"'{quoted}'").replace("${month:sqlstring}", "'2024-12'")

@@ -7,7 +7,7 @@ import pytest
 
 from rmetrics.explain.asked import MEASURES
 from rmetrics.grafana.kit import dashboards
-from rmetrics.grafana.model import Json, Place
+from rmetrics.grafana.model import Installation, Json
 from rmetrics.rules import load_rules
 from rmetrics.serve.formulas import FORMULAS, TARGETS
 from rmetrics.usecases.grafana import kit_files
@@ -20,7 +20,7 @@ def linked() -> list[tuple[Json, Json, str, str]]:
     """Dashboard, panel, column and address of every data link."""
     return [
         (d, p, o["matcher"]["options"], link["url"])
-        for d in dashboards(Place("UTC", "USD", BASE))
+        for d in dashboards(Installation("UTC", "USD", BASE))
         for p in d["panels"]
         for o in p["fieldConfig"]["overrides"]
         for q in o["properties"]
@@ -52,7 +52,7 @@ def test_a_link_fills_in_only_columns_and_variables_that_its_panel_has() -> None
 def test_sums_over_months_or_sources_and_running_figures_have_no_link() -> None:
     titles = {p["title"] for _, p, _, _ in linked()}
     assert not titles & {"By source and segment", "Conversions", "CPL and conversion so far"}
-    months = next(d for d in dashboards(Place("UTC", "USD", BASE)) if d["uid"] == "rmetrics-months")
+    months = next(d for d in dashboards(Installation("UTC", "USD", BASE)) if d["uid"] == "rmetrics-months")
     assert {p["title"] for d, p, _, _ in linked() if d["uid"] == months["uid"]} == {
         "Against target: ${scope}",
         "CPL against its ceiling: ${scope}",
@@ -60,7 +60,9 @@ def test_sums_over_months_or_sources_and_running_figures_have_no_link() -> None:
 
 
 def test_the_rest_of_a_dashboard_is_the_same_with_and_without_links() -> None:
-    for with_links, without in zip(dashboards(Place("UTC", "USD", BASE)), dashboards(Place("UTC", "USD")), strict=True):
+    for with_links, without in zip(
+        dashboards(Installation("UTC", "USD", BASE)), dashboards(Installation("UTC", "USD")), strict=True
+    ):
         for a, b in zip(with_links["panels"], without["panels"], strict=True):
             assert {**a, "fieldConfig": 0} == {**b, "fieldConfig": 0}
             own = {o["matcher"]["options"]: o["properties"] for o in b["fieldConfig"]["overrides"]}

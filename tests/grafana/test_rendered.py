@@ -20,7 +20,7 @@ import pytest
 from expander import expanded
 from published import Published, query
 from rmetrics.grafana.kit import dashboards
-from rmetrics.grafana.model import Place
+from rmetrics.grafana.model import Installation
 
 ZONE = ZoneInfo("America/New_York")
 BROWSER = next((p for p in (shutil.which(n) for n in ("chromium", "chromium-browser", "google-chrome")) if p), None)
@@ -152,7 +152,7 @@ def sheet(dashboard: dict[str, Any], sample: Published) -> str:
 
 
 # Own measures has nothing to draw before a company declares one; test_dashboards runs its queries.
-DRAWN = [d for d in dashboards(Place("America/New_York", "USD")) if d["uid"] != "rmetrics-own"]
+DRAWN = [d for d in dashboards(Installation("America/New_York", "USD")) if d["uid"] != "rmetrics-own"]
 
 
 @pytest.mark.parametrize("dashboard", DRAWN, ids=lambda d: d["uid"])

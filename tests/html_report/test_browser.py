@@ -16,6 +16,7 @@ import pytest
 from published import Published
 from rmetrics.findings import Finding, Severity
 from rmetrics.html_report.html import page_html
+from rmetrics.opening import open_project
 from rmetrics.pipeline.workspace import opened
 from rmetrics.usecases.report import PageResult, library, page_data, write_page
 
@@ -184,9 +185,9 @@ def test_the_sample_prints_on_eight_sheets_at_most_and_none_is_blank(written: Wr
 
 
 def test_a_large_company_prints_on_eight_sheets_too(sample: Published, tmp_path: Path) -> None:
-    """Forty sources, thirty feeds and sixty findings: what is left out is named, and is in the page itself."""
+    """Forty sources, thirty feeds and sixty findings: what is left out is named, and is on the page itself."""
     assert sample.project is not None
-    with opened(sample.project.settings) as lake:
+    with opened(open_project(sample.project.settings)) as lake:
         page = page_data(lake)
     one = next(line for line in page.lines if line.source == "eLocals" and line.month == page.month)
     more = [dataclasses.replace(one, source=f"Channel {i}", month=m) for i in range(30) for m in page.months]
@@ -203,8 +204,8 @@ def test_a_large_company_prints_on_eight_sheets_too(sample: Published, tmp_path:
     assert len(found) <= 8, found
     assert min(found) > 700
     text = path.read_text(encoding="utf-8")
-    assert "more rows in the page itself." in text
-    assert "more channels in the page itself." in text
+    assert "more rows on the page itself." in text
+    assert "more channels on the page itself." in text
 
 
 def test_a_table_wider_than_a_phone_says_that_it_scrolls(written: Written, tmp_path: Path) -> None:

@@ -61,4 +61,4 @@ def test_members_of_the_month_beside_the_whole(rules: Rules) -> None:
         ["(none)", "0", "$7.00", "—"],
         ["ALL", "3", "$57.01", "$19.00"],
     ]
-    assert "these do not add up: Repairs" in text
+    assert "these measures do not add up: Repairs" in text

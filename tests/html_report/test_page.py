@@ -23,6 +23,7 @@ from rmetrics.html_report.sections import ends
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import load
 from rmetrics.month_line import MonthLine
+from rmetrics.opening import open_project
 from rmetrics.pipeline.forecasts import Estimate
 from rmetrics.pipeline.workspace import opened
 from rmetrics.usecases.report import page_data, picture
@@ -78,7 +79,7 @@ def body_rows(text: str, table: str) -> list[list[tuple[str, str | None]]]:
 def page(sample: Published) -> PageData:
     """The page's data for December 2024."""
     assert sample.project is not None
-    with opened(sample.project.settings) as lake:
+    with opened(open_project(sample.project.settings)) as lake:
         return page_data(lake)
 
 
@@ -251,7 +252,7 @@ def test_the_forecast_is_drawn_only_while_the_month_runs(page: PageData) -> None
     assert ends(made, "repairs", Decimal(62)) == "target 62; an estimate, 4 of 5 months end between 28 and 34"
     assert ends(replace(made, estimates=()), "repairs", None).endswith("no forecast: fewer than eight weeks of data")
     assert not [r for r in charts(page)["repairs-to-date"][1]["data"]["values"] if r["name"] == "Forecast"]
-    assert "Nothing was found." in page_html(replace(made, month=page.month), "")
+    assert "No findings." in page_html(replace(made, month=page.month), "")
 
 
 def test_a_month_that_is_over_ends_at_its_figure(page: PageData) -> None:
@@ -306,7 +307,7 @@ def test_another_month_another_file(inside: Project, tmp_path: Path, capsys: pyt
 
 @pytest.mark.parametrize(
     ("month", "hint"),
-    [("2030-01", "from 2023-10 to 2024-12"), ("March", "Write it YYYY-MM"), ("2024-13", "Write it YYYY-MM")],
+    [("2030-01", "from 2023-10 to 2024-12"), ("March", "Use the form YYYY-MM"), ("2024-13", "Use the form YYYY-MM")],
 )
 def test_a_month_without_data_is_refused(
     inside: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str], month: str, hint: str

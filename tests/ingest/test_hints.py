@@ -38,7 +38,7 @@ def test_no_key_from_what_repeats_or_is_no_id(tmp_path: Path, word: str, values:
 
 def test_a_key_that_is_one_is_still_proposed(tmp_path: Path) -> None:
     rows = "".join(f"P{i},{i},11/0{i + 1}/2024,{i}.00\n" for i in range(3))
-    assert "if 'Transaction IDs' is it" in notes(tmp_path, "payments.csv", PAYMENTS.format("IDs", rows))
+    assert "if it is now 'Transaction IDs'" in notes(tmp_path, "payments.csv", PAYMENTS.format("IDs", rows))
 
 
 @pytest.mark.parametrize(("cells", "proposed"), [(("11/05/2024", "11/06/2024"), True), (("Ann", "Bob"), False)])

@@ -81,7 +81,7 @@ def test_reading_ahead_gives_what_one_exact_pass_over_the_text_gives(
     whole = RecordReader(HEADERS, ",")
     once = rows(whole.exact(data, last=True))
     if whole.stuck:
-        once += rows(iter([whole.region(iter([]))]))
+        once += rows(iter([*whole.region(iter([]))]))
     assert [r[:-1] for r in ahead] == [r[:-1] for r in once]
     # Of what follows a quote that is never closed, only as much is kept as had been read.
     assert [r[-1] for r in ahead[:-1]] == [r[-1] for r in once[:-1]]

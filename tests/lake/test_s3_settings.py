@@ -6,8 +6,8 @@ import pytest
 from obstore.store import S3Store
 
 from rmetrics.errors import SettingsError
-from rmetrics.lake import open_lake
 from rmetrics.lake.s3 import Connection
+from rmetrics.opening import open_lake
 from rmetrics.settings import load_settings
 
 NAMES = (

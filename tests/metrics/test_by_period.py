@@ -6,7 +6,7 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from rmetrics.metrics.by_period import Compare, Period, Span, State, ages_of, compared_with, periods_of, sums
+from rmetrics.metrics.by_period import Compare, Coverage, Period, Span, ages_of, compared_with, periods_of, sums
 from rmetrics.metrics.figures import SHIPPED
 from rmetrics.periods import Grain, next_period, period_name, period_of, year_before
 
@@ -53,15 +53,15 @@ def test_periods_follow_each_other_without_a_gap(grain: Grain) -> None:
 
 
 def test_what_is_not_whole_is_labelled() -> None:
-    assert period(D(2024, 10, 1), Grain.MONTH).state is State.WHOLE
+    assert period(D(2024, 10, 1), Grain.MONTH).state is Coverage.WHOLE
     assert period(D(2024, 11, 1), Grain.MONTH) == Period(
-        D(2024, 11, 1), Grain.MONTH, Span(D(2024, 11, 1), D(2024, 11, 30)), D(2024, 11, 5), State.BEGUN
+        D(2024, 11, 1), Grain.MONTH, Span(D(2024, 11, 1), D(2024, 11, 30)), D(2024, 11, 5), Coverage.BEGUN
     )
-    assert period(D(2024, 1, 1), Grain.YEAR).state is State.BEGUN
-    assert period(D(2023, 1, 1), Grain.YEAR).state is State.PART
-    assert period(D(2023, 9, 25), Grain.WEEK).state is State.PART
+    assert period(D(2024, 1, 1), Grain.YEAR).state is Coverage.BEGUN
+    assert period(D(2023, 1, 1), Grain.YEAR).state is Coverage.PART
+    assert period(D(2023, 9, 25), Grain.WEEK).state is Coverage.PART
     cut = Span(D(2024, 10, 10), D(2024, 12, 31))
-    assert [p.state for p in periods_of(cut, DATA, Grain.MONTH)] == [State.PART, State.BEGUN, State.AHEAD]
+    assert [p.state for p in periods_of(cut, DATA, Grain.MONTH)] == [Coverage.PART, Coverage.BEGUN, Coverage.AHEAD]
 
 
 def test_every_day_is_of_one_age() -> None:

@@ -15,7 +15,7 @@ from metrics.test_call_classes import frames
 from rmetrics.checks.call_classes import create_seen_calls
 from rmetrics.checks.lead_speed import create_lead_waits
 from rmetrics.metrics.call_classes import call_rows
-from rmetrics.metrics.journeys import Numbers
+from rmetrics.metrics.journeys import ByNumber
 from rmetrics.metrics.lead_speed import lead_speeds, lead_waits
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.dated import Dated
@@ -38,7 +38,7 @@ def open_at(rules: Rules, *hours: str, called_back: int = 7) -> Rules:
     return dataclasses.replace(rules, business=business, calls=Dated(((None, limits),)))
 
 
-def touched(leads: Leads) -> Numbers:
+def touched(leads: Leads) -> ByNumber:
     touches = pl.DataFrame(
         [(str(i), "elocals_leads", "eLocals", at, True, at.astimezone(ZONE).date()) for i, (at, _) in enumerate(leads)],
         schema={"touch_id": pl.String, "feed": pl.String, "source": pl.String, "touch_at": pl.Datetime("us", "UTC"),
@@ -48,7 +48,7 @@ def touched(leads: Leads) -> Numbers:
         [(str(i), key) for i, (_, numbers) in enumerate(leads) for key in numbers],
         schema={"touch_id": pl.String, "phone_key": pl.String}, orient="row",
     )  # fmt: skip
-    return Numbers(touches.lazy(), touches.lazy().join(keys.lazy(), on="touch_id"), NOTHING, NOTHING, NOTHING, NOTHING)
+    return ByNumber(touches.lazy(), touches.lazy().join(keys.lazy(), on="touch_id"), NOTHING, NOTHING, NOTHING, NOTHING)
 
 
 def waits(leads: Leads, calls: Sequence[Call], rules: Rules) -> list[int | None]:

@@ -23,7 +23,7 @@ def test_each_row_that_holds_a_value_is_found_once_in_either_way(rows: list[Any]
         schema={"n": pl.Int64, "a": pl.String, "b": pl.String},
         orient="row",
     )
-    values = pl.Series("other name", sorted(wanted), dtype=pl.String)
+    values = pl.Series("other name", [*sorted(wanted), None, *sorted(wanted)], dtype=pl.String)  # repeated
     expected = [n for n, cells in enumerate(rows) if wanted & {c for c in cells if c is not None}]
     for many in (0, 100):
         with pytest.MonkeyPatch.context() as patched:

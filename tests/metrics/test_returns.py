@@ -91,12 +91,12 @@ def test_own_and_shared_numbers_are_nobodys_by_the_day_a_job_was_entered(tmp_pat
 @pytest.mark.parametrize(
     ("toml", "line", "message"),
     [
-        ('[returns.since]\nsame = ["appliance"]\n', 2, "must name one phone number, by which customers are followed (client_phone), found 0"),
+        ('[returns.since]\nsame = ["appliance"]\n', 2, "must name one phone number, which identifies the customer (client_phone), found 0"),
         ('[returns.since]\nsame = ["client_phone", "apliance"]\n', 2, "names no column of jobs: 'apliance'; did you mean 'appliance'?"),
-        ('[returns.since]\nsame = ["client_phone", "total"]\n', 2, "'total' is money: what tells customers and their appliances apart is a text"),
+        ('[returns.since]\nsame = ["client_phone", "total"]\n', 2, "'total' is money: columns that identify customers and their appliances must be text"),
         ('[returns.since]\nsame = ["client_phone", "client_phone"]\n', 2, "names a column twice"),
         ('[returns.since]\nsame = ["client_phone"]\nwhere = "since > 3"\n', 3, "since"),
-        ('[returns.paid]\nsame = ["client_phone"]\n', 1, "jobs have a column 'paid' already; choose another name"),
+        ('[returns.paid]\nsame = ["client_phone"]\n', 1, "jobs already have a column 'paid'; choose another name"),
         ('[returns.repairs]\nsame = ["client_phone"]\n', 1, "'repairs' is a measure"),
         ('[returns.since]\nsame = ["client_phone"]\nlook = "up"\n', 3, "must be 'back' or 'ahead'"),
         ('[returns.since]\nsame = ["client_phone"]\n[[returns.since.changes]]\nfrom = 2024-01-01\nlook = "ahead"\n', 5, "cannot change by date"),

@@ -181,7 +181,7 @@ class Month:
         else:
             self.incomplete += 1
             lines = []
-            assert "is not complete; it last was on" in english["message"], (day, english["message"])
+            assert "is not complete; it was last complete on" in english["message"], (day, english["message"])
             # What ads cost is spread over the month: yesterday is whole without it.
             shown = self.vendors.fault is not None and self.vendors.fault.name == "spend"
             assert bool(re.search("(?m)^Yesterday", english["message"])) == shown, (day, english["message"])

@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 
 from rmetrics.checks.compare import cross_check
-from rmetrics.checks.compare_measures import OwnFigures
+from rmetrics.checks.compare_measures import OwnFigureFiles
 from rmetrics.lake import Lake
+from rmetrics.opening import open_project
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.typed_inputs import typed_inputs
 from rmetrics.pipeline.workspace import opened
@@ -175,7 +176,7 @@ def lab(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         feeds.write_text(feeds.read_text().replace("[feeds.elocals_leads]", where, 1))
         exports(project)
         project.sync()
-        with opened(project.settings) as found:
+        with opened(open_project(project.settings)) as found:
             assert not found.problems
             yield Lab(found.lake, found.rules, found.computed)
 
@@ -278,7 +279,7 @@ def differences(lab: Lab, folder: Path, name: str | None, old: str = "", new: st
         scratch / "monthly.parquet",
         lab.rules,
         temp=folder / "duckdb",
-        own=OwnFigures(scratch / "own.parquet", scratch / "members.parquet"),
+        own=OwnFigureFiles(scratch / "own.parquet", scratch / "members.parquet"),
         journeys=scratch / "journeys.parquet",
     )
     return found.count

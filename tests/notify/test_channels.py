@@ -25,7 +25,7 @@ def test_a_message_arrives_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "told"), [(401, "it answered 401"), (500, "it answered 500"), (429, "it answered 429")]
+    ("status", "told"), [(401, "HTTP status 401"), (500, "HTTP status 500"), (429, "HTTP status 429")]
 )
 def test_a_refusal_is_told_by_its_status(status: int, told: str) -> None:
     with service() as made:
@@ -58,7 +58,9 @@ def test_what_a_plugin_raises_is_told_by_its_kind(monkeypatch: pytest.MonkeyPatc
         raise ZeroDivisionError(CANARY)
 
     monkeypatch.setattr("apprise.Apprise.notify", fail)
-    assert deliver(SecretStr("json://127.0.0.1:1/"), LONG) == "the service did not take the message (ZeroDivisionError)"
+    assert (
+        deliver(SecretStr("json://127.0.0.1:1/"), LONG) == "the service did not accept the message (ZeroDivisionError)"
+    )
 
 
 def test_logging_is_as_it_was() -> None:

@@ -99,7 +99,7 @@ def test_killed_while_the_service_has_the_message(channel: tuple[Project, Servic
     out, err = later.communicate(timeout=60)
     document = json.loads(out)
     assert document["sent"][0]["state"] == "doubtful"
-    assert "may have arrived or not" in err
+    assert "may or may not have arrived" in err
     told = [x for s in document["sections"] if s["section"] == "person" for x in s["lines"]]
     assert [x["code"] for x in told] == ["person.doubtful-brief"]
     assert told[0]["command"] == "rmetrics brief --send --date 2026-11-10 --again owner"
@@ -144,7 +144,7 @@ def test_a_database_that_cannot_be_reached_is_told_once_and_the_brief_goes_later
         sender = send(project, down)
         out, err = sender.communicate(timeout=60)
         assert sender.returncode == 4
-        assert "nothing listens there" in err
+        assert "no server is listening there" in err
         assert "CANARY77" not in out + err
     assert len(made.got) == 1
     assert "The database cannot be reached" in made.got[0]["message"]
@@ -178,7 +178,7 @@ def test_a_channel_that_is_not_there(
     project, _, environment = channel
     if not told:
         (project.rules / "own.toml").unlink()
-        told = "no channel gets the brief"
+        told = "no channel for the brief is declared"
     process = send(project, environment, *arguments)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 2

@@ -90,7 +90,7 @@ def test_a_row_on_which_the_engines_disagree_is_told(hit: bool) -> None:
     where = "rows > 0" if hit else "rows > 9"
     rows = [row("data_freshness", feed="jobs", rows=1)]
     (found,) = raised_by(alert("data_freshness", where), rows, "UTC", lambda frame, _, __: [not hit] * frame.height)
-    assert found.cause == "the two engines do not agree on the condition, please report it; rows 1"
+    assert found.cause == "the two engines disagree on the condition; please report this bug; rows 1"
 
 
 def test_every_type_of_column_reaches_the_second_engine() -> None:

@@ -13,6 +13,7 @@ import pytest
 from command_line import rmetrics
 from published import Published
 from rmetrics.metrics.disputes import claims
+from rmetrics.opening import open_project
 from rmetrics.pipeline.claims import Claim, ClaimState, lead_claims
 from rmetrics.pipeline.workspace import opened
 from rmetrics.usecases.check import check
@@ -29,7 +30,7 @@ def project_of(sample: Published) -> Project:
 
 @pytest.fixture(scope="module")
 def found(sample: Published) -> list[Claim]:
-    with opened(project_of(sample).settings) as lake:
+    with opened(open_project(project_of(sample).settings)) as lake:
         names = {rank: export.name for rank, export in lake.exports.items()}
         return lead_claims(lake.computed.rows, names, dt.datetime(2025, 1, 3, 12, tzinfo=dt.UTC))
 

@@ -11,6 +11,7 @@ from command_line import rmetrics
 from published import run as run_sql
 from rmetrics.brief.sections import Line
 from rmetrics.findings import Severity
+from rmetrics.opening import open_project
 from rmetrics.pipeline.forecasts import month_estimates
 from rmetrics.pipeline.workspace import opened
 from rmetrics.usecases.brief import brief
@@ -67,7 +68,7 @@ def test_it_is_published_with_its_range(running: Project) -> None:
 
 
 def test_what_is_published_is_what_the_lake_says(running: Project) -> None:
-    with opened(running.settings) as lake:
+    with opened(open_project(running.settings)) as lake:
         made = month_estimates(lake.computed, lake.rules)
         page = page_data(lake)
     held = {
@@ -127,6 +128,6 @@ def test_check_sees_an_estimate_that_somebody_changed(running: Project) -> None:
         done = check(running.settings)
         (found,) = [f for f in done.findings if f.code == "forecast-differs"]
         assert (done.ok, found.severity, found.rows) == (False, Severity.ERROR, 1)
-        assert str(found.examples[0]["estimate"]).startswith("Google revenue_gross 2024-09-20: PostgreSQL holds")
+        assert str(found.examples[0]["estimate"]).startswith("Google revenue_gross 2024-09-20: PostgreSQL has")
     finally:
         run_sql(running.dsn, f"UPDATE forecasts SET value = value - 0.01 {where}")

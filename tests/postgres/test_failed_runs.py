@@ -12,7 +12,7 @@ from postgres.test_connections import Proxy
 from rmetrics.cli import run
 from rmetrics.errors import BusyError, LakeError, PostgresError, RulesError
 from rmetrics.grafana.alerts import alert_rules
-from rmetrics.grafana.model import Place
+from rmetrics.grafana.model import Installation
 from rmetrics.lake import Lake
 from rmetrics.usecases.doctor import doctor
 from rmetrics.usecases.status import status
@@ -39,7 +39,7 @@ def rebuilt(project: Project, aside: Path) -> None:
 def test_a_failed_run_is_seen_until_a_later_one_finds_all_well(
     published: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    place = Place("America/New_York", "USD")
+    place = Installation("America/New_York", "USD")
     (alert,) = (r for r in alert_rules(place)["groups"][0]["rules"] if r["uid"] == "rmetrics-checks")
     alarm = alert["data"][0]["model"]["rawSql"]
     aside = broken(published)

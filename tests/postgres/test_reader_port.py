@@ -20,8 +20,8 @@ from exports import JOBS
 from rmetrics.errors import BusyError, SettingsError
 from rmetrics.postgres.embedded import embedded, network_port, stop_embedded
 from rmetrics.postgres.embedded.binaries import programs, server_user
-from rmetrics.postgres.reader import open_port, reader, verifier
-from rmetrics.usecases.db import db_start, db_stop
+from rmetrics.postgres.reader import verifier
+from rmetrics.usecases.db import db_reader, db_start, db_start_on, db_stop
 from rmetrics.usecases.doctor import doctor
 from support import Project, csv_text, new_project
 
@@ -81,13 +81,13 @@ def test_the_command_prints_addresses_that_work_and_stop_closes_the_port(own: Pr
     assert not connects(port)
     told = rmetrics(own, "db", "url", "--reader")
     assert (told.returncode, told.stdout) == (2, "")
-    assert "listens on no port" in told.stderr
+    assert "does not listen on a port" in told.stderr
     assert "rmetrics db start --port" in told.stderr
     db_stop(own.settings)
 
 
 def test_the_reader_sees_what_the_dashboards_ask_for_and_no_raw_table(own: Project, port: int) -> None:
-    dsn = open_port(own.settings, port).dsn
+    dsn = db_start_on(own.settings, port).dsn
     for view in ("monthly_vs_target", "daily_cumulative", "data_freshness", "call_funnel", "run_findings"):
         asked(dsn, f"SELECT * FROM {view}")
     for table in ("jobs", "payments", "calls"):
@@ -98,7 +98,7 @@ def test_the_reader_sees_what_the_dashboards_ask_for_and_no_raw_table(own: Proje
 
 
 def test_nobody_else_gets_in_over_the_port(own: Project, port: int) -> None:
-    found = open_port(own.settings, port)
+    found = db_start_on(own.settings, port)
     host = f"127.0.0.1:{port}/postgres"
     for who in ("postgres:@", f"postgres:{found.password}@", "grafana_reader:@", "grafana_reader:wrong@"):
         with pytest.raises(dbapi.Error, match=r"rejects connection|password authentication failed|no password"):
@@ -111,7 +111,7 @@ def test_nobody_else_gets_in_over_the_port(own: Project, port: int) -> None:
 
 
 def test_the_password_is_kept_in_one_closed_file_and_nowhere_else(own: Project, port: int) -> None:
-    found = open_port(own.settings, port)
+    found = db_start_on(own.settings, port)
     path = found.password_file
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.parent == (own.root / "data").resolve()
@@ -136,19 +136,19 @@ def _bytes(path: Path) -> bytes:
 
 
 def test_the_password_stays_unless_others_could_have_read_it(own: Project, port: int) -> None:
-    first = open_port(own.settings, port)
-    assert open_port(own.settings, port).password == first.password
-    assert reader(own.settings).password == first.password
+    first = db_start_on(own.settings, port)
+    assert db_start_on(own.settings, port).password == first.password
+    assert db_reader(own.settings).password == first.password
     first.password_file.chmod(0o644)
-    second = open_port(own.settings, port)
+    second = db_start_on(own.settings, port)
     assert second.password != first.password
     assert stat.S_IMODE(second.password_file.stat().st_mode) == 0o600
     with pytest.raises(dbapi.Error, match="password authentication failed"):
         asked(first.dsn, "SELECT 1")
     assert asked(second.dsn, "SELECT 1") == [(1,)]
     second.password_file.unlink()
-    with pytest.raises(SettingsError, match="password file is gone"):
-        reader(own.settings)
+    with pytest.raises(SettingsError, match="password file is missing"):
+        db_reader(own.settings)
 
 
 def test_a_port_in_use_is_refused_in_words_and_the_server_goes_on_as_it_ran(own: Project) -> None:
@@ -172,11 +172,11 @@ def test_what_is_no_port_is_refused(own: Project, text: str) -> None:
 def test_a_server_in_use_is_not_started_again_under_whoever_uses_it(own: Project, port: int) -> None:
     db_stop(own.settings)
     with embedded(own.settings.server_dir) as used:
-        with pytest.raises(BusyError, match=f"has to start again to listen on port {port}"):
-            open_port(own.settings, port)
+        with pytest.raises(BusyError, match=f"must be restarted to listen on port {port}"):
+            db_start_on(own.settings, port)
         assert asked(used.dsn, "SELECT 1") == [(1,)]
-    found = open_port(own.settings, port)
-    with embedded(own.settings.server_dir), pytest.raises(BusyError, match="on its socket alone"):
+    found = db_start_on(own.settings, port)
+    with embedded(own.settings.server_dir), pytest.raises(BusyError, match="on its socket only"):
         db_start(own.settings)
     assert asked(found.dsn, "SELECT 1") == [(1,)]
 
@@ -185,7 +185,7 @@ def test_before_the_first_sync_the_tables_are_made(port: int) -> None:
     with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
         project = new_project(Path(folder) / "project", "")
         try:
-            assert asked(open_port(project.settings, port).dsn, "SELECT count(*) FROM monthly_vs_target") == [(0,)]
+            assert asked(db_start_on(project.settings, port).dsn, "SELECT count(*) FROM monthly_vs_target") == [(0,)]
         finally:
             stop_embedded(project.settings.server_dir)
 

@@ -49,7 +49,7 @@ def test_a_column_that_rules_ask_for_is_left_to_the_owner_who_is_told_how(instal
     feeds.write_text(feeds.read_text().replace(
         "city         = {", 'state        = { type = "text", from = ["State"], comment = "State" }\ncity         = {', 1
     ))  # fmt: skip
-    with pytest.raises(PostgresError, match="may not make them") as caught:
+    with pytest.raises(PostgresError, match="may not create them") as caught:
         installed.sync()
     assert "schema --apply" in caught.value.hint
     owner = Project(installed.root, as_role(installed.dsn, "postgres"))

@@ -209,5 +209,5 @@ def test_every_example_loads_and_says_what_it_needs(path: Path, tmp_path: Path) 
 def test_nothing_is_pulled_unless_it_is_declared(tmp_path: Path) -> None:
     project = new_project(tmp_path / "project", "")
     run = rmetrics(project, "pull")
-    assert (run.returncode, run.stdout.startswith("No pull is declared: nothing was fetched.")) == (0, True)
+    assert (run.returncode, run.stdout.startswith("No pull is declared, so nothing was fetched.")) == (0, True)
     assert list(project.inbox.iterdir()) == []

@@ -71,7 +71,7 @@ def test_mail_that_is_not_whole_is_not_in_force(box: Mailbox, declared: Declared
         assert (result.status, told in result.message) == ("incomplete", True), result.message
     box.messages[0] = plain
     box.gone.add(1)
-    assert declared.pull().message == "message 1 is listed, but did not come"
+    assert declared.pull().message == "message 1 is listed but was not delivered"
     assert declared.files == []
 
 
@@ -211,7 +211,7 @@ def test_an_sftp_server(declared: Declared, sftp: tuple[int, Path, Path], monkey
     monkeypatch.setenv("SFTP_PASSWORD", "CANARY-sftp-2")
     assert "the login is refused: SFTP_PASSWORD is wrong" in declared.pull().message
     known.write_text(f"[127.0.0.1]:{port} {asyncssh.generate_private_key('ssh-ed25519').export_public_key().decode()}")
-    assert "its key is not the one in" in declared.pull().message
+    assert "its key differs from the one in" in declared.pull().message
     known.unlink()
     result = declared.pull()
     assert (result.exit_code, "which would hold the key of 127.0.0.1" in result.message) == (2, True)

@@ -92,14 +92,14 @@ def test_a_server_that_gives_fewer_rows_than_it_is_asked_for(declared: Declared)
 @pytest.mark.parametrize(
     ("keys", "told"),
     [
-        ({"most": "9"}, "9 rows came, and the known cap is 9"),
+        ({"most": "9"}, "9 rows received, and the known cap is 9"),
         ({"rows": '"nothing"'}, "has no list under nothing"),
         ({"total": '"data"'}, "has no number under data"),
-        ({"unique": '["Source"]'}, "a row (Source) stands on page 1 and page 1 with different content"),
+        ({"unique": '["Source"]'}, "a row (Source) is on page 1 and page 1 with different content"),
         ({"unique": '["Gone"]'}, "page 1 has a row without Gone"),
-        ({"feed": '"payments"'}, "what came does not fit the feed payments"),
+        ({"feed": '"payments"'}, "the answer does not fit the feed payments"),
         ({"stamps": '["Source"]', "zone": '"UTC"'}, "has a time in Source that is not written like"),
-        ({"scale": "{ Source = 2 }"}, "has something other than a number in Source"),
+        ({"scale": "{ Source = 2 }"}, "has a value that is not a number in Source"),
     ],
 )
 def test_what_is_not_proved_complete(keys: dict[str, str], told: str, declared: Declared) -> None:
@@ -115,7 +115,7 @@ def test_an_empty_list_needs_a_total_or_a_word(declared: Declared) -> None:
     with serving(offsets([])) as vendor:
         table = TABLE.format(url=vendor.url)
         declared.rules(without(table, "total"))
-        assert declared.pull().message.startswith("the list is empty, and no total proves that it is")
+        assert declared.pull().message.startswith("the list is empty, and no total confirms this")
         declared.rules(table)
         assert declared.pull().status == "empty"
         declared.rules(with_keys(without(table, "total"), may_be_empty="true"))
@@ -209,7 +209,7 @@ def test_a_cursor_that_leads_back(declared: Declared) -> None:
     with serving(lambda _asked: Reply({"data": jobs(2), "meta": {"next": "c1"}})) as vendor:
         table = without(TABLE.format(url=vendor.url), "paging", "params", "total")
         declared.rules(table + 'paging = { kind = "cursor", next = "meta.next" }\nparams = { after = "{cursor}" }\n')
-        assert declared.pull().message == "page 2 leads back to a page that was read already"
+        assert declared.pull().message == "page 2 leads back to a page already read"
 
 
 def test_a_short_lived_token_is_renewed_once(declared: Declared) -> None:
@@ -256,7 +256,7 @@ def test_a_time_budget_ends_a_pull(declared: Declared) -> None:
     with serving(offsets(jobs(200))) as vendor:
         vendor.fault = lambda _asked, reply: time.sleep(0.1) or reply  # type: ignore[func-returns-value]
         declared.rules(with_keys(TABLE.format(url=vendor.url), within='"1 second"'))
-        assert "the time budget of 1 seconds is used up" in declared.pull().message
+        assert "the time budget of 1 seconds is exhausted" in declared.pull().message
 
 
 def test_only_declared_servers_are_spoken_to(declared: Declared) -> None:

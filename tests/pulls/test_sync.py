@@ -37,7 +37,7 @@ def test_a_pull_that_fails_stops_nothing_else(project: Project) -> None:
         found = next(f["message"] for f in told["findings"] if f["code"] == "pull-incomplete")
         assert found == (
             "pull bad is not complete: the server declares 60 rows, 58 came: 2 rows missing (page 1 has 49 of 50); "
-            "the last good data stay; try again: rmetrics pull bad"
+            "the last complete data remain in force; to try again: rmetrics pull bad"
         )
         assert project.rows("SELECT sum(jobs)::int, sum(revenue_gross)::text FROM monthly_metrics") == [(60, "120.05")]
         ((detail,),) = project.rows("SELECT detail->>'findings' FROM sync_runs")

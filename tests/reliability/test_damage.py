@@ -243,7 +243,7 @@ def flipped_unseen(path: Path) -> None:
 def rebuilt(world: World, project: Project, victims: list[Path], *command: str) -> None:
     """Runs a sync, and does what it asks for where it stops: a landed export that it needs is spoiled."""
     done = world.run(project, *command)
-    while done.exit == 4 and "Delete that file" in done.output:
+    while done.exit == 4 and "Delete this file" in done.output:
         (victim,) = [v for v in victims if v.name in done.output and v.exists()]
         victim.unlink()
         done = world.run(project, *command)

@@ -51,7 +51,7 @@ def test_a_server_that_a_killed_sync_left_running_is_told_and_stopped_by_the_nex
     killed(own, runner, 2)
     assert owner(own) is Owner.NOBODY
     told = runner(own, "doctor").output
-    assert "runs without an owner" in told
+    assert "is running without an owner" in told
     assert owner(own) is None, "the doctor's own look at the database ends with nobody using it"
     killed(own, runner, 3)
     done = runner(own)
@@ -67,7 +67,7 @@ def test_db_stop_stops_what_a_killed_sync_left_running(own: Project, runner: Run
     killed(own, runner, 4)
     assert runner(own, "db", "stop").output.strip() == "Stopped."
     assert owner(own) is None
-    assert runner(own, "db", "stop").output.strip() == "It did not run."
+    assert runner(own, "db", "stop").output.strip() == "It was not running."
 
 
 def test_a_server_stays_for_whoever_still_uses_it(own: Project, runner: Runner) -> None:

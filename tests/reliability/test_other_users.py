@@ -128,7 +128,7 @@ def test_where_no_folder_is_safe_for_the_socket_nothing_starts(place: Path, monk
     loose.mkdir()
     loose.chmod(0o777)
     monkeypatch.setattr(sockets, "_places", lambda _: iter((loose, place / "missing", place / ("l" * 90))))
-    with pytest.raises(PostgresError, match="where others may rename things") as caught:
+    with pytest.raises(PostgresError, match="where other users can rename files") as caught:
         start_embedded(place / ("d" * 150) / "postgres")
     assert "TMPDIR" in caught.value.hint
     assert list(loose.iterdir()) == []
@@ -192,7 +192,7 @@ def test_a_server_of_an_older_version_is_closed_and_keeps_its_rows(
         cursor.execute("CREATE TABLE kept AS SELECT 7 AS n")
     if not running:
         handle.stop()
-    assert any("lets anyone log in" in w for w in servers.weaknesses(folder))
+    assert any("allows anyone to log in" in w for w in servers.weaknesses(folder))
     with embedded(folder) as server:
         assert asked(server.dsn, "SELECT n FROM kept") == "7"
         if os.geteuid() == 0:
@@ -457,7 +457,7 @@ def test_a_folder_that_is_no_whole_server_is_refused_and_left_alone(place: Path,
     (folder / file).write_text(text)
     if os.geteuid() == 0:
         os.chown(folder, server_user(place / "none").uid, -1)
-    with pytest.raises(PostgresError, match=r"not whole|holds files") as caught, embedded(folder):
+    with pytest.raises(PostgresError, match=r"not whole|contains files") as caught, embedded(folder):
         pytest.fail("there is no server")
     assert caught.value.hint
     assert (folder / file).read_text() == text

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from command_line import rmetrics
 from exports import JOBS
 from rmetrics.lake import Lake
+from rmetrics.opening import sync_places
 from rmetrics.pipeline.unchanged import nothing_to_do
 from rmetrics.postgres.embedded import embedded, embedded_owner, state_at_rest
 from rmetrics.usecases.db import db_start, db_stop
@@ -120,8 +121,8 @@ def test_a_running_server_is_asked(own: Project) -> None:
 def test_another_schema_is_another_place(own: Project) -> None:
     settings = own.settings.model_copy(update={"pg_schema": "numbers"})
     assert sync(settings).status == "published"
-    assert nothing_to_do(settings) is not None
-    assert nothing_to_do(own.settings) is None
+    assert nothing_to_do(sync_places(settings)) is not None
+    assert nothing_to_do(sync_places(own.settings)) is None
     assert synced(own) == "unchanged"
 
 
@@ -148,7 +149,7 @@ def test_what_it_says_is_what_the_whole_way_says(own: Project) -> None:
     own.put("notes.csv", csv_text(("A", "B"), (1, 2)))
     own.sync()
     whole = own.sync()
-    quick = nothing_to_do(own.settings)
+    quick = nothing_to_do(sync_places(own.settings))
     assert quick is not None
     assert whole.status == "unchanged"
     assert whole.measures
@@ -181,19 +182,19 @@ def no_inbox_file(project: Project) -> None:
     "change", [touched_rules, swapped_export, damaged_lake, no_inbox_file], ids=lambda f: f.__name__
 )
 def test_whatever_differs_takes_the_whole_way(own: Project, change: Callable[[Project], None]) -> None:
-    assert nothing_to_do(own.settings) is not None
+    assert nothing_to_do(sync_places(own.settings)) is not None
     change(own)
-    assert nothing_to_do(own.settings) is None
+    assert nothing_to_do(sync_places(own.settings)) is None
 
 
 def test_a_sync_beside_another_one_is_still_refused(own: Project) -> None:
     with Lake(own.settings.lake_dir).locked():
-        assert nothing_to_do(own.settings) is None
+        assert nothing_to_do(sync_places(own.settings)) is None
 
 
 def test_a_server_of_one_s_own_is_always_asked(own: Project) -> None:
     settings = own.settings.model_copy(update={"postgres_dsn": SecretStr("postgresql://localhost/none")})
-    assert nothing_to_do(settings) is None
+    assert nothing_to_do(sync_places(settings)) is None
 
 
 def test_it_loads_no_engine(own: Project) -> None:

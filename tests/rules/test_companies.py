@@ -88,7 +88,7 @@ def test_a_dated_change_of_all_may_not_overtake_an_exception_silently(folder: Pa
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("[companies.Boston]", "companies.Boston: 'Boston' is not a name PostgreSQL takes"),
+        ("[companies.Boston]", "companies.Boston: 'Boston' is not a valid name in PostgreSQL"),
         ("[companies.public]", "companies.public: 'public' is not"),
         ("[companies.boston]\ninbx = 'x'", "companies.boston.inbx: unknown key; did you mean"),
         ("[companies.boston]\ninbox = '../x'", "companies.boston.inbox: "),
@@ -107,7 +107,7 @@ def test_what_a_company_may_not_say_is_named_with_its_place(folder: Path, text: 
     [
         (
             "[companies.boston.rules.pulls.x]\nkind = 'http'",
-            "companies.boston.rules.pulls: is no table with exceptions",
+            "companies.boston.rules.pulls: is not a table that allows exceptions",
         ),
         ("[companies.boston.rules.jobs]\nunit = 'type ='", "companies.toml:2: jobs.unit: "),
     ],

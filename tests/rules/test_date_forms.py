@@ -30,18 +30,18 @@ def utc(*parts: int) -> dt.datetime:
 @pytest.mark.parametrize(
     ("form", "told"),
     [
-        ("%Q", "not understood"),
+        ("%Q", "which is unknown"),
         ("%c", "%a %b %d %H:%M:%S %Y"),
         ("%m/%d/%Y %H:%M %p", "%I:%M %p"),
         ("%m/%d/%Y %I:%M", "%H:%M"),
-        ("%m/%d/%Y %Y", "read the same"),
+        ("%m/%d/%Y %Y", "are equivalent"),
         ("%m/%d", "no year"),
         ("%H:%M", "without a date"),
         ("%Y-%m", "no day"),
         ("%Y-%m-%d %", "single %"),
         ("%Y-%m-%d %M", "minutes without an hour"),
         ("yyyy-mm-dd", "not a date format"),
-        ("%Y%e%m", "cannot be seen where"),
+        ("%Y%e%m", "end of the first is ambiguous"),
     ],
 )
 def test_what_cannot_be_read_rightly_is_refused_with_what_works(form: str, told: str) -> None:

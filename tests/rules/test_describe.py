@@ -69,7 +69,7 @@ def test_words_follow_the_day(rules: Rules) -> None:
     before = said(rules, "Acme", dt.date(2025, 12, 31))
     assert before["cost"].words == "costs 5.00 per lead plus 300.00 a month, spread over its days"
     assert (before["cost"].since, before["cost"].until) == (None, dt.date(2026, 1, 1))
-    assert before["leads"].words == "every job of the source that became a repair is a lead"
+    assert before["leads"].words == "every job of the source that is a repair is a lead"
     assert [s["cost"].words for s in (old, mid, new)] == ["costs 7.50 per unit"] * 3
     assert (old["cost"].since, old["cost"].until) == (dt.date(2026, 1, 1), None)
     assert (mid["leads"].until, new["leads"].since) == (dt.date(2026, 3, 1), dt.date(2026, 3, 1))

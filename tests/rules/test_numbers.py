@@ -178,7 +178,7 @@ def test_a_number_python_cannot_read_names_its_line(shipped: Path, number: str) 
     path = written(shipped, ("Cost", "monthly"), number)
     (told,) = problems(shipped)
     assert told.startswith(f"{path}:3: ")
-    assert "more digits than any rule takes" in told
+    assert "more digits than any rule allows" in told
 
 
 def test_numbers_keep_their_digits(shipped: Path) -> None:

@@ -77,24 +77,24 @@ COLUMNS = "[feeds.acme_leads.variants.columns]\n"
 WRONG = [
     ('when = ["A"]\nzoen = "UTC"\n', "acme.toml:15: feeds.acme_leads.variants.0.zoen: unknown key; did you mean 'zone'?"),
     ('when = { header = ["A"] }\n', "acme.toml:14: feeds.acme_leads.variants.0.when.header: unknown key; did you mean 'headers'?"),
-    ("when = {}\n", "acme.toml:14: feeds.acme_leads.variants.0.when: must say which files are meant"),
+    ("when = {}\n", "acme.toml:14: feeds.acme_leads.variants.0.when: must select files"),
     ('name = "x"\n', "acme.toml:13: feeds.acme_leads.variants.0.when: is missing"),
-    ('when = ["A"]\nzone = "EST5"\n', "no such time zone"),
+    ('when = ["A"]\nzone = "EST5"\n', "unknown time zone"),
     ('when = ["A"]\nscale = 12\n', "acme.toml:15: feeds.acme_leads.variants.0.scale: must be a power of ten"),
     ('when = ["A"]\njoin = ["Day"]\n', "acme.toml:15: feeds.acme_leads.variants.0.join: names one header"),
     ('when = ["A"]\n' + COLUMNS + 'fees = ["B"]\n', "acme.toml:16: feeds.acme_leads.variants.0.columns.fees: the feed has no column 'fees'; did you mean 'fee'?"),
     ('when = ["A"]\n' + COLUMNS + 'dear = ["B"]\n', "acme.toml:16: feeds.acme_leads.variants.0.columns.dear: is computed by sql"),
-    ('when = ["A"]\n' + COLUMNS + "state = { scale = 100 }\n", "acme.toml:16: feeds.acme_leads.variants.0.columns.state.scale: goes with a money column; this one is text"),
-    ('when = ["A"]\n' + COLUMNS + 'fee = { constant = "1" }\n', "columns.fee.constant: goes with a text column; this one is money"),
-    ('when = ["A"]\n' + COLUMNS + 'fee = { values = { a = "b" } }\n', "columns.fee.values: goes with a text column"),
+    ('when = ["A"]\n' + COLUMNS + "state = { scale = 100 }\n", "acme.toml:16: feeds.acme_leads.variants.0.columns.state.scale: requires a money column; this one is text"),
+    ('when = ["A"]\n' + COLUMNS + 'fee = { constant = "1" }\n', "columns.fee.constant: requires a text column; this one is money"),
+    ('when = ["A"]\n' + COLUMNS + 'fee = { values = { a = "b" } }\n', "columns.fee.values: requires a text column"),
     ('when = ["A"]\n' + COLUMNS + 'fee = { from = ["B"], join = ["C", "D"] }\n', "a value has one origin"),
     ('when = ["A"]\n' + COLUMNS + 'fee = { form = ["B"] }\n', "columns.fee.form: unknown key; did you mean 'from'?"),
     ('when = ["A"]\n' + COLUMNS + "lead_id = { required = false }\n", "columns.lead_id: is part of the key"),
-    ('when = ["A"]\n' + COLUMNS + "lead_at = { required = false }\n", "columns.lead_at: places a row in a day"),
+    ('when = ["A"]\n' + COLUMNS + "lead_at = { required = false }\n", "columns.lead_at: gives the day of a row"),
     ('when = ["A"]\nidentity = ["fee"]\n', "variants.0.identity: the feed has a key and no identity"),
     ('when = ["A"]\none_of = ["fees"]\n', "variants.0.one_of: names no mapped column: 'fees'; did you mean 'fee'?"),
-    ('when = ["A"]\n' + VARIANT + 'when = ["a "]\n', "variants.1.when: every file of it would be a file of 'variant 1'"),
-    ('when = ["A"]\n' + VARIANT + 'name = "two"\nwhen = ["A", "B"]\n', "variants.1.when: every file of it would be a file of 'variant 1'"),
+    ('when = ["A"]\n' + VARIANT + 'when = ["a "]\n', "variants.1.when: every file of it would also be a file of 'variant 1'"),
+    ('when = ["A"]\n' + VARIANT + 'name = "two"\nwhen = ["A", "B"]\n', "variants.1.when: every file of it would also be a file of 'variant 1'"),
 ]  # fmt: skip
 
 
@@ -109,7 +109,7 @@ def test_a_zone_that_does_not_exist_is_refused_in_a_column_too(tmp_path: Path) -
     shutil.copytree(ROOT / "rules", tmp_path / "rules")
     wrong = FEED.replace('from = ["When"]', 'from = ["When"], zone = "Mars/Base"')
     (tmp_path / "rules" / "acme.toml").write_text(wrong, encoding="utf-8")
-    with pytest.raises(RulesError, match=r"columns.lead_at.zone: no such time zone"):
+    with pytest.raises(RulesError, match=r"columns.lead_at.zone: unknown time zone"):
         load_rules(tmp_path / "rules")
 
 
@@ -213,6 +213,6 @@ def test_variants_stand_in_the_rules_in_words(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "rules", tmp_path / "rules")
     (tmp_path / "rules" / "acme.toml").write_text(FEED + PORTAL, encoding="utf-8")
     said = [s for s in rules_in_words(load_rules(tmp_path / "rules"), dt.date(2024, 11, 1)) if s.topic == "acme_leads"]
-    words = "times are of UTC; lead_at is Day and Hour together; fee is divided by 100"
+    words = "times are in UTC; lead_at joins Day and Hour; fee is divided by 100"
     assert [(s.rule, s.words) for s in said] == [("variant", f"Acme portal, files with the header Lead No: {words}")]
     assert said[0].where.endswith("acme.toml:13")

@@ -1,7 +1,11 @@
 """The sandbox reads its files and nothing else; only_select lets nothing but a reading SELECT pass."""
 
 import stat
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import duckdb
@@ -10,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rmetrics.errors import LakeError, SettingsError
-from rmetrics.sandbox.connection import duckdb_errors, only_select, sandbox
+from rmetrics.sandbox.connection import Opened, duckdb_errors, only_select, sandbox
 
 
 @pytest.fixture
@@ -166,3 +170,28 @@ def test_every_error_is_translated_without_data(error: type[duckdb.Error]) -> No
     with pytest.raises(LakeError) as caught, duckdb_errors("read"):
         raise error("Could not convert +12025550123")
     assert ("+1202" in caught.value.message) == about_files
+
+
+def test_only_the_work_that_is_meant_is_interrupted(tmp_path: Path) -> None:
+    meant, began = Opened(), threading.Barrier(3)
+
+    def counted(note: AbstractContextManager[None], rows: int) -> int:
+        with note:
+            made = sandbox([], temp=tmp_path / "temp", threads=1)
+        try:
+            began.wait(10)
+            found = made.execute(f"SELECT count(*) FROM range({rows}) a WHERE hash(range) <> 7").fetchone()
+            return int(found[0]) if found else 0
+        finally:
+            made.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        ended = pool.submit(counted, meant.noted(), 10**12)  # would take an hour
+        other = pool.submit(counted, nullcontext(), 3 * 10**6)
+        began.wait(10)
+        while not ended.done():
+            meant.interrupt()
+            time.sleep(0.01)
+        with pytest.raises(duckdb.InterruptException):
+            ended.result()
+        assert other.result() == 3 * 10**6

@@ -132,7 +132,7 @@ def test_a_commit_that_lost_the_race_is_exit_5_and_leaves_the_winner_in_force(
         process = machine.popen("-c", RACED, uri, payments(1, 7, first=9).decode())
         _, err = process.communicate(timeout=240)
         assert process.returncode == 5, err
-        assert "another run changed s3://" in err
+        assert "another run has changed s3://" in err
         assert rows(uri, "SELECT sum(amount)::text FROM payments") == [("307.00",)]
     assert machine.run("sync").returncode == 0
     assert total(machine) == "307.00"

@@ -7,10 +7,10 @@ import pytest
 
 from buckets import Machine
 from in_tasks import InProcess
-from rmetrics.lake import Lake, open_lake
+from rmetrics.lake import Lake
+from rmetrics.opening import inbox_at, open_lake
 from rmetrics.pipeline.compute.compute import compute
 from rmetrics.pipeline.landing import spread
-from rmetrics.pipeline.landing.bucket_inbox import open_inbox
 from rmetrics.pipeline.landing.inbox import land_inbox
 from rmetrics.progress import silent
 from rmetrics.rules import load_rules
@@ -33,8 +33,8 @@ def test_exports_land_in_tasks_as_on_one_machine(
     want = {f.name: f for f in land_inbox(ROOT / "data" / "sample", here, rules, silent) if "/" not in f.name}
     there, tasks = open_lake(settings), InProcess()
     with there.locked():
-        spread_over = functools.partial(landed_on, tasks, settings, there, rules)
-        seen = land_inbox(open_inbox(settings), there, rules, silent, spread=spread_over)
+        spread_over = functools.partial(landed_on, tasks, inbox_at(settings), there, rules)
+        seen = land_inbox(inbox_at(settings).open(), there, rules, silent, spread=spread_over)
         assert len(tasks.asked) > 1
         assert {f.name: (f.feed, f.landed) for f in seen} == {n: (f.feed, f.landed) for n, f in want.items()}
         one, many = compute(here, rules, silent), compute(there, rules, silent)

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from rmetrics.schedule.cron import block_in, cron_lines, with_block, without_block
-from rmetrics.schedule.plan import Kind, Plan, commands_of, files_of
+from rmetrics.schedule.plan import DailyRun, Scheduler, commands_of, files_of
 from rmetrics.schedule.record import Installed, Ran, last_due, trouble
 
 AT = dt.time(7, 5)
@@ -18,15 +18,17 @@ ODD = Path('/srv/O\'Brien & "Sons" 100% $HOME\\x')
 HOME, DATA = Path("/home/anna"), Path("/srv/data")
 
 
-def plan(project: Path = Path("/srv/Acme Repair")) -> Plan:
-    return Plan(project, AT, "America/New_York", ("/opt/py", "-m", "rmetrics", "-C", str(project), "schedule", "run"))
+def plan(project: Path = Path("/srv/Acme Repair")) -> DailyRun:
+    return DailyRun(
+        project, AT, "America/New_York", ("/opt/py", "-m", "rmetrics", "-C", str(project), "schedule", "run")
+    )
 
 
-def only(kind: Kind, made: Plan) -> str:
+def only(kind: Scheduler, made: DailyRun) -> str:
     """The text of the file that says what to run."""
     files = files_of(kind, made, HOME, DATA)
     return next(c for p, c in files.items() if p.suffix != ".timer").decode(
-        "utf-16" if kind is Kind.WINDOWS else "utf-8"
+        "utf-16" if kind is Scheduler.WINDOWS else "utf-8"
     )
 
 
@@ -37,46 +39,48 @@ def test_two_projects_of_one_name_have_two_names() -> None:
 
 
 def test_systemd() -> None:
-    files = files_of(Kind.SYSTEMD, plan(), HOME, DATA)
+    files = files_of(Scheduler.SYSTEMD, plan(), HOME, DATA)
     service, timer = (c.decode() for c in files.values())
     assert [p.parent for p in files] == [HOME / ".config/systemd/user"] * 2
     assert "OnCalendar=*-*-* 07:05:00 America/New_York\nPersistent=true\n" in timer
     assert 'ExecStart="/opt/py" "-m" "rmetrics" "-C" "/srv/Acme Repair" "schedule" "run"\n' in service
-    assert next(iter(files_of(Kind.SYSTEMD, plan(), HOME, DATA, Path("/xdg")))).parent == Path("/xdg/systemd/user")
-    odd = only(Kind.SYSTEMD, plan(ODD))
+    assert next(iter(files_of(Scheduler.SYSTEMD, plan(), HOME, DATA, Path("/xdg")))).parent == Path("/xdg/systemd/user")
+    odd = only(Scheduler.SYSTEMD, plan(ODD))
     assert r'''"-C" "/srv/O'Brien & \"Sons\" 100%% $$HOME\\x" "schedule"''' in odd
-    assert commands_of(Kind.SYSTEMD, plan(), files, 7, install=True)[1][-1] == f"{plan().name}.timer"
+    assert commands_of(Scheduler.SYSTEMD, plan(), files, 7, install=True)[1][-1] == f"{plan().name}.timer"
 
 
 def test_launchd() -> None:
     for project in (Path("/srv/x"), ODD):
-        read = plistlib.loads(only(Kind.LAUNCHD, plan(project)).encode())
+        read = plistlib.loads(only(Scheduler.LAUNCHD, plan(project)).encode())
         assert read["ProgramArguments"] == list(plan(project).program)
         assert (read["StartCalendarInterval"], read["WorkingDirectory"]) == ({"Hour": 7, "Minute": 5}, str(project))
         assert read["Label"] == plan(project).name
-    files = files_of(Kind.LAUNCHD, plan(), HOME, DATA)
+    files = files_of(Scheduler.LAUNCHD, plan(), HOME, DATA)
     assert b"\t" not in next(iter(files.values()))  # a screen would write them out
-    assert commands_of(Kind.LAUNCHD, plan(), files, 501, install=True) == [
+    assert commands_of(Scheduler.LAUNCHD, plan(), files, 501, install=True) == [
         ["launchctl", "bootout", f"gui/501/{plan().name}"],  # launchd refuses an agent that it has
         ["launchctl", "bootstrap", "gui/501", str(HOME / "Library/LaunchAgents" / f"{plan().name}.plist")],
     ]
-    assert commands_of(Kind.LAUNCHD, plan(), files, 501, install=False) == [
+    assert commands_of(Scheduler.LAUNCHD, plan(), files, 501, install=False) == [
         ["launchctl", "bootout", f"gui/501/{plan().name}"]
     ]
 
 
 def test_windows() -> None:
     windows = str(PureWindowsPath("C:/Acme & Co"))
-    made = Plan(
+    made = DailyRun(
         Path(windows), AT, "America/New_York", ("C:\\py.exe", "-m", "rmetrics", "-C", windows, "schedule", "run")
     )
-    text = only(Kind.WINDOWS, made)
+    text = only(Scheduler.WINDOWS, made)
     space = {"t": "http://schemas.microsoft.com/windows/2004/02/mit/task"}
     root = ET.fromstring(text.encode("utf-16"))  # noqa: S314 - our own text
     assert root.findtext(".//t:StartBoundary", namespaces=space) == "2026-01-01T07:05:00"
     assert root.findtext(".//t:Command", namespaces=space) == "C:\\py.exe"
     assert root.findtext(".//t:Arguments", namespaces=space) == '-m rmetrics -C "C:\\Acme & Co" schedule run'
-    assert commands_of(Kind.WINDOWS, made, {}, 0, install=False) == [["schtasks", "/Delete", "/TN", made.name, "/F"]]
+    assert commands_of(Scheduler.WINDOWS, made, {}, 0, install=False) == [
+        ["schtasks", "/Delete", "/TN", made.name, "/F"]
+    ]
 
 
 @pytest.mark.parametrize("project", [Path("/srv/x"), ODD])
@@ -141,7 +145,7 @@ def test_when_it_was_due(now: str, due: str | None) -> None:
     [
         (None, "it has never run"),
         (Ran(SINCE, SINCE, 0, 0), "was due 2026-11-10 07:30, but it last ran 2026-11-01 10:00"),
-        (Ran(dt.datetime(2026, 11, 10, 12, 31, tzinfo=dt.UTC)), "did not end"),
+        (Ran(dt.datetime(2026, 11, 10, 12, 31, tzinfo=dt.UTC)), "did not finish"),
         (
             Ran(dt.datetime(2026, 11, 10, 12, 31, tzinfo=dt.UTC), SINCE, 4, 0),
             "the sync of the last daily run ended with exit code 4",

@@ -217,5 +217,5 @@ def test_without_postgres_the_rest_is_shown(small: Project) -> None:
         for path in ("/", "/funnel", "/runs", "/health", LEADS):
             assert client.get(path).status_code == 200, path
         text = unescape(client.get(LEADS).text)
-        assert "PostgreSQL is left out of the proof" in text
+        assert "The proof does not include PostgreSQL" in text
         assert 'data-value="2"' in text

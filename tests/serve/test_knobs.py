@@ -143,7 +143,7 @@ def test_what_is_shown_to_copy_is_the_edit(folder: Path) -> None:
     "value", ["", "abc", "-5", "1e9", "25,00", "0x10", "1_000", " 5", "5\nleads = 1", "inf", "9" * 40]
 )
 def test_what_is_no_plain_number_is_refused(folder: Path, value: str) -> None:
-    with pytest.raises(SettingsError, match="not a number"):
+    with pytest.raises(SettingsError, match="not a valid number"):
         tried(folder, "revenue.share", value)
 
 

@@ -210,10 +210,10 @@ def test_no_page_shows_a_private_cell_even_with_rows(site_with_rows: TestClient,
         ("/health?feed=nope", "jobs"),
         ("/health?finding=nope", "undeclared-source"),
         ("/rejected?feed=nope", "jobs"),
-        ("/runs?run=nope", "no run"),
+        ("/runs?run=nope", "unknown run"),
         ("/rules?day=nope", "YYYY-MM-DD"),
-        ("/nothing", "there is no such page"),
-        ("/static/nothing.css", "there is no such page"),
+        ("/nothing", "this page does not exist"),
+        ("/static/nothing.css", "this page does not exist"),
     ],
 )
 def test_what_is_not_there_is_refused_with_what_there_is(site: TestClient, path: str, told: str) -> None:

@@ -61,7 +61,7 @@ def test_the_answer_is_that_of_plan_and_nothing_is_written(small: Project, pages
 def test_a_window_moves_jobs_and_money_and_no_other_figure(small: Project) -> None:
     with client_of(small.settings, rows=True) as pages:
         text = unescape(pages.get("/plan", params={"key": "journeys.window", "value": "4"}).text)
-    assert "change no figure but those of the funnel. 1 job (100.00 paid) would come from another touch" in text
+    assert "change figures of the funnel only. 1 job (100.00 paid) would come from another touch" in text
     hands, jobs = (text.partition(f'id="table-{name}"')[2].partition("</table>")[0] for name in ("hands", "jobs"))
     assert re.findall(r"<td[^>]*>([^<]+)</td>", hands) == ["none", "Pro Referral", "1", "100.00"]
     assert re.findall(r"<td[^>]*>([^<]+)</td>", jobs) == ["2", "none", "proref_leads:b", "phone-other-source", "100.00"]
@@ -85,17 +85,17 @@ def test_exports_that_wait_in_the_inbox_are_no_part_of_the_answer(small: Project
 @pytest.mark.parametrize(
     ("query", "told"),
     [
-        ({**PRICE, "value": "abc"}, "not a number"),
-        ({**PRICE, "value": "-1"}, "not a number"),
+        ({**PRICE, "value": "abc"}, "not a valid number"),
+        ({**PRICE, "value": "-1"}, "not a valid number"),
         ({"key": "revenue.share", "value": "7"}, "share"),
         ({"key": "revenue.share", "value": "0.5", "from": "soon"}, "YYYY-MM-DD"),
-        ({"key": "../../etc/passwd", "value": "1"}, "no number of the rules"),
-        ({"key": "feeds.jobs.files", "value": "1"}, "no number of the rules"),
+        ({"key": "../../etc/passwd", "value": "1"}, "the rules have no number"),
+        ({"key": "feeds.jobs.files", "value": "1"}, "the rules have no number"),
     ],
 )
 def test_what_cannot_be_tried_says_why_and_keeps_the_form(pages: TestClient, query: dict[str, str], told: str) -> None:
     text = unescape(pages.get("/plan", params=query).text)
-    assert "It cannot be tried" in text
+    assert "This value cannot be tried" in text
     assert told in text
     assert "rmetrics-trial" not in text
     assert 'name="value"' in text
@@ -139,5 +139,5 @@ def test_one_trial_at_a_time(small: Project) -> None:
 
 
 def test_one_month_that_is_over_is_told_as_one() -> None:
-    assert restates(["2024-12-01"]).startswith("It restates 2024-12, which is over. ")
-    assert restates(["2024-11-01", "2024-12-01"]).startswith("It restates 2 months that are over, 2024-11 to 2024-12. ")
+    assert restates(["2024-12-01"]).startswith("It restates 2024-12, a past month. ")
+    assert restates(["2024-11-01", "2024-12-01"]).startswith("It restates 2 past months, 2024-11 to 2024-12. ")

@@ -27,11 +27,11 @@ from rmetrics.pipeline.compute.local import Tables
 from rmetrics.pipeline.compute.names import CONTENTS
 from rmetrics.pipeline.compute.typed_inputs import typed_inputs
 from rmetrics.pipeline.landing import spread
+from rmetrics.pipeline.landing.bucket_inbox import InboxAt
 from rmetrics.pipeline.landing.inbox import land_inbox
 from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.progress import silent
 from rmetrics.rules import Rules, load_rules
-from rmetrics.settings import Settings
 from rmetrics.spark.exports import landed_on
 from rmetrics.spark.plan import compute_on
 from rmetrics.tables import DAILY, MONTHLY
@@ -140,8 +140,7 @@ def test_exports_land_on_executors_as_on_this_machine(
     monkeypatch.setattr(spread, "WORTH_IT", 0)
     inbox, lake = ROOT / "data" / "sample", Lake(tmp_path / "lake")
     lake.prepare()
-    settings = Settings(inbox_dir=inbox, data_dir=tmp_path, rules_dir=ROOT / "rules")
-    spread_over = functools.partial(landed_on, SparkEngine(spark), settings, lake, sample.rules)
+    spread_over = functools.partial(landed_on, SparkEngine(spark), InboxAt(inbox), lake, sample.rules)
     land_inbox(inbox, lake, sample.rules, silent, spread=spread_over)
     assert lake.examine_raw(thorough=True)[1] == []
     assert sample.differing(dict(compute(lake, sample.rules, silent).snapshot.tables), lake) == []

@@ -11,8 +11,11 @@ import pytest
 from in_tasks import InProcess
 from rmetrics.errors import SettingsError
 from rmetrics.lake import Lake
+from rmetrics.opening import places_of
 from rmetrics.pipeline import companies as module
 from rmetrics.pipeline.companies import CompanyMade, CompanyWork, make_company
+from rmetrics.pipeline.project import Places
+from rmetrics.pipeline.project import Project as Opened
 from rmetrics.settings import Settings
 from rmetrics.spark.companies import work_for
 from rmetrics.spark.runner import SparkRunner
@@ -126,10 +129,10 @@ def test_what_stops_one_company_stops_no_other_whatever_it_is(group: Project, mo
     group.put("canada/toronto/payments.csv", payments(300))
     from rmetrics.pipeline.prepared import prepare
 
-    def buggy(settings: Settings, *args: Any, **more: Any) -> Any:
-        if settings.company == "calgary":
+    def buggy(project: Opened, *args: Any, **more: Any) -> Any:
+        if project.places.company == "calgary":
             raise KeyError("a customer's name")
-        return prepare(settings, *args, **more)
+        return prepare(project, *args, **more)
 
     monkeypatch.setattr(module, "prepare", buggy)
     before = tables(group, GROUP[:2])
@@ -184,15 +187,15 @@ def test_a_large_company_is_no_task_and_a_busy_one_waits(group: Project, monkeyp
     with busy.locked():
         result = sync(on_tasks(group))
     assert [c.status for c in result.companies] == ["unchanged", "failed", "published"]
-    assert "another run holds the lake" in result.companies[1].message
+    assert "another run holds the lock of the lake" in result.companies[1].message
     assert alone == ["toronto"]
 
 
 def small_for(name: str) -> Callable[..., CompanyWork]:
     """``work_for`` that takes one company for large."""
 
-    def made(settings: Settings, **of: Any) -> CompanyWork:
-        return work_for(settings, **of, large=1 if of["name"] == name else module.LARGE)
+    def made(places: Places, **of: Any) -> CompanyWork:
+        return work_for(places, **of, large=1 if of["name"] == name else module.LARGE)
 
     return made
 
@@ -202,7 +205,7 @@ def test_nothing_of_a_task_is_in_force_and_no_secret_travels(group: Project, tmp
     lake = group.settings.data_dir / "companies" / "calgary" / "lake"
     records = {p: p.read_bytes() for p in lake.rglob("*.json")}
     own = group.settings.of_company("calgary")
-    work = work_for(own, name="calgary", run_id="r", started_at=dt.datetime.now(dt.UTC))
+    work = work_for(places_of(own), name="calgary", run_id="r", started_at=dt.datetime.now(dt.UTC))
     assert group.dsn.encode() not in pickle.dumps(work)
     made = make_company(work, group.rules, tmp_path / "task")
     assert isinstance(made, CompanyMade)

@@ -13,10 +13,10 @@ from rmetrics.lake import Lake
 from rmetrics.pipeline.compute.compute import compute
 from rmetrics.pipeline.compute.local import compute_all
 from rmetrics.pipeline.landing import spread
+from rmetrics.pipeline.landing.bucket_inbox import InboxAt
 from rmetrics.pipeline.landing.inbox import InboxFile, land_inbox
 from rmetrics.progress import silent
 from rmetrics.rules import Rules, load_rules
-from rmetrics.settings import Settings
 from rmetrics.spark.runner import SparkRunner
 from support import ROOT, Project, csv_text
 
@@ -64,20 +64,18 @@ def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def runner(inbox: Path, tmp_path: Path) -> Iterator[Runner]:
-    settings = Settings(inbox_dir=inbox, data_dir=tmp_path / "data", rules_dir=ROOT / "rules")
+def runner(tmp_path: Path) -> Iterator[Runner]:
     with contextlib.ExitStack() as stack:
-        yield Runner(settings, stack)
+        yield Runner("local[*]", tmp_path / "spark", stack)
 
 
 def landed(inbox: Path, lake: Lake, rules: Rules, runner: Runner | None = None) -> list[InboxFile]:
     lake.prepare()
     spread_over = None
     if runner is not None:
-        settings = runner._settings  # noqa: SLF001 - as the command has them
 
         def spread_over(tasks: Any) -> Any:
-            return runner.land(settings, lake, rules, tasks)
+            return runner.land(InboxAt(inbox), lake, rules, tasks)
 
     return land_inbox(inbox, lake, rules, silent, spread=spread_over)
 

@@ -6,16 +6,17 @@ from pathlib import Path
 import pytest
 
 from rmetrics.errors import EngineError, SettingsError
+from rmetrics.opening import open_runner
 from rmetrics.settings import Settings, load_settings
 from rmetrics.spark import session
-from rmetrics.spark.runner import SparkRunner, runner_of
+from rmetrics.spark.runner import SparkRunner
 from support import ROOT
 
 
 def test_this_machine_computes_unless_spark_is_asked_for(tmp_path: Path) -> None:
-    with runner_of(Settings(rules_dir=ROOT / "rules")) as runner:
+    with open_runner(Settings(rules_dir=ROOT / "rules")) as runner:
         assert runner is None
-    with runner_of(Settings(engine="spark", data_dir=tmp_path)) as runner:
+    with open_runner(Settings(engine="spark", data_dir=tmp_path)) as runner:
         assert isinstance(runner, SparkRunner)  # and nothing was started for it
     assert not list(tmp_path.iterdir())
 
@@ -77,7 +78,7 @@ def test_tables_that_spark_does_not_make_are_refused_not_left_out(
     monkeypatch.setattr(session, "started", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(plan, "compute_on", lambda *_, **__: {"job_facts": ()})
     settings = Settings(engine="spark", data_dir=tmp_path)
-    with runner_of(settings) as runner:
+    with open_runner(settings) as runner:
         assert runner is not None
         with pytest.raises(EngineError, match=r"cannot be computed on Spark yet: .*spellings"):
             runner.compute_all(Lake(tmp_path), load_rules(ROOT / "rules"), {}, silent, most=1000, newest_day=None)

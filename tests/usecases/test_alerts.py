@@ -11,7 +11,7 @@ import pytest
 
 from published import Published, empty_schema, query, run
 from rmetrics.grafana.alerts import alert_rules
-from rmetrics.grafana.model import Place
+from rmetrics.grafana.model import Installation
 from rmetrics.notify.evaluation import raised_alerts
 from rmetrics.notify.told import may_have_channels
 from rmetrics.postgres.connection import connect, server_of
@@ -20,7 +20,7 @@ from rmetrics.usecases.alerts import alerts, alerts_after_sync
 from services import Service, service
 from support import ROOT, Project, csv_text, new_project
 
-PLACE = Place("America/New_York", "USD")
+PLACE = Installation("America/New_York", "USD")
 GRAFANA = {r["uid"].removeprefix("rmetrics-"): r for r in alert_rules(PLACE)["groups"][0]["rules"]}
 TODAY = dt.datetime.now(ZoneInfo("America/New_York")).date()
 MONTH = TODAY.replace(day=1)
@@ -241,7 +241,7 @@ def test_whether_anybody_is_to_be_told_is_known_without_loading_the_rules(
     project: Project, text: str, may: bool
 ) -> None:
     (project.rules / "own.toml").write_text(text, encoding="utf-8")
-    assert may_have_channels(project.settings) == may
+    assert may_have_channels(project.settings.rules_dir) == may
 
 
 def test_without_a_channel_nothing_is_looked_at_after_a_sync(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

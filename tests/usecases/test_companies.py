@@ -9,6 +9,7 @@ import pytest
 
 from command_line import Line, in_process
 from rmetrics.errors import SettingsError
+from rmetrics.usecases.status import status
 from support import Project, csv_text
 from templates import Templates
 
@@ -112,14 +113,29 @@ def test_what_stops_one_company_stops_no_other_and_the_run_says_so(group: Projec
     result = synced(group, [("boston", "failed"), ("toronto", "published")])
     (finding,) = (f for f in result.findings if f.code == "company-failed")
     assert finding.severity == "error"
-    assert finding.message.startswith("boston: not computed, its figures are those of the run before: ")
+    assert finding.message.startswith("boston: not computed, its figures are those of the previous run: ")
     assert [r[2] for r in group.rows(MONTHLY)] == ["150.00", "300.00"]
-    status, _, message = states(group)["boston"]
-    assert status == "failed"
-    assert "payments.csv" in message
+    (failed, _) = status(group.settings).companies
+    assert (failed.company, failed.status, failed.months, failed.exports) == ("boston", "failed", 1, 1)
+    assert "payments.csv" in (failed.message or "")
     group.put("boston/payments.csv", payments(100, 50))
     synced(group, [("boston", "published"), ("toronto", "unchanged")])
     assert states(group)["boston"][0] == "ok"
+
+
+def test_status_knows_the_companies_of_a_group_and_each_company_itself(
+    group: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = status(group.settings)
+    assert [(c.company, c.title, c.currency, c.status, c.exports, c.days, c.months) for c in found.companies] == [
+        ("boston", "Boston Appliance", "USD", "ok", 1, 1, 1),
+        ("toronto", "toronto", "CAD", "ok", 1, 1, 1),
+    ]
+    assert "nothing is published" not in found.server
+    monkeypatch.setenv("RMETRICS_COMPANY", "toronto")
+    line: Line = in_process(group, monkeypatch, capsys)
+    shown = line("status", "--json")
+    assert [c["company"] for c in json.loads(shown.stdout)["companies"]] == ["toronto"]
 
 
 def test_commands_are_about_one_company(
@@ -140,7 +156,7 @@ def test_commands_are_about_one_company(
         assert line("sync").returncode == 0
     told = line("history", *month)
     assert told.returncode == SettingsError.exit_code
-    assert "toronto is published in the group's tables alone, which keep no history" in told.stderr
+    assert "toronto is published in the group's tables only, which have no history" in told.stderr
     monkeypatch.setenv("RMETRICS_COMPANY", "boston")
     assert line("history", *month).returncode == 0
 

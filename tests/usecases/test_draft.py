@@ -119,11 +119,11 @@ def test_other_exports_stay_what_they_are(offline: Project) -> None:
 @pytest.mark.parametrize(
     ("source", "text", "told"),
     [
-        ("google-ads", "Ref,When\nA,2024-11-05\n", "'google-ads' is declared already, as 'Google'"),
-        ("!!!", "Ref,When\nA,2024-11-05\n", "no file or feed can be named after '!!!'"),
+        ("google-ads", "Ref,When\nA,2024-11-05\n", "'google-ads' is already declared, as 'Google'"),
+        ("!!!", "Ref,When\nA,2024-11-05\n", "'!!!' gives no valid name of a file or feed"),
         ("Acme", "Ref,When\n", "has a header but no rows"),
         ("Acme", "<html><body>log in</body></html>", "is a web page"),
-        ("Acme", "Unique ID,Time,Cost\n1,2024-11-05 10:00:00 -0500,5\n", "is read already, as elocals_leads"),
+        ("Acme", "Unique ID,Time,Cost\n1,2024-11-05 10:00:00 -0500,5\n", "is already read as elocals_leads"),
     ],
 )
 def test_what_cannot_be_drafted_is_refused(offline: Project, source: str, text: str, told: str) -> None:
@@ -136,7 +136,7 @@ def test_what_cannot_be_drafted_is_refused(offline: Project, source: str, text: 
 
 def test_a_file_that_is_there_is_never_overwritten(offline: Project) -> None:
     (offline.rules / "acme.toml").write_text("# mine\n", encoding="utf-8")
-    with pytest.raises(SettingsError, match="is there already"):
+    with pytest.raises(SettingsError, match="already exists"):
         drafted(offline, "Ref,When\nA,2024-11-05\n")
     assert (offline.rules / "acme.toml").read_text(encoding="utf-8") == "# mine\n"
 

@@ -18,6 +18,7 @@ from rmetrics.cli import run
 from rmetrics.errors import CheckError, SettingsError
 from rmetrics.explain.asked import Asked
 from rmetrics.explain.explainer import explainer
+from rmetrics.opening import open_project
 from rmetrics.pipeline.compute.journeys import made
 from rmetrics.rules import load_rules
 from rmetrics.rules.funnel import funnel_names
@@ -129,9 +130,9 @@ def test_a_job_and_a_lead_are_explained(followed: Project) -> None:
         ("elocals_leads:e2", False, "elocals_leads:e1 came earlier, and the first touch has the job"),
     ]
     late = explain_journey(followed.settings, job="U2")
-    assert {t.why for t in late.ties} == {"outside the window: 2 days before the job, and the window is 0"}
+    assert {t.why for t in late.ties} == {"outside the window: 2 days before the job, with a window of 0"}
     lead = explain_journey(followed.settings, lead="e4")
-    assert (lead.ties, lead.said[:22]) == ((), "It has no number that ")
+    assert (lead.ties, lead.said[:25]) == ((), "It has no number to match")
 
 
 def test_a_figure_of_the_funnel_is_explained_to_its_rows(followed: Project) -> None:
@@ -145,11 +146,13 @@ def test_a_figure_of_the_funnel_is_explained_to_its_rows(followed: Project) -> N
     assert (read, sum(others)) == (4, 4)
     assert {s["step"]: s["rows"] for s in booked["steps"]}["touches with another outcome"] == 3
     assert {n["reason"].partition(": ")[2]: n["keys"] for n in booked["nearly"]} == {
-        "they might have had one, but another touch has it": ["e2"],
-        "their number has none": ["e3"],
-        "they have no number of a customer, and no call names a job for them": ["e4"],
+        "another touch has the job that they could have": ["e2"],
+        "their number has no job": ["e3"],
+        "they have no customer's number, and no call names a job for them": ["e4"],
     }
-    assert "created on its own day, or that the CRM names; of several touches in the window the first" in booked["rule"]
+    assert (
+        "created on its own day, or that the CRM names; of several touches in the window, the first" in booked["rule"]
+    )
     assert "rules/journeys.toml:" in booked["where_declared"]
 
 
@@ -158,7 +161,7 @@ def test_every_figure_of_the_funnel_is_proved(followed: Project) -> None:
     columns = ", ".join(f"sum({c})::text" for c in names.values())
     (held,) = followed.rows(f"SELECT {columns} FROM journey_metrics")
     assert float(held[list(names).index("journeys.revenue40")]) > 0
-    with explainer(followed.settings) as one:
+    with explainer(open_project(followed.settings)) as one:
         for source in ("ALL", "eLocals"):
             found = one.explain(Asked(source, NOVEMBER), tuple(names))
             assert (found.verdict, found.difference, found.differing) == ("match", Decimal(0), ()), source
@@ -178,7 +181,7 @@ def test_a_figure_of_the_funnel_that_was_altered_in_the_database_is_not_believed
             followed.settings, parse_question("elocals", None, None, ["booked"], None, None, None, None)
         )[0]
         assert found.verdict == "mismatch"
-        assert found.figures_differing == ("month of 2024-11 ALL booked: 1 is computed, PostgreSQL holds 2",)
+        assert found.figures_differing == ("month of 2024-11 ALL booked: 1 computed, PostgreSQL has 2",)
     finally:
         run_sql(followed.dsn, "UPDATE journey_metrics SET booked = 1, no_job = 2 WHERE source = 'eLocals'")
 
@@ -206,7 +209,7 @@ def test_a_list_from_elsewhere_is_compared_with_touches(followed: Project, tmp_p
     found, (gap,) = explain_numbers(followed.settings, question, offline=True)
     assert list(found.metrics) == ["booked"]
     (why,) = gap.reasons
-    assert (why.keys, "another touch has it" in why.text) == (("e2",), True)
+    assert (why.keys, "another touch has the job" in why.text) == (("e2",), True)
 
 
 def test_no_phone_leaves_the_lake(followed: Project) -> None:

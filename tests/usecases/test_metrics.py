@@ -132,13 +132,13 @@ def test_every_form_has_the_same_rows(line: Line, tmp_path: Path) -> None:
     [
         (("--measure", "repair"), "did you mean 'repairs'"),
         (("--dimension", "sorce"), "did you mean 'source'"),
-        (("--from", "2031-01-01"), "There is some from 2023-10-01"),
+        (("--from", "2031-01-01"), "The data span 2023-10-01"),
         (("--from", "2024-12-01", "--to", "2024-11-01"), "is after"),
-        (("--from", "2024-13-01"), "not a day"),
+        (("--from", "2024-13-01"), "not a date"),
         (("--segment", "X"), "Segments: COD"),
         (("--output", "x.parquet"), "--format parquet"),
         (("--by", "age", "--from", "2024-10-01"), "newest day of the data"),
-        (("--by", "age", "--compare", "year"), "no earlier one"),
+        (("--by", "age", "--compare", "year"), "no earlier period"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_the_next_step(line: Line, arguments: tuple[str, ...], said: str) -> None:

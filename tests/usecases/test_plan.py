@@ -244,7 +244,7 @@ def test_before_anything_is_published_the_last_computation_counts(
     append(published, PRICE)
     monkeypatch.setenv("RMETRICS_POSTGRES_DSN", "postgresql://user:secret@127.0.0.1:1/none")
     found = plan(say)
-    assert "the lake last computed" in found["compared_with"]
+    assert "last computation of the lake" in found["compared_with"]
     assert "secret" not in json.dumps(found)
     assert changes(found) == [("2024-11-01", "Pro Referral", "COD", "cost", "40.00", "45.00")]
     assert [r["key"] for r in found["rows"]] == ["b"]

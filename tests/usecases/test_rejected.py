@@ -39,7 +39,7 @@ def spoiled(templates: Templates, tmp_path: Path) -> Iterator[Project]:
 def test_a_rejected_row_has_file_line_column_value_and_reason(spoiled: Project) -> None:
     (row,) = rejected_rows(spoiled.settings)
     assert (row.file, row.feed, row.line, row.column, row.value) == ("Import-1.csv", "jobs", 3, "Created", "05.11.2024")
-    assert "is in no form that the rules declare" in row.reason
+    assert "has none of the declared formats" in row.reason
     assert row.id.endswith("-3")
 
 

@@ -6,6 +6,7 @@ import re
 
 from exports import JOBS
 from rmetrics.html_report.html import page_html
+from rmetrics.opening import open_project
 from rmetrics.pipeline.asked import Months
 from rmetrics.pipeline.workspace import opened
 from rmetrics.usecases.report import page_data
@@ -16,7 +17,7 @@ def test_a_spend_that_is_entered_ahead_makes_no_newest_month(project: Project) -
     project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
     project.put("google_spend 1.csv", csv_text(("Month", "Campaign", "Spend"), ("2024-12", "Search", "310.00")))
     project.sync()
-    with opened(project.settings) as lake:
+    with opened(open_project(project.settings)) as lake:
         newest, ahead = page_data(lake), page_data(lake, Months(last=dt.date(2024, 12, 1), one=True))
     assert (newest.month, newest.last_day) == (dt.date(2024, 11, 1), dt.date(2024, 11, 5))
     assert ahead.month == dt.date(2024, 12, 1)
@@ -27,5 +28,5 @@ def test_a_spend_that_is_entered_ahead_makes_no_newest_month(project: Project) -
     assert "chart-days" in specs
     assert "chart-cpl-to-date" not in specs
     assert 'id="chart-cpl-to-date"' not in text
-    assert "Nothing to show in this month." in text
+    assert "Nothing to show for this month." in text
     assert all(spec["data"]["values"] for spec in specs.values())

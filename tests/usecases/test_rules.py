@@ -75,7 +75,7 @@ def test_undeclared_sources_are_named_with_the_nearest_one(offline: Project) -> 
 
 def test_a_source_without_jobs_is_named_unless_its_leads_have_an_export(offline: Project) -> None:
     found = warned(offline)
-    assert found["sources.NSA"] == ["no job is of this source, so it has no leads; look at its name and aliases"]
+    assert found["sources.NSA"] == ["no job has this source, so it has no leads; check its name and aliases"]
     assert not {"sources.Google", "sources.Rely", "sources.Pro Referral", "sources.eLocals"} & found.keys()
 
 
@@ -113,7 +113,7 @@ def test_blanks_are_warned_of_only_where_there_can_be_some(offline: Project) -> 
         "[sources.Acme]\nleads = { feed = \"proref_leads\", where = \"current_status <> 'Passed' AND lead_id <> 'x'\" }\n",
     )
     assert warned(offline)["sources.Acme.leads.where"] == [
-        "<> leaves out rows where current_status is blank; if they count, write current_status IS DISTINCT FROM ..."
+        "<> excludes rows where current_status is blank; if they count, write current_status IS DISTINCT FROM ..."
     ]
 
 
@@ -127,7 +127,7 @@ def test_check_says_warnings_and_that_all_is_fine(say: Said) -> None:
     code, out, _ = say("rules", "check")
     assert code == 0
     assert "warning: " in out
-    assert "are fine: 7 sources, 7 feeds." in out
+    assert "are valid: 7 sources, 7 feeds." in out
     document = json.loads(say("rules", "check", "--json")[1])
     assert (document["ok"], document["problems"]) == (True, [])
     assert {"path", "line", "key", "message"} == set(document["warnings"][0])

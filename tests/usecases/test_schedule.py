@@ -11,7 +11,7 @@ import pytest
 
 from command_line import rmetrics
 from rmetrics.errors import SettingsError
-from rmetrics.schedule.plan import Kind
+from rmetrics.schedule.plan import Scheduler
 from rmetrics.usecases.schedule import install, remove, show
 from support import Project, new_project
 from vendor import jobs, offsets, serving
@@ -86,7 +86,7 @@ def test_systemd_is_installed_once_shown_and_removed(machine: Machine) -> None:
     assert "OnCalendar=*-*-* 06:45:00 America/New_York" in timer.read_text()
     assert f'"-C" "{machine.project.root}" "schedule" "run"' in service.read_text()
     assert machine.log("systemctl")[1:] == ["--user daemon-reload", f"--user enable --now {timer.name}"]
-    assert "put them into .env" in first.stdout
+    assert "Put them into .env" in first.stdout
     again = machine("install", "--at", "06:45")
     assert "nothing changed" in again.stdout
     assert [c for c in machine.log("systemctl") if "enable" in c] == [f"--user enable --now {timer.name}"]
@@ -175,46 +175,46 @@ def test_what_a_scheduler_refused_is_not_called_installed(local: Machine) -> Non
     settings, refuses = local.project.settings, local.root / "systemctl.fails"
     refuses.touch()
     with pytest.raises(SettingsError, match="Failed to connect"):
-        install(settings, HALF_PAST_SEVEN, Kind.SYSTEMD)
+        install(settings, HALF_PAST_SEVEN, Scheduler.SYSTEMD)
     assert local.units == []
     refuses.unlink()
-    assert install(settings, HALF_PAST_SEVEN, Kind.SYSTEMD).changed
+    assert install(settings, HALF_PAST_SEVEN, Scheduler.SYSTEMD).changed
     _, timer = local.units
     before = timer.read_text()
     refuses.touch()
     with pytest.raises(SettingsError, match="Failed to connect"):
-        install(settings, dt.time(9, 15), Kind.SYSTEMD)
+        install(settings, dt.time(9, 15), Scheduler.SYSTEMD)
     assert timer.read_text() == before
 
 
 def test_files_that_the_scheduler_never_took_are_handed_to_it(local: Machine) -> None:
-    install(local.project.settings, HALF_PAST_SEVEN, Kind.SYSTEMD)
+    install(local.project.settings, HALF_PAST_SEVEN, Scheduler.SYSTEMD)
     (local.project.root / "data" / "schedule.json").unlink()
     told = len(local.log("systemctl"))
-    assert install(local.project.settings, HALF_PAST_SEVEN, Kind.SYSTEMD).changed
+    assert install(local.project.settings, HALF_PAST_SEVEN, Scheduler.SYSTEMD).changed
     assert len(local.log("systemctl")) == told + 2
 
 
 def test_a_scheduler_that_refuses_leaves_the_other_one_in_place(local: Machine) -> None:
     settings = local.project.settings
-    install(settings, HALF_PAST_SEVEN, Kind.CRON)
+    install(settings, HALF_PAST_SEVEN, Scheduler.CRON)
     table = (local.root / "table").read_text()
     (local.root / "systemctl.fails").touch()
     with pytest.raises(SettingsError, match="Failed to connect"):
-        install(settings, HALF_PAST_SEVEN, Kind.SYSTEMD)
+        install(settings, HALF_PAST_SEVEN, Scheduler.SYSTEMD)
     assert (local.root / "table").read_text() == table
     installed = show(settings).installed
     assert installed is not None
-    assert installed.kind == Kind.CRON
+    assert installed.kind == Scheduler.CRON
 
 
 def test_without_its_record_a_schedule_is_found_and_removed(local: Machine) -> None:
     settings, record = local.project.settings, local.project.root / "data" / "schedule.json"
-    install(settings, HALF_PAST_SEVEN, Kind.CRON)
+    install(settings, HALF_PAST_SEVEN, Scheduler.CRON)
     record.unlink()
     assert remove(settings).changed
     assert "schedule run" not in (local.root / "table").read_text()
-    install(settings, HALF_PAST_SEVEN, Kind.SYSTEMD)
+    install(settings, HALF_PAST_SEVEN, Scheduler.SYSTEMD)
     record.unlink()
     assert remove(settings).changed
     assert local.units == []
@@ -224,7 +224,7 @@ def test_without_its_record_a_schedule_is_found_and_removed(local: Machine) -> N
 
 def test_on_windows_there_is_no_number_of_a_user(local: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "getuid")
-    made = install(local.project.settings, HALF_PAST_SEVEN, Kind.WINDOWS, dry_run=True)
+    made = install(local.project.settings, HALF_PAST_SEVEN, Scheduler.WINDOWS, dry_run=True)
     assert made.commands[0][0] == "schtasks"
 
 

@@ -352,7 +352,7 @@ def test_a_sync_of_what_is_new_publishes_what_a_full_one_would(project: Project)
     project.put("payments_2.csv", csv_text(PAYMENTS, payment("late", 1, "7.00", "2024-12-01T15:00:00.000Z")))
     project.put("Import-2.csv", csv_text(JOBS, job(2, "COD Repair", created="2024-03-10T15:00:00.000Z")))
     result = project.sync()
-    assert result.cross_check == "the two engines agree on every figure of the 2 months that new rows touch"
+    assert result.cross_check == "the two engines agree on every figure of the 2 months with new rows"
     assert {t: n for t, n in result.published.items() if n} == {
         "jobs": 2, "payments": 1, "daily_metrics": 2, "monthly_metrics": 2,
     }  # fmt: skip

@@ -63,7 +63,7 @@ ENGLISH = Words(
         "heading.month": "{month:month} so far",
         "heading.month.over": "{month:month}, the whole month",
         "heading.restated": "Restated since the last brief",
-        "heading.person": "Needs a person",
+        "heading.person": "Needs attention",
         "heading.alerts": "Alerts",
         "footer": "Business days of {timezone}, money in {currency}.",
         "each": ", {cpl:money} per lead",
@@ -74,11 +74,11 @@ ENGLISH = Words(
         "range.number": " (4 of 5 months end between {forecast_low:number} and {forecast_high:number})",
         "range.money": " (4 of 5 months end between {forecast_low:money} and {forecast_high:money})",
         "stale.nothing": "Nothing is published yet: put exports into the inbox and sync.",
-        "stale.unreachable": "The database cannot be reached: no figure of today is known.",
+        "stale.unreachable": "The database cannot be reached: there are no current figures.",
         "stale.never": "{feed}: there is no export yet.",
-        "stale.feed": "{feed}: the newest export is of {at:moment}, before yesterday was over.",
-        "stale.ends": "No row is of {yesterday:day}: the data end on {end:day}.",
-        "stale.hidden": "So {yesterday:day} is not shown. Put fresh exports into the inbox and sync.",
+        "stale.feed": "{feed}: the newest export is of {at:moment}, before the end of yesterday.",
+        "stale.ends": "There are no rows of {yesterday:day}: the data end on {end:day}.",
+        "stale.hidden": "Therefore {yesterday:day} is not shown. Put new exports into the inbox and sync.",
         "yesterday.all": "{leads:#lead}, {units:#unit}, {repairs:#repair}; paid {revenue_gross:money}, "
                          "revenue40 {revenue40:money}; cost {cost:money}{cpl:each}",
         "yesterday.source": "{source}: {leads:#lead}, {units:#unit}, {repairs:#repair}; revenue40 {revenue40:money}; "
@@ -104,20 +104,20 @@ ENGLISH = Words(
         "month.revenue40.all.over": "revenue40 {value:money} of {target:money}: {of_pace:percent} of the target",
         "month.repairs.source.over": "{source}: {value:#repair} of {target:number}, {of_pace:percent}",
         "month.revenue40.source.over": "{source}: revenue40 {value:money} of {target:money}, {of_pace:percent}",
-        "restated.days.amount": "{month:month}, {metric:measure}: {change:+money} on {days:#day} already past "
+        "restated.days.amount": "{month:month}, {metric:measure}: {change:+money} on {days:#day} in the past "
                                 "({why:why})",
-        "restated.days.count": "{month:month}, {metric:measure}: {change:+number} on {days:#day} already past "
+        "restated.days.count": "{month:month}, {metric:measure}: {change:+number} on {days:#day} in the past "
                                "({why:why})",
         "restated.month.amount": "{month:month}, {metric:measure}: {change:+money} ({why:why})",
         "restated.month.count": "{month:month}, {metric:measure}: {change:+number} ({why:why})",
-        "restated.moved": "{month:month}, {metric:measure}: the same in all, moved between sources, segments or days "
+        "restated.moved": "{month:month}, {metric:measure}: total unchanged, moved between sources, segments or days "
         "({why:why})",
         "restated.more": "and {more:number} more",
         "restated.span.amount": "{metric:measure}: {change:+money} over {months:#month}, {first:month} to "
         "{last:month} ({why:why})",
         "restated.span.count": "{metric:measure}: {change:+number} over {months:#month}, {first:month} to "
         "{last:month} ({why:why})",
-        "restated.span.moved": "{metric:measure}: the same in all over {months:#month}, {first:month} to {last:month}, "
+        "restated.span.moved": "{metric:measure}: total unchanged over {months:#month}, {first:month} to {last:month}, "
         "moved between months, sources, segments or days ({why:why})",
         "measure.jobs": "jobs",
         "measure.leads": "leads",
@@ -132,31 +132,31 @@ ENGLISH = Words(
         "why.rules": "the rules were edited",
         "why.version": "another version of rmetrics",
         "why.unknown": "see the command below",
-        "person.rejected": "Not read, and counted nowhere: {rows:#row}",
-        "person.missed": "{calls:#call} missed since {since:day}: nobody called back, and nothing is booked",
-        "person.missed-existing": "{calls:#call} of customers about a job missed since {since:day}, not returned",
+        "person.rejected": "Rejected, so not counted: {rows:#row}",
+        "person.missed": "{calls:#call} missed since {since:day}: no call back and no booking",
+        "person.missed-existing": "{calls:#call} of customers about existing jobs missed since {since:day}, unreturned",
         "person.dispute": "{source}: {leads:#lead} to dispute ({amount:money}); {hours:#hour} left for the first, "
                           "until {until:moment}",
-        "person.dispute-unknown": "Leads to dispute could not be looked up in the lake",
+        "person.dispute-unknown": "Leads to dispute could not be read from the lake",
         "person.undeclared": "{rows:#job} of sources that no rule declares: their leads and cost are 0",
         "person.stale": "{feed}: the newest row is of {last:day}, {days:#day} ago",
-        "person.pull": "The pull {name} is not complete; it last was on {at:moment}",
+        "person.pull": "The pull {name} is not complete; it was last complete on {at:moment}",
         "person.pull-late": "The pull {name} is overdue: it was last complete on {at:moment}",
         "person.pull-never": "The pull {name} has never been complete",
-        "person.failed": "A run failed on {at:moment}; figures are those of the last good one",
+        "person.failed": "A run failed on {at:moment}; figures are those of the last successful one",
         "person.error": "Error in the data: {code}, {rows:#row}",
         "person.failed-brief": "{channel}: the brief of {key} could not be sent",
         "person.failed-alerts": "{channel}: the alert of {at:moment} could not be sent; the next evaluation tries "
                                 "again",
         "person.doubtful-brief": "{channel}: the brief of {key} may not have arrived: the program was stopped "
         "while sending. "
-        "It is not sent twice unless you ask",
+        "It is not sent twice unless you request it",
         "person.doubtful-alerts": "{channel}: the alert of {at:moment} may not have arrived: the program was stopped "
                                   "while sending. It is not sent twice",
         "alert": "{title} ({cause})",
         "alert.of": "{title}: {of} ({cause})",
         "alert.more": "and {more:number} more",
-        "alerts.footer": "Told once; it is told again when it has been over and comes back.",
+        "alerts.footer": "Sent once; sent again only if the condition ends and returns.",
     },
 )  # fmt: skip
 

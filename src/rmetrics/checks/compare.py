@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 
 from rmetrics.checks.call_classes import differing_classes
-from rmetrics.checks.compare_measures import MEMBERS_TOGETHER, OwnFigures, measure_differences, take_given
+from rmetrics.checks.compare_measures import MEMBERS_TOGETHER, OwnFigureFiles, measure_differences, take_given
 from rmetrics.checks.compare_measures import tables as measure_tables
 from rmetrics.checks.dimensions import DIMENSION_MONTHLY, MEASURE_DAILY
 from rmetrics.checks.given import take
@@ -67,7 +67,7 @@ def cross_check(
     rules: Rules,
     *,
     temp: Path,
-    own: OwnFigures | None = None,
+    own: OwnFigureFiles | None = None,
     journeys: Path | None = None,
     memory_limit: str | None = None,
     threads: int | None = None,
@@ -110,7 +110,7 @@ def compare(
     scope: Scope | None = None,
     classes: Path | None = None,
     *,
-    own: OwnFigures | None = None,
+    own: OwnFigureFiles | None = None,
 ) -> CrossCheck:
     """Compares the metrics' files with the recomputed tables of a connection that may read them; within a scope.
 
@@ -150,7 +150,7 @@ def compare(
     return CrossCheck(int(row[0]) if row else 0, tuple(_mismatch(f) for f in found))
 
 
-def _files(own: OwnFigures | None) -> tuple[Path, ...]:
+def _files(own: OwnFigureFiles | None) -> tuple[Path, ...]:
     return () if own is None else (own.daily, own.members)
 
 

@@ -29,14 +29,14 @@ _MONTH = {
 
 
 @dataclass(frozen=True, slots=True)
-class OwnFigures:
+class OwnFigureFiles:
     """The first engine's Parquet files of ``measure_daily`` and ``dimension_monthly``."""
 
     daily: Path
     members: Path
 
 
-def take_given(connection: duckdb.DuckDBPyConnection, figures: OwnFigures) -> None:
+def take_given(connection: duckdb.DuckDBPyConnection, figures: OwnFigureFiles) -> None:
     """Loads the first engine's figures into ``_given``.
 
     Raises:

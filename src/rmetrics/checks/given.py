@@ -26,7 +26,7 @@ def take(connection: duckdb.DuckDBPyConnection, name: str, file: Path, wanted: M
     found = {row[0]: row[1] for row in connection.execute(f"DESCRIBE SELECT * FROM {parquet}").fetchall()}
     wrong = [f"{c} is {found.get(c, 'missing')}" for c, kind in wanted.items() if found.get(c) != kind]
     if wrong:
-        raise LakeError(f"{file} is not what it should be: {', '.join(wrong)}", "Delete it and sync again.")
+        raise LakeError(f"{file} has the wrong columns or types: {', '.join(wrong)}", "Delete it, then sync again.")
     connection.execute(f"CREATE TABLE _given.{name} AS SELECT {', '.join(wanted)} FROM {parquet}")
 
 

@@ -8,7 +8,7 @@ Source: the design, section 3 (job, unit, repair, segment, source, revenue).
 
 import datetime as dt
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import duckdb
 
@@ -22,6 +22,7 @@ from rmetrics.sandbox.quoting import dollars, holds, ident, in_force, text, whol
 
 FACTS = "job_facts"
 _ENTERED = "created_at"  # dates a job whose own date is blank
+_MARKS = ("metric_date", "source", "segment", "paid", "is_unit", "is_repair")  # what rules may read of a job
 _LINK = JobLink(column="job_ref", match=("job_id",))
 
 
@@ -180,6 +181,19 @@ def _marks(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
         f"FROM {work('dated_jobs')} j LEFT JOIN ({paid}) p ON p.job = j._pos "
         f"LEFT JOIN {work('spellings')} s ON s.spelling = CAST(j.source_raw AS VARCHAR))"
     )
+
+
+def marked_jobs(rules: Rules, also: Sequence[str] = (), joins: str = "") -> str:
+    """SQL of the jobs that count, in the form that rules read them: ``r``, with their marks ``m`` and ``_pos``.
+
+    Args:
+        rules: in force.
+        also: more of what to select.
+        joins: SQL of the joins that this needs.
+    """
+    own = [f"r.{ident(n)}" for n in columns_of(rules.feeds[JOBS]) if n not in _MARKS]
+    columns = ", ".join([*own, *(f"m.{n}" for n in _MARKS), *also, "m._pos"])
+    return f"SELECT {columns} FROM {work(f'rows_{JOBS}')} r JOIN {work('marks')} m ON m._pos = r._pos{joins}"
 
 
 def _job_facts(connection: duckdb.DuckDBPyConnection, feed: Feed) -> None:

@@ -9,6 +9,7 @@ Source: the design, section 7, and its notes on journeys.
 
 import datetime as dt
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import duckdb
 
@@ -335,8 +336,22 @@ def _outcomes() -> str:
     )
 
 
-def feed_spans(rules: Rules) -> Iterator[tuple[str, dt.date | None, dt.date | None, bool]]:
-    """Yields the spans in which a source's leads are feed rows, and whether all its cost then is cost of those rows."""
+class FeedSpan(NamedTuple):
+    """A time in which a source's leads are the rows of a feed.
+
+    Attributes:
+        start, until: half-open; None: no limit.
+        own_cost: whether all of the source's cost is then cost of those rows.
+    """
+
+    source: str
+    start: dt.date | None
+    until: dt.date | None
+    own_cost: bool
+
+
+def feed_spans(rules: Rules) -> Iterator[FeedSpan]:
+    """Yields the times in which the leads of sources are the rows of feeds."""
     for name, dated in rules.sources.items():
         for start, until, source in dated.spans():
             leads = source.leads
@@ -346,7 +361,7 @@ def feed_spans(rules: Rules) -> Iterator[tuple[str, dt.date | None, dt.date | No
                     or (c.feed == leads.feed and c.spread is None and (c.where or "") == (leads.where or ""))
                     for c in source.cost
                 )
-                yield name, start, until, own
+                yield FeedSpan(name, start, until, own)
 
 
-__all__ = ["JOURNEYS", "MATCHES", "create_journeys", "feed_spans"]
+__all__ = ["JOURNEYS", "MATCHES", "FeedSpan", "create_journeys", "feed_spans"]

@@ -15,7 +15,7 @@ from rmetrics.rules.model import Rules
 from rmetrics.sandbox.connection import file_name
 from rmetrics.sandbox.quoting import in_months, text, within, work
 
-ADD_UP = "what journeys add up to"
+ADD_UP = "sums of journeys"
 _LIMIT = 200
 _COLUMNS = {
     JOURNEYS: "touch_id, feed, source, touch_at, touch_date, month, answered, booked, visited, repaired, jobs, job_id, "
@@ -104,11 +104,12 @@ def compare_journeys(connection: duckdb.DuckDBPyConnection, files: JourneyFiles,
         f"SELECT month, source, touches AS n FROM {metrics}",
         f"SELECT month, source, {parts} AS n FROM {metrics}",
     )
-    for name, start, until, own_cost in feed_spans(rules):
-        of_leads = f"source = {text(name)} AND {within(start, until, 'touch_date')}"
-        of_days = f"source = {text(name)} AND {within(start, until, 'date')} AND {files.inside('date')}"
+    for span in feed_spans(rules):
+        of_source = f"source = {text(span.source)}"
+        of_leads = f"{of_source} AND {within(span.start, span.until, 'touch_date')}"
+        of_days = f"{of_source} AND {within(span.start, span.until, 'date')} AND {files.inside('date')}"
         month = "CAST(date_trunc('month', {}) AS DATE) AS month, source, "
-        for measure, of_touches in {"leads": "count(*)", **({"cost": "sum(cost)"} if own_cost else {})}.items():
+        for measure, of_touches in {"leads": "count(*)", **({"cost": "sum(cost)"} if span.own_cost else {})}.items():
             found += _unequal(
                 connection,
                 f"{measure} of touches and of days",

@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 
 from rmetrics.checks.feeds import columns_of
+from rmetrics.checks.jobs import marked_jobs
 from rmetrics.rules.expressions import duckdb_form
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.feeds import ColumnType
@@ -23,8 +24,6 @@ from rmetrics.rules.names import CALLS, JOBS, PAYMENTS
 from rmetrics.rules.rows import feed_row
 from rmetrics.sandbox.connection import file_name
 from rmetrics.sandbox.quoting import holds, ident, in_force, text, whole_cents, within, work
-
-_MARKS = ("metric_date", "source", "segment", "paid", "is_unit", "is_repair")
 
 
 def own_sums(rules: Rules) -> dict[str, Measure]:
@@ -101,13 +100,9 @@ def _raw_member(rules: Rules, dimension: Dimension, row: Row) -> str:
 
 
 def _of_jobs(rules: Rules) -> str:
-    own = ", ".join(f"r.{ident(n)}" for n in columns_of(rules.feeds[JOBS]) if n not in _MARKS)
-    marks = ", ".join([*(f"m.{n}" for n in _MARKS), *(f"t.{ident(n)}" for n in rules.returns)])
+    placed = ["m.metric_date AS _day", "m.source AS _source", "m.segment AS _segment"]
     returns = f" LEFT JOIN {work('returns')} t ON t._pos = m._pos" if rules.returns else ""
-    return (
-        f"SELECT {own}, {marks}, m._pos, m.metric_date AS _day, m.source AS _source, m.segment AS _segment "
-        f"FROM {work(f'rows_{JOBS}')} r JOIN {work('marks')} m ON m._pos = r._pos{returns}"
-    )
+    return marked_jobs(rules, [*(f"t.{ident(n)}" for n in rules.returns), *placed], returns)
 
 
 def _of_feed(connection: duckdb.DuckDBPyConnection, rules: Rules, name: str) -> str:

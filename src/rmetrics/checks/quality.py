@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from rmetrics.checks.questions import Question, shipped
+from rmetrics.checks.questions import QualityQuestion, shipped
 from rmetrics.checks.twice import paid_twice
 from rmetrics.errors import RmetricsError
 from rmetrics.findings import Severity
@@ -33,7 +33,7 @@ _FEW = 10_000  # rows of an answer that are counted while reading
 class Answer:
     """The answer to a question: the number of offending rows, the first of them, and the error of a broken question."""
 
-    question: Question
+    question: QualityQuestion
     rows: int
     examples: tuple[Mapping[str, object], ...]
     broken: str = ""
@@ -61,14 +61,14 @@ def ask(connection: duckdb.DuckDBPyConnection, rules: Rules, exports: Sequence[E
     """
     facts = ((e.feed, e.rank, e.name, e.rows, e.exported, e.variant) for e in exports)
     create_given(connection, work("exports"), _EXPORT, facts)
-    own = (Question(c.name, c.severity, c.sql, c.message, own=True) for c in rules.checks)
+    own = (QualityQuestion(c.name, c.severity, c.sql, c.message, own=True) for c in rules.checks)
     for question in (*shipped(rules), *_two_forms(rules, exports), *own):
         answer = _answer(connection, question)
         if answer.rows or answer.broken:
             yield answer
 
 
-def _answer(connection: duckdb.DuckDBPyConnection, question: Question) -> Answer:
+def _answer(connection: duckdb.DuckDBPyConnection, question: QualityQuestion) -> Answer:
     sql = question.sql.strip().rstrip(";").rstrip()
     try:
         if question.own:
@@ -93,16 +93,16 @@ def select_columns(connection: duckdb.DuckDBPyConnection, sql: str) -> list[str]
     return [str(d[0]) for d in connection.description or ()]
 
 
-def _two_forms(rules: Rules, exports: Sequence[ExportFacts]) -> Iterator[Question]:
+def _two_forms(rules: Rules, exports: Sequence[ExportFacts]) -> Iterator[QualityQuestion]:
     """Yields a question only if payments come in more than one form."""
     if len({e.variant for e in exports if e.feed == PAYMENTS}) > 1 and (sql := paid_twice(rules)):
-        yield Question(
+        yield QualityQuestion(
             "paid-twice",
             Severity.WARNING,
             sql,
-            "payments look like the same money from two programs: same job, same amount, at most a day apart",
-            "Export payments from one program only, and take the other export back: rmetrics exports withdraw NAME. "
-            "Leave it if the customer paid twice.",
+            "payments may be the same payment from two programs: same job, same amount, at most a day apart",
+            "Export payments from one program only, and withdraw the other export: rmetrics exports withdraw NAME. "
+            "Ignore this if the customer paid twice.",
             order="day, job, payment",
         )
 

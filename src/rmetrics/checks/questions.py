@@ -30,7 +30,7 @@ _MADE_UP = r"^[0-9a-f]{20}-\d+$"  # ids that typing generates from a row's conte
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class QualityQuestion:
     """A check: a SELECT of the offending rows.
 
     Attributes:
@@ -50,7 +50,7 @@ class Question:
     own: bool = False
 
 
-def shipped(rules: Rules) -> Iterator[Question]:
+def shipped(rules: Rules) -> Iterator[QualityQuestion]:
     """Yields the shipped questions that apply to these rules."""
     yield from _payments(rules)
     yield from _sources(rules)
@@ -65,14 +65,14 @@ def shipped(rules: Rules) -> Iterator[Question]:
         yield _windows()
 
 
-def _windows() -> Question:
-    return Question(
+def _windows() -> QualityQuestion:
+    return QualityQuestion(
         "window-hardly-confirmed",
         Severity.WARNING,
         hardly_confirmed(),
-        "the window of a source adds jobs of later days, and for most of them the CRM names another source: they may "
-        "be customers who came back",
-        "See what each window claims: rmetrics journeys --sensitivity; then narrow it in rules/journeys.toml.",
+        "the window of a source adds jobs of later days, most of which have another source in the CRM: they may "
+        "belong to returning customers",
+        "Compare windows with rmetrics journeys --sensitivity, then narrow it in rules/journeys.toml.",
         order="source",
     )
 
@@ -82,7 +82,7 @@ def _key(feed: Feed, alias: str = "") -> str:
     return " || '/' || ".join(f"coalesce(CAST({prefix}{ident(k)} AS VARCHAR), '')" for k in feed.key_columns)
 
 
-def _payments(rules: Rules) -> Iterator[Question]:
+def _payments(rules: Rules) -> Iterator[QualityQuestion]:
     feed, jobs = rules.feeds[PAYMENTS], rules.feeds[JOBS]
     if feed.job is not None:
         unknown = " AND ".join(
@@ -91,7 +91,7 @@ def _payments(rules: Rules) -> Iterator[Question]:
             for m in feed.job.match
         )
         date, column = ident(feed.business_date), ident(feed.job.column)
-        yield Question(
+        yield QualityQuestion(
             "payment-without-job",
             Severity.WARNING,
             f"SELECT {_key(feed, 'p')} AS payment, {column} AS job, {date} AS day, amount FROM {ident(PAYMENTS)} p "
@@ -101,47 +101,48 @@ def _payments(rules: Rules) -> Iterator[Question]:
             order="day, payment",
         )
     if "amount_paid" in jobs.columns:
-        yield Question(
+        yield QualityQuestion(
             "paid-differs-from-crm",
             Severity.INFO,
             "SELECT job_id, amount_paid, paid, amount_paid - paid AS difference FROM job_facts "
             "WHERE amount_paid <> paid",
-            "jobs were paid another amount than their own export says (amount_paid)",
-            "Revenue comes from payments: see whether a payments export is missing, or a refund was not exported.",
+            "payments of jobs differ from the amount in the export of jobs (amount_paid)",
+            "Revenue comes from payments: check whether an export of payments is missing, or a refund was not "
+            "exported.",
             order="abs(amount_paid - paid) DESC, job_id",
         )
-    yield Question(
+    yield QualityQuestion(
         "refunds-above-payments",
         Severity.WARNING,
         "SELECT job_id, metric_date, source, paid FROM job_facts WHERE paid < 0",
-        "jobs got back more than they paid",
-        "See the job's payments: the payment itself may be missing from the exports, or the refund is in them twice.",
+        "refunds of jobs exceed their payments",
+        "Check the payments of the job: a payment may be missing from the exports, or a refund may be in them twice.",
         order="paid, job_id",
     )
 
 
-def _sources(rules: Rules) -> Iterator[Question]:
+def _sources(rules: Rules) -> Iterator[QualityQuestion]:
     declared = ", ".join(text(s) for s in rules.sources) or "NULL"
-    yield Question(
+    yield QualityQuestion(
         "undeclared-source",
         Severity.WARNING,
         f"SELECT source, count(*) AS jobs, max(metric_date) AS last_day FROM job_facts "
         f"WHERE source NOT IN ({declared}, 'Unattributed') GROUP BY source",
-        "sources that no rule declares: their jobs and revenue count, their leads and cost are 0",
-        "Declare each in sources.toml, or add the spelling to the aliases of the source it means.",
+        "sources that no rule declares: their jobs and revenue count, but leads and cost are 0",
+        "Declare each in sources.toml, or add the spelling to the aliases of its source.",
         order="jobs DESC, source",
     )
-    yield Question(
+    yield QualityQuestion(
         "job-without-date",
         Severity.WARNING,
         "SELECT job_id, source, type FROM job_facts WHERE metric_date IS NULL",
-        "jobs without a date count in no day",
-        "See [jobs] date in the rules, and fill the date in the CRM.",
+        "jobs without a date count on no day",
+        "See [jobs] date in the rules, and enter the date in the CRM.",
         order="job_id",
     )
 
 
-def _spend(rules: Rules) -> Iterator[Question]:
+def _spend(rules: Rules) -> Iterator[QualityQuestion]:
     for name, dated in rules.sources.items():
         for cost in {c for _, s in dated.versions for c in s.cost if c.feed and c.spread}:
             feed = rules.feeds[cost.feed or ""]
@@ -153,37 +154,37 @@ def _spend(rules: Rules) -> Iterator[Question]:
                 f"WHERE counted{fits} GROUP BY 1 HAVING sum({ident(cost.sum or '')}) <> 0"
             )
             leads = f"SELECT month, sum(leads) AS leads FROM monthly_metrics WHERE source = {text(name)} GROUP BY 1"
-            yield Question(
+            yield QualityQuestion(
                 "month-without-spend",
                 Severity.WARNING,
                 f"SELECT {text(name)} AS source, l.month, l.leads FROM ({leads}) l ANTI JOIN ({months}) s "
                 f"ON s.month = l.month WHERE l.leads > 0 AND l.month >= (SELECT min(month) FROM ({months}))",
-                f"months of {name} have leads but no spend: their cost per lead looks better than it is",
+                f"months of {name} have leads but no spend: their cost per lead appears lower than it is",
                 f"Put an export of {cost.feed} for these months into the inbox.",
                 order="month",
             )
-            yield Question(
+            yield QualityQuestion(
                 "spend-without-leads",
                 Severity.WARNING,
                 f"SELECT {text(name)} AS source, s.month, s.spend FROM ({months}) s LEFT JOIN ({leads}) l "
                 f"ON l.month = s.month WHERE coalesce(l.leads, 0) = 0",
-                f"months of {name} have spend but not one lead",
-                "See whether the leads' export of these months is missing, or the source is spelled in a new way.",
+                f"months of {name} have spend but no leads",
+                "Check whether the export of leads for these months is missing, or the source has a new spelling.",
                 order="month",
             )
             dates = [k for k in feed.key if k != feed.date and feed.columns[k].type is ColumnType.DATE]
             if dates:
                 month = f"CAST(date_trunc('month', {ident(feed.business_date)}) AS DATE)"
                 amount, day = f"sum({ident(cost.sum or '')})", ident(dates[0])
-                yield Question(
+                yield QualityQuestion(
                     "spend-counted-twice",
                     Severity.WARNING,
                     f"SELECT {month} AS month, {amount} FILTER ({day} IS NULL) AS by_month, "
                     f"{amount} FILTER ({day} IS NOT NULL) AS by_day "
                     f"FROM {ident(cost.feed or '')} WHERE counted{fits} GROUP BY 1 "
                     f"HAVING by_month <> 0 AND by_day <> 0",
-                    f"months of {cost.feed} are given both as a whole and by day: both count",
-                    "Take the month out of the hand-kept sheet, or the days out of the report.",
+                    f"months of {cost.feed} have spend both for the month and by day: both count",
+                    "Remove the month from the sheet, or the days from the report.",
                     order="month",
                 )
 
@@ -197,29 +198,29 @@ def _lead_feeds(rules: Rules) -> dict[str, list[str]]:
     return found
 
 
-def _silent(rules: Rules) -> Iterator[Question]:
+def _silent(rules: Rules) -> Iterator[QualityQuestion]:
     dated = {n: f for n, f in rules.feeds.items() if n in {JOBS, PAYMENTS} or n in _lead_feeds(rules)}
     last = " UNION ALL ".join(f"SELECT max({ident(f.business_date)}) AS day FROM {ident(n)} WHERE counted"
                               for n, f in dated.items())  # fmt: skip
     for name, sources in _lead_feeds(rules).items():
         date = ident(rules.feeds[name].business_date)
-        yield Question(
+        yield QualityQuestion(
             "silent-feed",
             Severity.WARNING,
             f"SELECT {text(name)} AS feed, max({date}) AS last_row, (SELECT max(day) FROM ({last})) AS last_day "
             f"FROM {ident(name)} HAVING last_row IS NOT NULL AND last_day - last_row > {SILENT_DAYS}",
-            f"no lead of {', '.join(sources)} came in for more than {SILENT_DAYS} days, while other exports go on",
-            f"Put a newer export of {name} into the inbox, or see whether the vendor still delivers.",
+            f"no lead of {', '.join(sources)} arrived for more than {SILENT_DAYS} days, while other exports continue",
+            f"Put a newer export of {name} into the inbox, or check whether the vendor still delivers.",
         )
 
 
-def _exports(rules: Rules) -> Iterator[Question]:
+def _exports(rules: Rules) -> Iterator[QualityQuestion]:
     caps = ", ".join(str(c) for c in CAPS)
-    yield Question(
+    yield QualityQuestion(
         "export-looks-cut",
         Severity.WARNING,
         f"SELECT name AS file, feed, rows FROM {work('exports')} WHERE rows IN ({caps})",
-        "exports have exactly as many rows as vendors cut at",
+        "exports have exactly a number of rows that is a known limit of vendors",
         "Export a shorter period at a time: rows beyond the limit are missing.",
         order="feed, file",
     )
@@ -240,7 +241,7 @@ def _exports(rules: Rules) -> Iterator[Question]:
             f"ON e.rank = r._pos // {LINES} AND e.feed = {text(name)} "
             f"WHERE r.{ident(feed.business_date)} > e.exported + 1"
         )
-    yield Question(
+    yield QualityQuestion(
         "gap-between-exports",
         Severity.WARNING,
         f"SELECT o.feed, before AS ends, first AS begins, first - before AS days_between, e.name AS file FROM ("
@@ -252,7 +253,7 @@ def _exports(rules: Rules) -> Iterator[Question]:
         "Export the missing period and put it into the inbox.",
         order="feed, begins",
     )
-    yield Question(
+    yield QualityQuestion(
         "date-in-the-future",
         Severity.WARNING,
         f"SELECT * FROM ({' UNION ALL '.join(ahead)})",
@@ -262,7 +263,7 @@ def _exports(rules: Rules) -> Iterator[Question]:
     )
 
 
-def _duplicates(rules: Rules) -> Iterator[Question]:
+def _duplicates(rules: Rules) -> Iterator[QualityQuestion]:
     payments = rules.feeds[PAYMENTS]
     ids = set(payments.job.match) if payments.job else set()
     parts = []
@@ -286,29 +287,29 @@ def _duplicates(rules: Rules) -> Iterator[Question]:
             f"GROUP BY {', '.join(same)} HAVING {both}"
         )
     if parts:
-        yield Question(
+        yield QualityQuestion(
             "same-row-twice",
             Severity.WARNING,
             f"SELECT * FROM ({' UNION ALL '.join(parts)})",
-            "rows say exactly the same under two keys: they may count twice",
-            "Delete one of them where it was entered, or leave it if both are real.",
+            "rows are identical except for their keys: they may count twice",
+            "Delete one of them where it was entered, or ignore this if both are real.",
             order="feed, day, one",
         )
     if "job_uuid" in rules.feeds[JOBS].columns:
         every, named = work(f"all_{JOBS}"), "job_uuid IS NOT NULL"
-        yield Question(
+        yield QualityQuestion(
             "job-number-reused",
             Severity.WARNING,
             f"SELECT job_id, min(job_uuid) AS one, max(job_uuid) AS other FROM {every} "
             f"WHERE {named} AND {_repeated(every, named, ['job_id'])} "
             f"GROUP BY job_id HAVING count(DISTINCT job_uuid) > 1",
-            "one job number stands for different jobs (job_uuid): the newer one replaces the older",
-            "Take the exports of the old numbering out of inbox and lake, or give their jobs numbers of their own.",
+            "one job number belongs to different jobs (job_uuid): the newer one replaces the older",
+            "Withdraw the exports with the old numbers, or give their jobs separate numbers.",
             order="job_id",
         )
 
 
-def _parts(rules: Rules) -> Iterator[Question]:
+def _parts(rules: Rules) -> Iterator[QualityQuestion]:
     """Yields a question for keys on several rows of an export with different amounts: likely charge and credit."""
     parts = []
     for name, column in sorted(summed_columns(rules)):
@@ -324,21 +325,21 @@ def _parts(rules: Rules) -> Iterator[Question]:
             f"GROUP BY {key}, 1, 2, 3 HAVING count(DISTINCT {amount}) > 1"
         )
     if parts:
-        yield Question(
+        yield QualityQuestion(
             "one-key-other-amounts",
             Severity.WARNING,
             f"SELECT e.feed, key, e.name AS export, p.rows, counts, altogether FROM ({' UNION ALL '.join(parts)}) p "
             f"JOIN {work('exports')} e USING (feed, rank)",
-            "one export has several rows of one key with different amounts: only the last of them counts",
-            'If the amounts belong together, such as a charge and its credit, add repeats = "sum" to the feed.',
+            "one export has several rows with the same key and different amounts: only the last one counts",
+            'If the amounts add up, such as a charge and its credit, add repeats = "sum" to the feed.',
             order="feed, key, export",
         )
 
 
-def _lonely() -> Question:
+def _lonely() -> QualityQuestion:
     """Question for a first month followed by a year or more without figures: most likely a mistyped year."""
     figures = "jobs <> 0 OR leads <> 0 OR revenue_gross <> 0"
-    return Question(
+    return QualityQuestion(
         "lonely-first-month",
         Severity.ERROR,
         f"WITH months AS (SELECT CAST(date_trunc('month', date) AS DATE) AS month, sum(jobs) AS jobs, "
@@ -349,8 +350,8 @@ def _lonely() -> Question:
         f"row_number() OVER (ORDER BY month) AS place FROM months) "
         f"SELECT month, source, jobs, leads, revenue, next AS next_month FROM placed "
         f"WHERE place = 1 AND date_diff('month', month, next) > {IDLE_MONTHS}",
-        "the first month lies a year or more before every other: a date in it has a mistyped year, most likely",
-        "See its rows: rmetrics explain --source SOURCE --month MONTH. Correct the date where it was entered, and "
+        "the first month is a year or more before every other: a date in it probably has a mistyped year",
+        "To see its rows: rmetrics explain --source SOURCE --month MONTH. Correct the date where it was entered, and "
         "export again.",
         order="month",
     )
@@ -365,7 +366,7 @@ def _repeated(table: str, where: str, columns: Sequence[str]) -> str:
     return f"{value} IN (SELECT {value} FROM {table} WHERE {where} GROUP BY ALL HAVING count(*) > 1)"
 
 
-def _phones(rules: Rules) -> Iterator[Question]:
+def _phones(rules: Rules) -> Iterator[QualityQuestion]:
     of_jobs, parts = list[str](), list[str]()
     for name, dated in rules.sources.items():
         for start, until, source in dated.spans():
@@ -384,7 +385,7 @@ def _phones(rules: Rules) -> Iterator[Question]:
         parts += _leads_by_phone(rules.feeds[JOBS], "source", "job_facts", "metric_date", [any_of])
     if parts and len(rules.sources) > 1:
         every = " UNION ALL ".join(parts)
-        yield Question(
+        yield QualityQuestion(
             "one-phone-two-sources",
             Severity.INFO,
             # Few phones are in two sources; only their leads are compared. Hashes take less memory than texts.
@@ -395,8 +396,8 @@ def _phones(rules: Rules) -> Iterator[Question]:
             f"b.day AS other_day "
             f"FROM leads a JOIN leads b ON b.phone = a.phone AND a.source < b.source "
             f"AND abs(date_diff('day', a.day, b.day)) <= {SAME_PHONE_DAYS}",
-            f"one phone is a lead in two sources within {SAME_PHONE_DAYS} days: it may be paid for twice",
-            "Ask the vendor for a credit, if the customer was yours already.",
+            f"one phone is a lead of two sources within {SAME_PHONE_DAYS} days: you may pay for it twice",
+            "Request a credit from the vendor if the customer was already yours.",
             order="day, lead, other_lead",
         )
 

@@ -9,7 +9,7 @@ Source: the design, sections 7 (customers are followed by their numbers) and 8 (
 import duckdb
 
 from rmetrics.checks.call_classes import created_day
-from rmetrics.checks.feeds import columns_of
+from rmetrics.checks.jobs import marked_jobs
 from rmetrics.checks.phones import phone_keys
 from rmetrics.rules.journeys import SHARED_WITHIN, Journeys
 from rmetrics.rules.measure_tables import Return
@@ -17,8 +17,6 @@ from rmetrics.rules.measures import customer_column, sought_row
 from rmetrics.rules.model import Rules
 from rmetrics.rules.names import JOBS
 from rmetrics.sandbox.quoting import holds, ident, in_force, text, work
-
-_MARKS = ("metric_date", "source", "segment", "paid", "is_unit", "is_repair")
 
 
 def create_returns(connection: duckdb.DuckDBPyConnection, rules: Rules, *, blank: bool = False) -> None:
@@ -44,12 +42,7 @@ def _numbers(connection: duckdb.DuckDBPyConnection, rules: Rules, rule: Return, 
     """Creates ``_work.return_numbers_N``: jobs by number, with day, whether they are looked for, and shared columns."""
     feed = rules.feeds[JOBS]
     phone = customer_column(rule, rules)
-    own = ", ".join(f"r.{ident(n)}" for n in columns_of(feed) if n not in _MARKS)
-    marks = ", ".join(f"m.{n}" for n in _MARKS)
-    every = (
-        f"SELECT {own}, {marks}, m._pos FROM {work(f'rows_{JOBS}')} r JOIN {work('marks')} m ON m._pos = r._pos "
-        f"WHERE m.metric_date IS NOT NULL"
-    )
+    every = f"{marked_jobs(rules)} WHERE m.metric_date IS NOT NULL"
     sought = "true" if rule.where is None else holds(rule.where, sought_row(rules))
     alike = [c for c in rule.same if c != phone]
     cells = "".join(f", {ident(c)} AS _alike{i}" for i, c in enumerate(alike))

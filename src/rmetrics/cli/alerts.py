@@ -4,18 +4,18 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, OutputForm, Quiet, reporter
 
 
 def alerts(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look: send nothing, keep nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only evaluate: send nothing, record nothing.")] = False,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> int:
-    """Evaluate the alerts of the rules and send what is new.
+    """Evaluate the alerts of the rules and send new ones.
 
-    Sent to the channels under [notify] that get alerts, once per occurrence. A sync does the same.
+    Each occurrence is sent once to the channels declared for alerts under [notify]. A sync does the same.
     """
     from rmetrics.output.alerts import show_alerts
     from rmetrics.settings import load_settings

@@ -50,7 +50,7 @@ from rmetrics.output.visible import visible
 
 app = typer.Typer(
     name="rmetrics",
-    help="From a folder of exports to right numbers in Postgres, for appliance-repair companies.",
+    help="Turns a folder of exports into correct figures in Postgres, for appliance-repair companies.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     pretty_exceptions_show_locals=False,
@@ -80,7 +80,10 @@ def main() -> None:
         code = INTERRUPTED
     failed = close_streams()
     if failed is not None:
-        _fail(f"cannot write to stdout: {failed.strerror}", "The command itself has ended; only its output is cut off.")
+        _fail(
+            f"cannot write to stdout: {failed.strerror}",
+            "The command itself has finished; only its output is incomplete.",
+        )
         close_streams()
         code = code or LakeError.exit_code
     sys.exit(code)
@@ -119,7 +122,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _stopped() -> int:
-    sys.stderr.write("stopped; nothing half done is visible, the next run goes on from here\n")
+    sys.stderr.write("stopped; no partial result is visible, the next run continues from here\n")
     return INTERRUPTED
 
 
@@ -164,9 +167,9 @@ def _go_to(folder: Path | None) -> None:
     try:
         os.chdir(folder)
     except OSError as error:
-        raise SettingsError(f"cannot go to {folder}: {error.strerror}", "Name a folder that exists: -C FOLDER.") from (
-            error
-        )
+        raise SettingsError(
+            f"cannot change to {folder}: {error.strerror}", "Name an existing folder: -C FOLDER."
+        ) from (error)
 
 
 @app.callback(invoke_without_command=True)
@@ -179,7 +182,7 @@ def start(
                      expose_value=False),
     ] = None,
 ) -> None:  # fmt: skip
-    """From a folder of exports to right numbers in Postgres, for appliance-repair companies."""
+    """Turns a folder of exports into correct figures in Postgres, for appliance-repair companies."""
     if show:
         from rmetrics.version import __version__
 

@@ -10,18 +10,20 @@ from rmetrics.cli.options import DATA_FINDINGS, AsJson, Quiet, reporter
 
 
 def brief(
-    send: Annotated[bool, typer.Option("--send", help="Send it to the channels that get it, each once a day.")] = False,
-    date: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="The brief of this morning; today's.")] = None,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write it as HTML, fit for mail.")] = None,
+    send: Annotated[bool, typer.Option("--send", help="Send it to its channels, once a day each.")] = False,
+    date: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM-DD", help="The brief for the morning of this day. Default: today.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write it as HTML, suitable for mail.")] = None,
     again: Annotated[
-        list[str] | None, typer.Option(metavar="CHANNEL", help="With --send: this channel gets it once more.")
+        list[str] | None, typer.Option(metavar="CHANNEL", help="With --send: send it to this channel once more.")
     ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> int:
     """Print the morning brief: yesterday, the month, what needs you.
 
-    Where the data are stale it says so first and shows no yesterday.
+    If the data are stale, a warning comes first and yesterday is left out.
     """
     from rmetrics.errors import SettingsError
     from rmetrics.output.brief import show_brief
@@ -29,7 +31,7 @@ def brief(
     from rmetrics.usecases.brief import brief as make_brief
 
     if again and not send:
-        raise SettingsError("--again goes with --send", "Say both: rmetrics brief --send --again CHANNEL")
+        raise SettingsError("--again requires --send", "Use both: rmetrics brief --send --again CHANNEL")
     result = make_brief(load_settings(), _day(date), send_it=send, again=again or (), page=html)
     report = reporter(as_json=as_json, quiet=quiet)
     show_brief(report, result)
@@ -45,4 +47,4 @@ def _day(text: str | None) -> dt.date | None:
     try:
         return None if text is None else dt.date.fromisoformat(text)
     except ValueError:
-        raise SettingsError(f"not a day: {text!r}", "Write it YYYY-MM-DD, for instance 2024-11-15.") from None
+        raise SettingsError(f"not a date: {text!r}", "Use the form YYYY-MM-DD, for instance 2024-11-15.") from None

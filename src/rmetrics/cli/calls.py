@@ -4,16 +4,16 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, day_of, reporter
+from rmetrics.cli.options import AsForm, AsJson, OutputForm, Quiet, day_of, reporter
 
 
 def calls(
     day: Annotated[str | None, typer.Option(metavar="YYYY-MM-DD", help="Only the calls of this day.")] = None,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> None:
-    """Show whom to call back now, and what became of calls.
+    """Show the callers to call back now, and the outcomes of calls.
 
     Numbers appear on a terminal only, never in JSON or a file.
     """

@@ -4,19 +4,19 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, OutputForm, Quiet, reporter
 
 
 def check(
-    offline: Annotated[bool, typer.Option("--offline", help="Leave the database out.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 on warnings, too.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Do not read the database.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Also exit with 3 on warnings.")] = False,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> int:
     """Check the numbers, the database and the data; change nothing.
 
-    Do two engines agree, does PostgreSQL hold what is computed, is the data plausible?
+    Compares two engines with each other and with PostgreSQL, and looks for implausible data.
     """
     from rmetrics.output.check import show_check
     from rmetrics.settings import load_settings

@@ -9,7 +9,7 @@ import traceback
 
 from rmetrics.concealed import concealed
 
-REPORT = "This is a bug in rmetrics: please report it with the lines on stderr. Nothing half done is visible."
+REPORT = "This is a bug in rmetrics: please report it with the lines on stderr. No partial result is visible."
 _MESSAGE = 300  # characters
 
 
@@ -33,4 +33,4 @@ def told(error: BaseException) -> str:
         frames = "".join(traceback.format_tb(current.__traceback__))
         parts.append(f"Traceback (most recent call last):\n{frames}{type(current).__name__}: {masked(str(current))}\n")
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
-    return "\nwhich led to:\n\n".join(reversed(parts))
+    return "\nwhich caused:\n\n".join(reversed(parts))

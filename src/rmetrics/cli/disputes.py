@@ -5,20 +5,22 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import AsForm, AsJson, OutputForm, Quiet, reporter
 
 
 def disputes(
     source: Annotated[str | None, typer.Option(help="Only leads of this source.")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Show answered and expired ones, too.")] = False,
-    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the open ones for the vendor's form.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Also show answered and expired ones.")] = False,
+    csv: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the open ones as a CSV file for the vendor's form.")
+    ] = None,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> None:
-    """Show leads that their vendor's terms make creditable.
+    """Show leads that vendors should credit under their terms.
 
-    The clause, the rows that prove it and the hours left; what the vendor answered. Proposals only: you decide.
+    Lists the clause, the evidence, the time left and the vendor's answer. Proposals only: you decide.
     """
     from rmetrics.findings import count
     from rmetrics.output.disputes import show_disputes, write_for_vendor

@@ -4,15 +4,15 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, OutputForm, Quiet, reporter
 
 
 def doctor(
     verify: Annotated[
-        bool, typer.Option("--verify", help="Read and hash every file of the lake and the inbox, too.")
+        bool, typer.Option("--verify", help="Also read and hash every file of the lake and the inbox.")
     ] = False,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> int:
     """Examine this installation; change nothing."""

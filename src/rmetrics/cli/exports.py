@@ -4,10 +4,13 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import AsForm, AsJson, OutputForm, Quiet, reporter
 
 Which = Annotated[
-    str, typer.Argument(metavar="NAME|SHA", help="Name in the inbox, or at least 8 digits of the hash; see the list.")
+    str,
+    typer.Argument(
+        metavar="NAME|SHA", help="Its name in the inbox, or at least 8 digits of its hash; see `rmetrics exports`."
+    ),
 ]
 
 exports = typer.Typer(help="List landed exports, withdraw one, or restore it.", rich_markup_mode=None)
@@ -15,7 +18,7 @@ exports = typer.Typer(help="List landed exports, withdraw one, or restore it.", 
 
 @exports.callback(invoke_without_command=True)
 def exports_main(
-    context: typer.Context, as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quiet = False
+    context: typer.Context, as_json: AsJson = False, form: AsForm = OutputForm.TABLE, quiet: Quiet = False
 ) -> None:
     """Landed exports; without a command they are listed."""
     if context.invoked_subcommand is None:
@@ -23,7 +26,7 @@ def exports_main(
 
 
 @exports.command("list")
-def exports_list(as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quiet = False) -> None:
+def exports_list(as_json: AsJson = False, form: AsForm = OutputForm.TABLE, quiet: Quiet = False) -> None:
     """List every landed export, and whether it counts."""
     from rmetrics.output.exports import show_exports
     from rmetrics.settings import load_settings
@@ -34,7 +37,7 @@ def exports_list(as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quie
 
 @exports.command("withdraw")
 def exports_withdraw(which: Which, as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """Take an export out of force from the next sync on.
+    """Exclude an export from the next sync on.
 
     Nothing is deleted.
     """
@@ -47,7 +50,7 @@ def exports_withdraw(which: Which, as_json: AsJson = False, quiet: Quiet = False
 
 @exports.command("restore")
 def exports_restore(which: Which, as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """Put a withdrawn export back into force from the next sync on."""
+    """Include a withdrawn export again from the next sync on."""
     from rmetrics.output.exports import show_decision
     from rmetrics.settings import load_settings
     from rmetrics.usecases.exports import restore

@@ -9,7 +9,7 @@ from rmetrics.cli.options import AsJson, Quiet, reporter
 
 
 def grafana(
-    folder: Annotated[Path, typer.Argument(help="Where to write the kit.")] = Path("grafana"),
+    folder: Annotated[Path, typer.Argument(help="The folder to write the kit to.")] = Path("grafana"),
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:

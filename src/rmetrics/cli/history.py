@@ -4,21 +4,25 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsForm, AsJson, Form, From, Quiet, To, ToDate, months_of, reporter
+from rmetrics.cli.options import AsForm, AsJson, From, OutputForm, Quiet, To, ToDate, months_of, reporter
 
 
 def history(
-    month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="The month; the newest with data.")] = None,
+    month: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM", help="The month. Default: the newest with data.")
+    ] = None,
     first: From = None,
     last: To = None,
     to_date: ToDate = False,
     source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
-    metric: Annotated[str | None, typer.Option(help="Only this measure; of journeys, too: booked.")] = None,
-    daily: Annotated[bool, typer.Option("--daily", help="The daily figures instead of the month's.")] = False,
-    dimension: Annotated[str | None, typer.Option(help="The figures of its members instead, by month.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="Only this measure, including those of journeys, such as booked.")
+    ] = None,
+    daily: Annotated[bool, typer.Option("--daily", help="Daily figures instead of monthly ones.")] = False,
+    dimension: Annotated[str | None, typer.Option(help="The monthly figures of its members instead.")] = None,
     member: Annotated[str | None, typer.Option(help="Only this member of the dimension.")] = None,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> None:
     """Show how published numbers changed: when and why."""

@@ -12,15 +12,16 @@ from rmetrics.cli.options import AsJson, Quiet, reporter
 def init(
     folder: Annotated[Path, typer.Argument(help="The folder to create.")],
     timezone: Annotated[
-        str | None, typer.Option(metavar="ZONE", help="The company's time zone, America/Chicago; this machine's.")
+        str | None,
+        typer.Option(metavar="ZONE", help="The company's time zone, such as America/Chicago. Default: this machine's."),
     ] = None,
-    currency: Annotated[str | None, typer.Option(metavar="CODE", help="The company's currency; USD.")] = None,
+    currency: Annotated[str | None, typer.Option(metavar="CODE", help="The company's currency. Default: USD.")] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Create a project folder.
 
-    It holds the shipped rules, an inbox, and examples of the settings and of targets.
+    It contains the default rules, an inbox, and examples of settings and targets.
     """
     from rmetrics.usecases.init import TARGETS_EXAMPLE, init_project
 
@@ -28,8 +29,8 @@ def init(
     made = init_project(folder, timezone=timezone, currency=currency)
     if as_json:
         report.json(made)
-    report.line(f"Made {folder} with {len(made.files)} files.")
-    whose = "as told" if timezone else "this machine's" if made.from_machine else "the shipped one"
+    report.line(f"Created {folder} with {len(made.files)} files.")
+    whose = "as given" if timezone else "this machine's" if made.from_machine else "the default"
     report.line(f"Time zone {made.timezone} ({whose}), currency {made.currency}. Business days follow this zone.")
     report.line(f"  To change them, edit {folder / 'rules' / 'business.toml'} before the first sync.")
     report.line(
@@ -37,4 +38,4 @@ def init(
     )
     report.line("Next:")
     report.line(f"  cd {shlex.quote(str(folder))}")
-    report.line("  put your exports into data/inbox, then: rmetrics sync")
+    report.line("  put your exports into data/inbox, then run: rmetrics sync")

@@ -4,21 +4,28 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsForm, AsJson, Form, From, Quiet, To, ToDate, months_of, reporter
+from rmetrics.cli.options import AsForm, AsJson, From, OutputForm, Quiet, To, ToDate, months_of, reporter
 
 
 def journeys(
-    month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="Touches of this month; all months.")] = None,
+    month: Annotated[
+        str | None, typer.Option(metavar="YYYY-MM", help="Touches of this month. Default: all months.")
+    ] = None,
     first: From = None,
     last: To = None,
     to_date: ToDate = False,
     source: Annotated[str | None, typer.Option(help="Only touches of this source.")] = None,
     sensitivity: Annotated[
-        bool, typer.Option("--sensitivity", help="What windows of 0 to 90 days would claim, and how much is confirmed.")
+        bool,
+        typer.Option(
+            "--sensitivity", help="Compare windows of 0 to 90 days: jobs claimed, and how many the CRM confirms."
+        ),
     ] = False,
-    rows: Annotated[bool, typer.Option("--rows", help="List each touch with its job, or why it has none.")] = False,
+    rows: Annotated[
+        bool, typer.Option("--rows", help="List each touch with its job, or the reason it has none.")
+    ] = False,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> None:
     """Follow every lead to its jobs and the money."""

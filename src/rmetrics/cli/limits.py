@@ -21,5 +21,5 @@ def require_address_space() -> None:
     if soft != resource.RLIM_INFINITY and soft < _ADDRESSES:
         raise LakeError(
             f"the system allows this program {soft / 1e9:.1f} GB of address space; it needs {_ADDRESSES / 1e9:.1f} GB",
-            "Raise the limit (ulimit -v, LimitAS), and bound memory with RMETRICS_MEMORY_LIMIT instead.",
+            "Raise the limit (ulimit -v, LimitAS), and limit memory with RMETRICS_MEMORY_LIMIT instead.",
         )

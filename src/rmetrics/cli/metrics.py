@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsJson, Form, Quiet, day_in, month_in, reporter
+from rmetrics.cli.options import AsJson, OutputForm, Quiet, day_in, month_in, reporter
 
 
 class By(StrEnum):
@@ -41,30 +41,31 @@ class Shape(StrEnum):
 
 def metrics(
     measure: Annotated[
-        list[str] | None, typer.Option(help="A measure; repeatable. Without it the seven that are published.")
+        list[str] | None, typer.Option(help="A measure. Repeatable. Default: the seven published ones.")
     ] = None,
     by: Annotated[
         By,
-        typer.Option(help="How long a period is; weeks begin on Monday (ISO 8601). Age: 0-29, 30-59, 60-89, 90+ days."),
+        typer.Option(
+            help="The length of a period; weeks begin on Monday (ISO 8601). Age: 0-29, 30-59, 60-89, 90+ days."
+        ),
     ] = By.MONTH,
     source: Annotated[
         str | None, typer.Option(help="Only this source; case, spaces and aliases do not matter.")
     ] = None,
     segment: Annotated[str | None, typer.Option(help="Only this segment.")] = None,
     dimension: Annotated[
-        str | None, typer.Option(help="A row per member: source, segment, or one of the rules.")
+        str | None, typer.Option(help="One row per member of source, segment, or a dimension of the rules.")
     ] = None,
     compare: Annotated[
-        With | None, typer.Option(help="Beside the period before, or the same one a year before.")
+        With | None,
+        typer.Option(help="Compare with the previous period, or with the same period of the previous year."),
     ] = None,
-    first: Annotated[
-        str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="From this day, or month, on.")
-    ] = None,
-    last: Annotated[str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="Up to this day, or month.")] = None,
+    first: Annotated[str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="The first day or month.")] = None,
+    last: Annotated[str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="The last day or month.")] = None,
     form: Annotated[
-        Shape, typer.Option("--format", help="How to print the rows; parquet goes into --output.")
+        Shape, typer.Option("--format", help="The output format; parquet requires --output.")
     ] = Shape.TABLE,
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="The Parquet file.")] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="The Parquet file to write.")] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -78,18 +79,18 @@ def metrics(
     from rmetrics.output.metrics import parquet_bytes, show_metrics, told_written, write_parquet
     from rmetrics.periods import Grain
     from rmetrics.settings import load_settings
-    from rmetrics.usecases.metrics import Asked
+    from rmetrics.usecases.metrics import MetricsRequest
     from rmetrics.usecases.metrics import metrics as run_metrics
 
     parquet = form is Shape.PARQUET
     if output is not None and not parquet:
-        raise SettingsError("--output is for --format parquet", "Write text with > FILE instead.")
+        raise SettingsError("--output requires --format parquet", "To save text, redirect it: > FILE.")
     if parquet and as_json:
-        raise SettingsError("--json and --format parquet exclude each other", "Give one of them.")
+        raise SettingsError("--json and --format parquet cannot be combined", "Use one of them.")
     if parquet and output is None and sys.stdout.isatty():
-        raise SettingsError("Parquet is not for a terminal", "Name a file: --output FILE.")
-    report = reporter(as_json=as_json, quiet=quiet, form=Form.TABLE if parquet else Form(form.value))
-    asked = Asked(
+        raise SettingsError("Parquet cannot be printed", "Name a file: --output FILE.")
+    report = reporter(as_json=as_json, quiet=quiet, form=OutputForm.TABLE if parquet else OutputForm(form.value))
+    asked = MetricsRequest(
         measures=tuple(dict.fromkeys(measure or ())),
         by=Grain.DAY if by is By.AGE else Grain(by.value),
         source=source,

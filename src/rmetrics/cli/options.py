@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from rmetrics.pipeline.asked import Months
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; messages on stderr.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing but failures.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")]
 
 
-class Form(StrEnum):
+class OutputForm(StrEnum):
     """The output format of a table."""
 
     TABLE = "table"
@@ -24,17 +24,17 @@ class Form(StrEnum):
     MARKDOWN = "markdown"
 
 
-AsForm = Annotated[Form, typer.Option("--format", help="How to print it; json is the same as --json.")]
+AsForm = Annotated[OutputForm, typer.Option("--format", help="The output format; json is the same as --json.")]
 
-From = Annotated[str | None, typer.Option("--from", metavar="YYYY-MM", help="From this month on.")]
-To = Annotated[str | None, typer.Option("--to", metavar="YYYY-MM", help="Up to this month.")]
-ToDate = Annotated[bool, typer.Option("--ytd", help="The year to date: from January to the newest month, or --to.")]
+From = Annotated[str | None, typer.Option("--from", metavar="YYYY-MM", help="The first month.")]
+To = Annotated[str | None, typer.Option("--to", metavar="YYYY-MM", help="The last month.")]
+ToDate = Annotated[bool, typer.Option("--ytd", help="The year to date: from January to the newest month or to --to.")]
 
 DATA_FINDINGS = 3
 _DAY = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
 
 
-def reporter(*, as_json: bool = False, quiet: bool = False, form: Form = Form.TABLE) -> "Report":
+def reporter(*, as_json: bool = False, quiet: bool = False, form: OutputForm = OutputForm.TABLE) -> "Report":
     """Returns the writer of results; only this function imports rich.
 
     Raises:
@@ -43,9 +43,9 @@ def reporter(*, as_json: bool = False, quiet: bool = False, form: Form = Form.TA
     from rmetrics.errors import SettingsError
     from rmetrics.output.reporter import Report
 
-    if as_json and form not in {Form.TABLE, Form.JSON}:
-        raise SettingsError(f"--json and --format {form} exclude each other", "Give one of them.")
-    return Report(as_json=as_json or form is Form.JSON, quiet=quiet, rows_as=form.value)
+    if as_json and form not in {OutputForm.TABLE, OutputForm.JSON}:
+        raise SettingsError(f"--json and --format {form} cannot be combined", "Use one of them.")
+    return Report(as_json=as_json or form is OutputForm.JSON, quiet=quiet, rows_as=form.value)
 
 
 def month_of(text: str | None) -> dt.date | None:
@@ -67,9 +67,9 @@ def months_of(month: str | None, first: str | None, last: str | None, *, to_date
     from rmetrics.pipeline.asked import Months
 
     if month is not None and (first or last or to_date):
-        raise SettingsError("--month and --from, --to or --ytd exclude each other", "Name one month, or a span.")
+        raise SettingsError("--month cannot be combined with --from, --to or --ytd", "Name one month, or a span.")
     if first is not None and to_date:
-        raise SettingsError("--from and --ytd exclude each other", "Name the first month, or take the year to date.")
+        raise SettingsError("--from and --ytd cannot be combined", "Use one of them.")
     if not (first or last or to_date):
         return Months(last=month_of(month), one=True)
     asked = Months(month_of(first), month_of(last), to_date)
@@ -92,7 +92,7 @@ def span_of(month: str | None, first: str | None, last: str | None, *, to_date: 
         return months_of(month, first, last, to_date=to_date)
     if len(ends) < 2 or to_date or month is not None:
         raise SettingsError(
-            f"{ends[0]} is a day, which needs another at the other end and no other span",
+            f"{ends[0]} is a day: the span needs a first and a last day, and no other option of time",
             "Name both: --from 2024-11-04 --to 2024-11-10.",
         )
     start, end = (day_in(text) for text in ends)
@@ -112,7 +112,7 @@ def day_in(text: str) -> dt.date:
     try:
         return dt.datetime.strptime(text.strip(), "%Y-%m-%d").date()  # noqa: DTZ007 - a business day has no zone
     except ValueError:
-        raise SettingsError(f"not a day: {text!r}", "Write it YYYY-MM-DD, for instance 2024-11-05.") from None
+        raise SettingsError(f"not a date: {text!r}", "Use the form YYYY-MM-DD, for instance 2024-11-05.") from None
 
 
 def month_in(text: str) -> dt.date:
@@ -126,7 +126,7 @@ def month_in(text: str) -> dt.date:
 
     month = parse_month(text)
     if month is None:
-        raise SettingsError(f"not a month: {text!r}", "Write it YYYY-MM, for instance 2024-11.")
+        raise SettingsError(f"not a month: {text!r}", "Use the form YYYY-MM, for instance 2024-11.")
     return month
 
 
@@ -141,7 +141,7 @@ def day_of(text: str | None) -> dt.date | None:
     try:
         return None if text is None else dt.date.fromisoformat(text)
     except ValueError:
-        raise SettingsError(f"not a day: {text!r}", "Write it YYYY-MM-DD, for instance 2024-11-15.") from None
+        raise SettingsError(f"not a date: {text!r}", "Use the form YYYY-MM-DD, for instance 2024-11-15.") from None
 
 
 def help_alone(context: typer.Context) -> None:

@@ -4,21 +4,21 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, month_of, reporter
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, OutputForm, Quiet, month_of, reporter
 
 
 def plan(
     month: Annotated[str | None, typer.Option(help="Only this month, YYYY-MM.")] = None,
     source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
-    rows: Annotated[bool, typer.Option("--rows", help="Show every row that moves.")] = False,
-    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit 3 when anything would change.")] = False,
+    rows: Annotated[bool, typer.Option("--rows", help="Show every row that would count differently.")] = False,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 3 if anything would change.")] = False,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> int:
     """Show what edited rules and new exports would change.
 
-    In numbers and rows, with the cause of each. Nothing is written.
+    Lists changes of figures and rows with their causes. Nothing is written.
     """
     from rmetrics.output.plan import show_plan
     from rmetrics.settings import load_settings

@@ -5,24 +5,25 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import AsForm, AsJson, OutputForm, Quiet, reporter
 
 
 def pull(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", help="Of [pulls.NAME]; all that are declared.")
+        list[str] | None, typer.Argument(metavar="NAME", help="The NAME of [pulls.NAME]. Default: all declared pulls.")
     ] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="YYYY-MM-DD", help="Ask from this day on; else from the last good pull.")
+        str | None,
+        typer.Option(metavar="YYYY-MM-DD", help="The first day to fetch. Default: since the last complete pull."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the requests without sending them.")] = False,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> int:
     """Fetch the declared exports into the inbox.
 
-    What is not proved complete is not put there: the last good data stay, and the exit code is 3.
+    An incomplete pull changes nothing: the last complete data remain in force, and the exit code is 3.
     """
     from rmetrics.output.pull import show_pulled
     from rmetrics.settings import load_settings
@@ -49,7 +50,7 @@ def _day(text: str | None) -> dt.date | None:
     try:
         day = dt.datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007 - a day has no zone
     except ValueError:
-        raise SettingsError(f"not a day: {text!r}", "Write it YYYY-MM-DD, for instance 2024-11-01.") from None
+        raise SettingsError(f"not a date: {text!r}", "Use the form YYYY-MM-DD, for instance 2024-11-01.") from None
     if day > dt.datetime.now(dt.UTC).date() + dt.timedelta(days=1):
-        raise SettingsError(f"--since {text} has not come yet", "Name a day that is over.")
+        raise SettingsError(f"--since {text} is in the future", "Name a past day.")
     return day

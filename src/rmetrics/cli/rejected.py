@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import AsForm, AsJson, OutputForm, Quiet, reporter
 
-Reveal = Annotated[bool, typer.Option("--reveal", help="Show customers' data, too; it is masked otherwise.")]
+Reveal = Annotated[bool, typer.Option("--reveal", help="Show customers' data, which is masked otherwise.")]
 
 rejected = typer.Typer(
     help="List rejected rows, show one, or read them again.",
@@ -19,7 +19,7 @@ def rejected_main(
     context: typer.Context,
     reveal: Reveal = False,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> None:
     """Rows in quarantine; without a command they are listed."""
@@ -29,7 +29,7 @@ def rejected_main(
 
 @rejected.command("list")
 def rejected_list(
-    reveal: Reveal = False, as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quiet = False
+    reveal: Reveal = False, as_json: AsJson = False, form: AsForm = OutputForm.TABLE, quiet: Quiet = False
 ) -> None:
     """List every row that could not be read, and why.
 
@@ -44,7 +44,7 @@ def rejected_list(
 
 @rejected.command("show")
 def rejected_show(
-    row_id: Annotated[str, typer.Argument(metavar="ID", help="From `rmetrics rejected list`.")],
+    row_id: Annotated[str, typer.Argument(metavar="ID", help="The ID from `rmetrics rejected list`.")],
     reveal: Reveal = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -61,7 +61,7 @@ def rejected_show(
 def rejected_retry(as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Read the rejected rows again.
 
-    By a sync with the rules and files as they are now.
+    Runs a sync with the current rules and files.
     """
     from rmetrics.output.rejected import show_retry
     from rmetrics.settings import load_settings

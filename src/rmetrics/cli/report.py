@@ -9,20 +9,22 @@ from rmetrics.cli.options import AsJson, From, Quiet, To, ToDate, months_of, rep
 
 
 def report(
-    month: Annotated[str | None, typer.Option(help="The month in depth, YYYY-MM; the newest with data.")] = None,
+    month: Annotated[
+        str | None, typer.Option(help="The month to show in detail, YYYY-MM. Default: the newest with data.")
+    ] = None,
     first: From = None,
     last: To = None,
     to_date: ToDate = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The page to write; report-YYYY-MM.html.")
+        Path | None, typer.Option("--output", "-o", help="The page to write. Default: report-YYYY-MM.html.")
     ] = None,
-    png: Annotated[Path | None, typer.Option(help="Also write each chart as a PNG into this folder.")] = None,
+    png: Annotated[Path | None, typer.Option(help="Also write each chart as a PNG file to this folder.")] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Write one HTML page with all charts and tables.
 
-    It comes from the lake alone and opens anywhere, without a network.
+    It is made from the lake only and opens anywhere, without a network.
     """
     from rmetrics.findings import count
     from rmetrics.settings import load_settings

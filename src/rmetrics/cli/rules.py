@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import AsForm, AsJson, OutputForm, Quiet, reporter
 
 rules = typer.Typer(help="Show the rules in force, in plain words.", invoke_without_command=True, rich_markup_mode=None)
 
@@ -14,10 +14,10 @@ rules = typer.Typer(help="Show the rules in force, in plain words.", invoke_with
 @rules.callback()
 def rules_show(
     context: typer.Context,
-    as_of: Annotated[str | None, typer.Option("--as-of", help="The rules of this day, YYYY-MM-DD.")] = None,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="The rules in force on this day, YYYY-MM-DD.")] = None,
     source: Annotated[str | None, typer.Option(help="Only this source.")] = None,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> None:
     """Show the rules in force, in plain words.
@@ -40,7 +40,7 @@ def _day(text: str | None) -> dt.date | None:
     try:
         return None if text is None else dt.date.fromisoformat(text)
     except ValueError:
-        raise SettingsError(f"not a day: {text!r}", "Write it YYYY-MM-DD, for instance 2024-11-15.") from None
+        raise SettingsError(f"not a date: {text!r}", "Use the form YYYY-MM-DD, for instance 2024-11-15.") from None
 
 
 @rules.command("check")
@@ -67,7 +67,7 @@ def rules_check(as_json: AsJson = False, quiet: Quiet = False) -> int:
 @rules.command("new")
 def rules_new(
     source: Annotated[str, typer.Argument(help="The name of the new channel.")],
-    export: Annotated[Path, typer.Option("--from", help="A file as the channel exports it, CSV or Excel.")],
+    export: Annotated[Path, typer.Option("--from", help="A file as exported by the channel, CSV or Excel.")],
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> int:
@@ -84,14 +84,18 @@ def rules_new(
 @rules.command("new-measure")
 def rules_new_measure(
     name: Annotated[str, typer.Argument(help="The name of the new measure.")],
-    of: Annotated[str, typer.Option(help="Whose rows: jobs, payments, calls or another feed.")],
-    count: Annotated[str | None, typer.Option(help="The condition of the rows to count; without it every row.")] = None,
+    of: Annotated[str, typer.Option(help="The feed of its rows: jobs, payments, calls or another one.")],
+    count: Annotated[
+        str | None, typer.Option(help="Count only the rows for which this condition is true. Default: every row.")
+    ] = None,
     total: Annotated[str | None, typer.Option("--sum", help="The column to add up instead of counting.")] = None,
-    where: Annotated[str | None, typer.Option(help="With --sum: which rows.")] = None,
+    where: Annotated[
+        str | None, typer.Option(help="With --sum: add up only the rows for which this condition is true.")
+    ] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Draft a measure of your own: a file in the rules that loads."""
+    """Draft a new measure as a valid file of the rules."""
     from rmetrics.output.rules import show_measure_draft
     from rmetrics.settings import load_settings
     from rmetrics.usecases.new_measure import draft_measure

@@ -25,18 +25,18 @@ class KindOption(StrEnum):
 @schedule.command("install")
 def schedule_install(
     at: Annotated[str, typer.Option(metavar="HH:MM", help="The time of day.")] = "07:30",
-    kind: Annotated[KindOption | None, typer.Option(help="The scheduler; the platform's.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be written and run.")] = False,
+    kind: Annotated[KindOption | None, typer.Option(help="The scheduler. Default: the platform's.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the files and commands.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Have the system run pull, sync and brief every day."""
+    """Install a daily run of pull, sync and brief."""
     from rmetrics.output.schedule import show_installed
-    from rmetrics.schedule.plan import Kind
+    from rmetrics.schedule.plan import Scheduler
     from rmetrics.settings import load_settings
     from rmetrics.usecases.schedule import install
 
-    result = install(load_settings(), _time(at), None if kind is None else Kind(kind.value), dry_run=dry_run)
+    result = install(load_settings(), _time(at), None if kind is None else Scheduler(kind.value), dry_run=dry_run)
     show_installed(reporter(as_json=as_json, quiet=quiet), result, dry_run=dry_run)
 
 
@@ -46,7 +46,7 @@ def _time(text: str) -> dt.time:
     try:
         return dt.datetime.strptime(text, "%H:%M").time()  # noqa: DTZ007 - a time of day, of whatever zone
     except ValueError:
-        raise SettingsError(f"not a time of day: {text!r}", "Write it HH:MM, for instance 07:30.") from None
+        raise SettingsError(f"not a time of day: {text!r}", "Use the form HH:MM, for instance 07:30.") from None
 
 
 @schedule.command("show")
@@ -61,7 +61,7 @@ def schedule_show(as_json: AsJson = False, quiet: Quiet = False) -> None:
 
 @schedule.command("remove")
 def schedule_remove(as_json: AsJson = False, quiet: Quiet = False) -> None:
-    """Take this project's schedule away, and nothing else."""
+    """Remove this project's schedule, and nothing else."""
     from rmetrics.output.schedule import show_removed
     from rmetrics.settings import load_settings
     from rmetrics.usecases.schedule import remove

@@ -17,14 +17,16 @@ def schema(
 ) -> None:
     """Print the SQL of the published tables and views.
 
-    With --apply they are created in the database, where they are missing.
+    With --apply, missing ones are created in the database.
     """
     from rmetrics.settings import load_settings
     from rmetrics.usecases.schema import schema_apply, schema_ddl, schema_roles
 
     report = reporter(as_json=as_json, quiet=quiet)
     if apply and roles:
-        raise typer.BadParameter("--roles prints a script and --apply applies the tables; say one of them")
+        raise typer.BadParameter(
+            "--roles and --apply cannot be combined: one prints the script of the roles, the other applies the tables"
+        )
     if roles:
         script = schema_roles(load_settings())
         if as_json:
@@ -35,7 +37,7 @@ def schema(
         server = schema_apply(load_settings())
         if as_json:
             report.json({"applied": True, "server": server})
-        report.line(f"The schema is in force on {server}.")
+        report.line(f"The schema is up to date on {server}.")
         return
     ddl = schema_ddl(load_settings())
     if as_json:

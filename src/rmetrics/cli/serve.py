@@ -9,17 +9,19 @@ from rmetrics.cli.options import AsJson, Quiet, reporter
 
 
 def serve(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes any that is free.")] = 8787,
-    host: Annotated[str, typer.Option(help="Where to listen; others than the loopback let other machines in.")] = (
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 for any free one.")] = 8787,
+    host: Annotated[str, typer.Option(help="The address to listen on; any but the loopback admits other machines.")] = (
         "127.0.0.1"
     ),
-    rows: Annotated[bool, typer.Option("--rows", help="Show rows of exports, too: they hold customers' data.")] = False,
+    rows: Annotated[
+        bool, typer.Option("--rows", help="Also show rows of exports, which contain customers' data.")
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Show the figures as pages, each with its proof.
 
-    Prints one line, the address to open, and serves until it is stopped. Nothing can be changed there.
+    Prints one line with the address to open, and serves until stopped. The pages are read-only.
     """
     import json
 

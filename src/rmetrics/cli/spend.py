@@ -15,14 +15,14 @@ spend = typer.Typer(
 @spend.command("set")
 def spend_set(
     month: Month,
-    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="What was spent, for instance 1,250.00.")],
-    source: Annotated[str | None, typer.Option(help="Of this source; needed where several have a spend.")] = None,
-    campaign: Annotated[str | None, typer.Option(help="Of this campaign only.")] = None,
-    add: Annotated[bool, typer.Option("--add", help="Add it to the month's other rows.")] = False,
+    amount: Annotated[str, typer.Argument(metavar="AMOUNT", help="The amount spent, for instance 1,250.00.")],
+    source: Annotated[str | None, typer.Option(help="The source; required if several have a spend.")] = None,
+    campaign: Annotated[str | None, typer.Option(help="Only for this campaign.")] = None,
+    add: Annotated[bool, typer.Option("--add", help="Add it to the other rows of the month.")] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Set what a month's advertising cost.
+    """Set the advertising cost of a month.
 
     It is a file in the inbox, which the next sync reads.
     """

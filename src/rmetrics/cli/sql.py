@@ -5,19 +5,19 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import AsForm, AsJson, OutputForm, Quiet, reporter
 
 
 def sql(
-    statement: Annotated[str | None, typer.Argument(help="One SELECT; without it the views are listed.")] = None,
-    as_csv: Annotated[bool, typer.Option("--csv", help="CSV on stdout, safe to open in a spreadsheet.")] = False,
+    statement: Annotated[str | None, typer.Argument(help="One SELECT. Without it, the views are listed.")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV that is safe to open in a spreadsheet.")] = False,
     parquet: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the result to a Parquet file.")] = None,
-    limit: Annotated[int, typer.Option(help="How many rows a table shows; 0 = all.", min=0)] = 100,
+    limit: Annotated[int, typer.Option(help="The number of rows to show; 0 for all.", min=0)] = 100,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> None:
-    """Ask the lake in SQL, without changing anything.
+    """Query the lake with SQL, read-only.
 
     One SELECT in DuckDB's SQL over a view per feed, job_facts, daily_metrics and monthly_metrics.
     """
@@ -28,9 +28,9 @@ def sql(
     from rmetrics.usecases.sql import query, query_to_parquet, views
 
     report, settings = reporter(as_json=as_json, quiet=quiet, form=form), load_settings()
-    as_csv = as_csv or form is Form.CSV
-    if sum((as_csv, report.as_json and form is not Form.CSV, parquet is not None)) > 1:
-        raise SettingsError("--csv, --json and --parquet exclude each other", "Give one of them.")
+    as_csv = as_csv or form is OutputForm.CSV
+    if sum((as_csv, report.as_json and form is not OutputForm.CSV, parquet is not None)) > 1:
+        raise SettingsError("--csv, --json and --parquet cannot be combined", "Use one of them.")
     if statement is None:
         show_views(report, views(settings))
     elif parquet is not None:

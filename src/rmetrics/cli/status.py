@@ -1,9 +1,9 @@
 """``rmetrics status``: the state of a project."""
 
-from rmetrics.cli.options import AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import AsForm, AsJson, OutputForm, Quiet, reporter
 
 
-def status(as_json: AsJson = False, form: AsForm = Form.TABLE, quiet: Quiet = False) -> None:
+def status(as_json: AsJson = False, form: AsForm = OutputForm.TABLE, quiet: Quiet = False) -> None:
     """Show the last runs, feeds and published tables."""
     from rmetrics.output.status import show_status
     from rmetrics.settings import load_settings

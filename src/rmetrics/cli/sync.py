@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, Form, Quiet, reporter
+from rmetrics.cli.options import DATA_FINDINGS, AsForm, AsJson, OutputForm, Quiet, reporter
 from rmetrics.errors import RmetricsError, RulesError
 
 if TYPE_CHECKING:
@@ -15,19 +15,21 @@ if TYPE_CHECKING:
 
 
 def sync(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute and check, but write nothing.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="Make and compare everything again.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit 3 when rows were rejected, too.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Compute and check only; write nothing.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Recompute and compare everything.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Also exit with 3 if rows were rejected.")] = False,
     force: Annotated[
-        bool, typer.Option("--force", help="Go on without exports that were published or had landed, and are gone.")
+        bool,
+        typer.Option("--force", help="Continue without exports that had landed or been published and are now missing."),
     ] = False,
     pull: Annotated[bool, typer.Option("--pull", help="Fetch the declared exports first.")] = False,
-    months: Annotated[int, typer.Option(help="How many of the last months to show by source.", min=0)] = 2,
+    months: Annotated[int, typer.Option(help="The number of recent months to show by source.", min=0)] = 2,
     as_json: AsJson = False,
-    form: AsForm = Form.TABLE,
+    form: AsForm = OutputForm.TABLE,
     quiet: Quiet = False,
 ) -> int:
     """Read new exports, check the numbers and publish them."""
+    from rmetrics.opening import sync_places
     from rmetrics.output.sync import show_sync
     from rmetrics.pipeline.unchanged import nothing_to_do
     from rmetrics.settings import load_settings
@@ -36,7 +38,7 @@ def sync(
     settings = load_settings()
     try:
         found = _pulled(report, settings, dry_run=dry_run) if pull else ()
-        result = None if full or dry_run or force else nothing_to_do(settings)
+        result = None if full or dry_run or force else nothing_to_do(sync_places(settings))
         if result is None:
             from rmetrics.usecases.sync import sync as run_sync  # imports both engines
 
@@ -77,7 +79,7 @@ def _tell_alerts(report: "Report", settings: "Settings", *, dry_run: bool) -> "t
     """Evaluates alerts; a message that could not be sent is reported on stderr and stops nothing."""
     from rmetrics.notify.told import may_have_channels
 
-    if dry_run or not may_have_channels(settings):
+    if dry_run or not may_have_channels(settings.rules_dir):
         return ()
     from rmetrics.usecases.alerts import alerts_after_sync
 

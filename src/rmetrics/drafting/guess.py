@@ -221,7 +221,7 @@ def _dated(header: str, values: pl.Series, reading: Reading) -> tuple[ColumnType
         return None
     other = _AMBIGUOUS.get(forms[0])
     both = other is not None and len(forms) == 1 and _reads(few, kind, reading, (other,))
-    return kind, tuple(forms), f"could be {other} as well: look at a day after the 12th" if both else ""
+    return kind, tuple(forms), f"could also be {other}: check a day after the 12th" if both else ""
 
 
 def _is_comma_money(values: pl.Series, reading: Reading) -> bool:

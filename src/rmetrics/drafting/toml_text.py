@@ -12,7 +12,7 @@ _DAYS = (ColumnType.TIMESTAMP, ColumnType.DATE)
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DraftPlan:
     """The contents of a draft.
 
     Attributes:
@@ -33,45 +33,45 @@ class Plan:
     skipped: tuple[str, ...] = ()
 
 
-def rules_text(plan: Plan, found: Sequence[Guess]) -> str:
+def rules_text(plan: DraftPlan, found: Sequence[Guess]) -> str:
     """Returns the TOML of a feed and a source, with comments on the guesses."""
     return "\n".join(_lines(plan, found)) + "\n"
 
 
-def _lines(plan: Plan, found: Sequence[Guess]) -> Iterator[str]:
-    yield f"# A draft, guessed from {comment(plan.export)}. Read it through, then:"
+def _lines(plan: DraftPlan, found: Sequence[Guess]) -> Iterator[str]:
+    yield f"# A draft, guessed from {comment(plan.export)}. Review it, then run:"
     yield "#   rmetrics rules check     is it valid?"
     yield "#   rmetrics plan            what would it change?"
-    yield "#   rmetrics sync            make it count"
+    yield "#   rmetrics sync            apply it"
     yield ""
     yield f"[feeds.{plan.feed}]"
-    what = "What it cost to advertise with" if is_spend(found) else "Leads of"
+    what = "Advertising cost of" if is_spend(found) else "Leads of"
     yield f"comment = {quoted(f'{what} {plan.source}.')}"
-    yield f"files   = [{quoted(_glob(plan.export, plan.slug))}]   # only settles ties: the headers below decide"
+    yield f"files   = [{quoted(_glob(plan.export, plan.slug))}]   # breaks ties only: the headers below decide"
     yield from _named_by(plan, found)
     days = [g.name for g in found if g.type in _DAYS and not g.private]
     if plan.date:
-        yield f'date    = "{plan.date}"   # places a row in a day{_others(plan.date, days)}'
+        yield f'date    = "{plan.date}"   # gives the day of a row{_others(plan.date, days)}'
     else:
-        yield 'date    = "fill_in"   # no column looks like a date: name the one that places a row in a day'
+        yield 'date    = "fill_in"   # no column looks like a date: name the one that gives the day of a row'
     yield ""
     yield f"[feeds.{plan.feed}.columns]"
     for guess in found:
         yield from _column(guess, plan.key)
     for header in plan.skipped:
-        yield f"# not read, because the header stands twice or is missing: {comment(header)}"
+        yield f"# not read, because the header is missing or occurs twice: {comment(header)}"
     yield ""
     yield from _source(plan.source, plan.feed, found)
 
 
-def _named_by(plan: Plan, found: Sequence[Guess]) -> Iterator[str]:
+def _named_by(plan: DraftPlan, found: Sequence[Guess]) -> Iterator[str]:
     if plan.key:
         ids = [g.name for g in found if g.filled == g.distinct and not g.private and says_id(g.header)]
-        yield f'key     = ["{plan.key}"]   # different in every row{_others(plan.key, ids)}'
+        yield f'key     = ["{plan.key}"]   # unique in every row{_others(plan.key, ids)}'
         return
-    yield "# No column is an id of the row, so a row is named by what it says (identity) and how often."
+    yield "# No column identifies a row, so the values under identity do, with a number for repetitions."
     names = ", ".join(quoted(n) for n in choose_identity(found, plan.date))
-    yield f"identity = [{names}]   # what cannot change in a later export"
+    yield f"identity = [{names}]   # values that cannot change in a later export"
 
 
 def _others(chosen: str, names: Sequence[str]) -> str:
@@ -82,7 +82,7 @@ def _others(chosen: str, names: Sequence[str]) -> str:
 def _column(guess: Guess, key: str) -> Iterator[str]:
     facts = [f"for instance {', '.join(_shown(s) for s in guess.samples)}"] if guess.samples else []
     if guess.private:
-        facts = ["may be about a person, so it stays in the lake; take publish = false away if it is not"]
+        facts = ["may be about a person, so it stays in the lake; if it is not, remove publish = false"]
     if guess.note:
         facts.append(guess.note)
     yield f"# {comment('; '.join(facts))}" if facts else "#"
@@ -102,13 +102,13 @@ def _column(guess: Guess, key: str) -> Iterator[str]:
 
 def _source(source: str, feed: str, found: Sequence[Guess]) -> Iterator[str]:
     yield f"[sources.{source if re.fullmatch('[A-Za-z0-9_-]+', source) else quoted(source)}]"
-    yield '# segment = "COD"          # where its leads are counted; OTHER as long as nothing is said'
+    yield '# segment = "COD"          # the segment of its leads; OTHER if not set'
     states = [g for g in found if g.note.startswith("values: ")]
     money = costs(found)
     if is_spend(found):
         yield 'leads = "jobs"   # the rows are spend, not leads: every job of this source is a lead'
     else:
-        yield f'leads = {{ feed = "{feed}" }}   # every row is a lead; to leave some out, add where = "..."'
+        yield f'leads = {{ feed = "{feed}" }}   # every row is a lead; to exclude some, add where = "..."'
         for guess in states[:3]:
             yield f"#   for instance where = \"{guess.name} IS DISTINCT FROM '...'\", {comment(guess.note)}"
     if money:
@@ -116,7 +116,7 @@ def _source(source: str, feed: str, found: Sequence[Guess]) -> Iterator[str]:
         for guess in money[1:]:
             yield f"#   or sum = {quoted(guess.name)}"
     else:
-        yield "# cost = { per_lead = 20.00 }   # also per_unit, per_repair, monthly; nothing said: free"
+        yield "# cost = { per_lead = 20.00 }   # also per_unit, per_repair, monthly; without cost: free"
 
 
 def _glob(name: str, slug: str) -> str:
@@ -149,4 +149,4 @@ def _shown(value: str) -> str:
     return repr(value if len(value) <= 40 else value[:37] + "...")
 
 
-__all__ = ["Plan", "comment", "quoted", "rules_text"]
+__all__ = ["DraftPlan", "comment", "quoted", "rules_text"]

@@ -19,12 +19,12 @@ SCALES: Mapping[str, int] = {
 MEASURES = tuple(SCALES)
 
 
-class Outcome(StrEnum):
+class RowOutcome(StrEnum):
     """The outcomes of a row, in the order in which they are decided."""
 
     NO_DATE = "without a date"
     OTHER_MONTH = "other months"
-    OTHER_TIME = "on days when another rule was in force"
+    OTHER_TIME = "on days with another rule in force"
     OTHER_SOURCE = "other sources"
     OTHER_MEMBER = "other members"
     NOT_COUNTED = "not counted by the feed's rule"

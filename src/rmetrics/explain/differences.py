@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from rmetrics.explain.asked import MEASURES, SCALES, Asked, Outcome
+from rmetrics.explain.asked import MEASURES, SCALES, Asked, RowOutcome
 from rmetrics.explain.evidence import Evidence, Frames
 from rmetrics.explain.funnel_figures import by_month, computed_days, computed_months, published_months, with_funnel
 from rmetrics.lake.snapshot import load
@@ -26,7 +26,7 @@ def differing(
     """Yields a sentence for each figure by date, source and segment that differs.
 
     Args:
-        who: the source of the other figures, with a verb: "PostgreSQL holds".
+        who: the source of the other figures, with a verb: "PostgreSQL has".
         ours: the computed figures.
         theirs: the other figures.
         metrics: the columns to compare; NULL equals 0.
@@ -45,7 +45,7 @@ def differing(
                 there = f"no row ({MISSING})" if other is None and "PostgreSQL" in who else other
                 day = f"{row['date']:%Y-%m}" if what else row["date"]
                 key = f"{day} {row['source'] + ' ' if several else ''}{row['segment']}"
-                yield f"{what + ' ' if what else ''}{key} {m}: {mine or 0} is computed, {who} {there}"
+                yield f"{what + ' ' if what else ''}{key} {m}: {mine or 0} computed, {who} {there}"
 
 
 def months_differing(lake: Workspace, session: Session | None, asked: Asked, metrics: Sequence[str]) -> Iterator[str]:
@@ -64,7 +64,7 @@ def months_differing(lake: Workspace, session: Session | None, asked: Asked, met
     frames = [ours.select(pl.col("month").alias("date"), *_KEYS[1:], *MEASURES).collect(), figures_of(held)]
     if asked.segment is not None:
         frames = [f.filter(pl.col("segment") == asked.segment) for f in frames]
-    yield from differing("PostgreSQL holds", frames[0], frames[1], metrics, what="month of")
+    yield from differing("PostgreSQL has", frames[0], frames[1], metrics, what="month of")
 
 
 def funnel_months_differing(
@@ -85,7 +85,7 @@ def funnel_months_differing(
     ours = with_funnel(empty, computed_months(computed.scan(JOURNEY_METRICS), asked), names)
     others = [("the touches add up to", by_month(computed_days(computed.scan(JOURNEYS), asked)))]
     if session is not None:
-        others.append(("PostgreSQL holds", published_months(session, asked)))
+        others.append(("PostgreSQL has", published_months(session, asked)))
     for who, theirs in others:
         yield from differing(who, ours, with_funnel(empty, theirs, names), list(names), what="month of")
 
@@ -113,7 +113,7 @@ def _tables(
     rules: Rules, frames: Frames, parts: Sequence[Evidence]
 ) -> Iterator[tuple[PgTable, pl.LazyFrame, list[pl.LazyFrame]]]:
     """Yields the published tables of evidence rows, each with its rows and the keys of the counted ones."""
-    counted = [(e, e.rows.filter(pl.col("_outcome") == Outcome.COUNTED.value)) for e in parts]
+    counted = [(e, e.rows.filter(pl.col("_outcome") == RowOutcome.COUNTED.value)) for e in parts]
     for name in dict.fromkeys(e.feed for e in parts if e.feed is not None):
         table = feed_table(rules, name)
         rows = frames.facts if name == JOBS else frames.feeds[name]

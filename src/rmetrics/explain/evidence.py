@@ -2,7 +2,7 @@
 
 Grain: one row per current row of the feed. In addition to the feed's columns, a frame of evidence has
 
-    _key      the row's key as text                 _outcome  ``Outcome``: counted, or the first reason why not
+    _key      the row's key as text                 _outcome  ``RowOutcome``: counted, or the first reason why not
     _day      the business day it counts on         _amount   its contribution if counted: rows, whole cents or whole
     _source   the source it counts for                        millionths, depending on ``Evidence.scale``
     _segment  the segment                           _fits     whether the rule's condition holds
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from rmetrics.explain.asked import SCALES, Asked, Outcome
+from rmetrics.explain.asked import SCALES, Asked, RowOutcome
 from rmetrics.metrics.costs import fee_months, idle_months, split_by_leads, spread_days
 from rmetrics.metrics.leads import between
 from rmetrics.metrics.revenue import revenue_rows
@@ -151,19 +151,19 @@ def judged(rows: pl.LazyFrame, asked: Asked, span: Span, *, key: tuple[str, ...]
     """Adds ``_key`` and ``_outcome`` to rows that have the other columns of evidence."""
     day = pl.col("_day")
     reasons = [
-        (day.is_null(), Outcome.NO_DATE),
-        (~asked.within(day), Outcome.OTHER_MONTH),
-        (~between(day, *span), Outcome.OTHER_TIME),
-        (~asked.of(pl.col("_source")), Outcome.OTHER_SOURCE),
-        (~pl.col(COUNTED), Outcome.NOT_COUNTED),
-        (~pl.col("_fits"), Outcome.UNFIT),
-        (pl.col("_amount").is_null(), Outcome.BLANK_AMOUNT),
+        (day.is_null(), RowOutcome.NO_DATE),
+        (~asked.within(day), RowOutcome.OTHER_MONTH),
+        (~between(day, *span), RowOutcome.OTHER_TIME),
+        (~asked.of(pl.col("_source")), RowOutcome.OTHER_SOURCE),
+        (~pl.col(COUNTED), RowOutcome.NOT_COUNTED),
+        (~pl.col("_fits"), RowOutcome.UNFIT),
+        (pl.col("_amount").is_null(), RowOutcome.BLANK_AMOUNT),
     ]
     if asked.segment is not None:
-        reasons.append((pl.col("_segment") != asked.segment, Outcome.OTHER_SEGMENT))
+        reasons.append((pl.col("_segment") != asked.segment, RowOutcome.OTHER_SEGMENT))
     if asked.day is not None:
-        reasons.append((~asked.on(day), Outcome.OTHER_DAY))
-    outcome = pl.lit(Outcome.COUNTED.value)
+        reasons.append((~asked.on(day), RowOutcome.OTHER_DAY))
+    outcome = pl.lit(RowOutcome.COUNTED.value)
     for condition, reason in reversed(reasons):
         outcome = pl.when(condition).then(pl.lit(reason.value)).otherwise(outcome)
     text = pl.concat_str([pl.col(k).cast(pl.String).fill_null("") for k in key], separator="/")
@@ -342,7 +342,7 @@ def _cost(
         if cost.spread is None:
             yield found
             return
-        counted = found.rows.filter(pl.col("_outcome") == Outcome.COUNTED.value)
+        counted = found.rows.filter(pl.col("_outcome") == RowOutcome.COUNTED.value)
         months = counted.select(pl.col("_day").dt.month_start().alias("month"), pl.col("_amount").alias("cost_cents"))
         months = months.group_by("month").agg(pl.col("cost_cents").sum())
         parts = _spread(asked, frames, rules, source, months, (None, None), said, found)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
-from rmetrics.explain.asked import Outcome
+from rmetrics.explain.asked import RowOutcome
 from rmetrics.explain.evidence import Frames
 from rmetrics.lake import Lake, writing
 from rmetrics.metrics.tallies import last_day
@@ -103,10 +103,10 @@ def _left_out(computed: Rows, feeds: Mapping[str, pl.LazyFrame], facts: pl.LazyF
         rows, of_rows = total[2:] if name == FACTS else total[:2]
         found[name] = (rows - seen, of_rows - (lines or 0))
     dated, of_dated = found.pop(FACTS)
-    result = {name: {Outcome.OTHER_MONTH.value: left} for name, left in found.items()}
+    result = {name: {RowOutcome.OTHER_MONTH.value: left} for name, left in found.items()}
     rows, of_rows = found[JOBS]
     undated = rows - dated, of_rows - of_dated
-    return {**result, JOBS: {Outcome.OTHER_MONTH.value: (dated, of_dated), Outcome.NO_DATE.value: undated}}
+    return {**result, JOBS: {RowOutcome.OTHER_MONTH.value: (dated, of_dated), RowOutcome.NO_DATE.value: undated}}
 
 
 __all__ = ["EvidenceRows", "evidence_rows"]

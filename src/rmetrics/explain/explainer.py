@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from rmetrics.errors import SettingsError
-from rmetrics.explain.asked import MEASURES, SCALES, Asked, Outcome
+from rmetrics.explain.asked import MEASURES, SCALES, Asked, RowOutcome
 from rmetrics.explain.call_steps import call_steps
 from rmetrics.explain.differences import (
     differing,
@@ -33,6 +33,7 @@ from rmetrics.explain.second_engine import known_months, needed_inputs, recomput
 from rmetrics.explain.withdrawn import withdrawn_rows
 from rmetrics.memory import duckdb_limit
 from rmetrics.pipeline.asked import Months, month_named, months_named, source_named
+from rmetrics.pipeline.project import Project
 from rmetrics.pipeline.workspace import Workspace, opened
 from rmetrics.positions import FILE, LINE, PARTS
 from rmetrics.postgres.compare import RowDifference, published_session
@@ -44,7 +45,6 @@ from rmetrics.rules.measure_words import measure_in_words
 from rmetrics.rules.measures import declared
 from rmetrics.sandbox.connection import duckdb_errors
 from rmetrics.sandbox.query import rows as fetched
-from rmetrics.settings import Settings, memory_of
 from rmetrics.tables import DAILY, MEASURE_DAILY
 
 _DIFFERENCES = 20
@@ -52,7 +52,7 @@ _DIFFERENCES = 20
 
 @contextlib.contextmanager
 def explainer(
-    settings: Settings,
+    project: Project,
     *,
     month: dt.date | None = None,
     newest: bool = False,
@@ -63,7 +63,7 @@ def explainer(
     """Opens everything that explanations need: lake, second engine, database.
 
     Args:
-        settings: the settings.
+        project: the project, or one of its companies.
         month: the only month to be explained, so that only the files it needs are read; None: any month.
         newest: without ``month``, only the newest month will be explained.
         months: the only months to be explained, instead of one.
@@ -75,14 +75,14 @@ def explainer(
         LakeError: no month has any data.
     """
     with (
-        opened(settings, progress) as lake,
-        explainer_of(lake, memory_of(settings), month=month, newest=newest, months=months, progress=progress) as one,
+        opened(project, progress) as lake,
+        explainer_of(lake, project.memory, month=month, newest=newest, months=months, progress=progress) as one,
     ):
         if offline:
             yield one
             return
-        with published_session(settings) as last:
-            yield one.against(*last[:2]) if last else one
+        with published_session(project.database) as last:
+            yield one.against(last.session, last.run_id) if last else one
 
 
 @contextlib.contextmanager
@@ -181,7 +181,7 @@ class Explainer:
             return None
         known = {s.lower(): s for s in self.rules.segment_order}
         if name.lower() not in known:
-            raise SettingsError(f"no segment {name!r}", f"Segments: {', '.join(self.rules.segment_order)}.")
+            raise SettingsError(f"unknown segment: {name!r}", f"Segments: {', '.join(self.rules.segment_order)}.")
         return known[name.lower()]
 
     # -- the answer
@@ -203,7 +203,9 @@ class Explainer:
         """
         followed = {m: self.funnel[m] for m in metrics if m in self.funnel}
         if followed and asked.segment is not None:
-            raise SettingsError(f"{next(iter(followed))} has no segments: a touch has none", "Leave the segment out.")
+            raise SettingsError(
+                f"{next(iter(followed))} has no segments, because a touch has none", "Leave out --segment."
+            )
         found = {m: self.evidence(m, asked) for m in metrics}
         computed, held = self.computed(asked), self._published(asked)
         parts = self.parts(found, asked)
@@ -232,8 +234,8 @@ class Explainer:
             for m in metrics
         }
         wrong = [
-            *differing("the second engine says", computed, again, metrics),
-            *([] if held is None else differing("PostgreSQL holds", computed, held, metrics)),
+            *differing("the second engine has", computed, again, metrics),
+            *([] if held is None else differing("PostgreSQL has", computed, held, metrics)),
             *months_differing(self.lake, self.session, asked, metrics),
             *funnel_months_differing(self.lake, self.session, asked, followed),
         ]
@@ -260,7 +262,7 @@ class Explainer:
             words = measure_in_words(declared(self.rules)[measure].rule.at(asked.month))
             return words, self.rules.place(f"measures.{measure}")
         if measure in self.funnel:
-            message = f"{asked.source} has no touches: no rule gives it a lead feed, or calls"
+            message = f"{asked.source} has no touches: no rule declares a lead feed or calls for it"
             return message, self.rules.place(f"sources.{asked.source}")
         if asked.source in self.rules.sources:
             said = said_of(self.rules, asked.source, measure, asked.month)
@@ -274,7 +276,7 @@ class Explainer:
         queries = []
         for _, e in flat:
             queries.append(e.rows.group_by("_outcome").agg(pl.len().alias("n"), pl.col(PARTS).sum().alias("lines")))
-            queries.append(e.rows.filter(pl.col("_outcome") == Outcome.COUNTED.value).sort("_day", "_key"))
+            queries.append(e.rows.filter(pl.col("_outcome") == RowOutcome.COUNTED.value).sort("_day", "_key"))
             queries.append(near_rows(e, asked))
             queries.append(e.split if e.split is not None else pl.LazyFrame())
         frames = iter(pl.collect_all(queries))
@@ -324,10 +326,10 @@ class Explainer:
             yield Step("superseded by a newer export", sum(f.superseded for f in files))
             merged = sum(lines - n for n, lines in by_outcome.values())
             yield Step("added to another line of the same key", merged)
-        for outcome in Outcome:
-            if outcome is not Outcome.COUNTED and (e.touches or outcome is not Outcome.OTHER_END):
+        for outcome in RowOutcome:
+            if outcome is not RowOutcome.COUNTED and (e.touches or outcome is not RowOutcome.OTHER_END):
                 yield Step(outcome.value, by_outcome.get(outcome.value, (0, 0))[0])
-        yield Step(Outcome.COUNTED.value, by_outcome.get(Outcome.COUNTED.value, (0, 0))[0])
+        yield Step(RowOutcome.COUNTED.value, by_outcome.get(RowOutcome.COUNTED.value, (0, 0))[0])
 
     def _listed(self, e: Evidence, counted: pl.DataFrame) -> Iterator[ListedRow]:
         feed = self.rules.feeds[e.feed] if e.feed else None

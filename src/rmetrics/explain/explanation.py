@@ -146,7 +146,7 @@ def share_of(value: Decimal, whole: Decimal | None) -> Decimal | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class DerivedFigure:
     """A figure computed from explained ones: a ratio or a difference; ``value`` is None if the divisor is 0."""
 
     figure: Figure
@@ -177,7 +177,7 @@ class Explanation:
     calls: tuple[Step, ...] = ()
     dimension: str | None = None
     member: str | None = None
-    ratios: tuple[Made, ...] = ()
+    ratios: tuple[DerivedFigure, ...] = ()
 
     @property
     def differing(self) -> tuple[str, ...]:
@@ -199,7 +199,7 @@ class Explanation:
 
 def with_ratios(found: Explanation, figures: Sequence[Figure]) -> Explanation:
     """Returns the explanation with figures computed from the explained measures added."""
-    made = tuple(Made(f, f.value(*(found.metrics[p].value for p in f.parts))) for f in figures)
+    made = tuple(DerivedFigure(f, f.value(*(found.metrics[p].value for p in f.parts))) for f in figures)
     return dataclasses.replace(found, ratios=made)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from rmetrics.explain.asked import Asked, Outcome
+from rmetrics.explain.asked import Asked, RowOutcome
 from rmetrics.explain.evidence import Evidence, Frames, Span, judged, of_feed, said_of, stamp_of
 from rmetrics.metrics.journeys import COUNTED_AS, NO_JOB, NO_NUMBER, OUTSIDE, SHARED
 from rmetrics.metrics.touches import TOUCH, inbound, row_of_place, source_order
@@ -39,12 +39,12 @@ _AMOUNTS: Mapping[str, pl.Expr] = {
 }
 """The contribution of a touch to a measure that is not a count, in whole units of its last decimal."""
 _NO_JOB = {
-    NO_JOB: "without a job: their number has none",
-    NO_NUMBER: "without a job: they have no number of a customer, and no call names a job for them",
+    NO_JOB: "without a job: their number has no job",
+    NO_NUMBER: "without a job: they have no customer's number, and no call names a job for them",
     SHARED: "without a job: many customers share their number, and no job has their ZIP code within the window",
     OUTSIDE: "without a job: their number has jobs, but none within the window",
 }
-_LOST = "without a job: they might have had one, but another touch has it"
+_LOST = "without a job: another touch has the job that they could have"
 _SHOWN = ("job", "matched_by", "reason")
 
 
@@ -167,13 +167,13 @@ def _with_ends(found: Evidence, column: str, asked: Asked, frames: Frames, rules
     )
     # The rule alone decides whether a row is a touch, so that a touch missing from journeys shows as a difference.
     so = pl.col("_so").fill_null(value=column == "touches")
-    other = (pl.col("_outcome") == Outcome.COUNTED.value) & ~so
+    other = (pl.col("_outcome") == RowOutcome.COUNTED.value) & ~so
     rows = (
         found.rows.drop(POSITION, *_SHOWN, strict=False)
         .with_columns(position())
         .join(ends, on=POSITION, how="left")
         .with_columns(
-            pl.when(other).then(pl.lit(Outcome.OTHER_END.value)).otherwise("_outcome").alias("_outcome"),
+            pl.when(other).then(pl.lit(RowOutcome.OTHER_END.value)).otherwise("_outcome").alias("_outcome"),
             pl.col("_adds").fill_null(1 if column == "touches" else 0).alias("_amount"),
             pl.lit(ALL).alias("_segment"),
         )
@@ -212,16 +212,16 @@ def _why_not(column: str) -> pl.Expr:
             none = pl.col("reason").replace_strict(_NO_JOB, return_dtype=pl.String)
             return pl.when(pl.col("lost")).then(pl.lit(_LOST)).when(~booked).then(none)
         case "visited":
-            return pl.when(booked).then(pl.lit("with a job, but with none that is a unit"))
+            return pl.when(booked).then(pl.lit("with jobs, none of which is a unit"))
         case "repaired":
-            return pl.when(booked).then(pl.lit("with a job, but with none that is a repair"))
+            return pl.when(booked).then(pl.lit("with jobs, none of which is a repair"))
         case "paid":
-            return pl.when(booked).then(pl.lit("with a job, but nothing was paid"))
+            return pl.when(booked).then(pl.lit("with jobs that were paid nothing"))
         case "answered":
-            missed = pl.when(pl.col("answered").is_null()).then(pl.lit("no call tells whether they were answered"))
+            missed = pl.when(pl.col("answered").is_null()).then(pl.lit("no call shows whether they were answered"))
             return missed.otherwise(pl.lit("missed"))
         case "by_link":
-            return pl.when(booked).then(pl.lit("with a job that only the number tells"))
+            return pl.when(booked).then(pl.lit("with a job matched by number only"))
         case "returning_customers":
             return pl.when(pl.col("returning_customer").is_null()).then(pl.lit("without a number of their own"))
     return nothing

@@ -10,7 +10,7 @@ from itertools import combinations
 
 import polars as pl
 
-from rmetrics.explain.asked import SCALES, Asked, Outcome
+from rmetrics.explain.asked import SCALES, Asked, RowOutcome
 from rmetrics.explain.evidence import Evidence, Frames
 from rmetrics.explain.explainer import Explainer
 from rmetrics.explain.explanation import Explained
@@ -102,7 +102,7 @@ def _candidates(one: Explainer, asked: Asked, metric: Explained, gap: Decimal) -
     if gap > 0:
         for part in metric.parts:
             for near in part.nearly:
-                yield Reason(f"{near.rows:,} left out here: {near.reason}", near.rows, near.amount, near.keys)
+                yield Reason(f"{near.rows:,} not counted here: {near.reason}", near.rows, near.amount, near.keys)
         yield from _edges(one, asked, metric.name, inside=False)
         yield from _spellings(one, asked, metric.name)
         yield from _rejected(one, metric)
@@ -117,7 +117,7 @@ def _total(parts: Iterable[Evidence], within: pl.Expr | None = None) -> tuple[in
     """Returns number, value and keys of the counted rows of evidence."""
     rows, amount, keys = 0, Decimal(0), list[str]()
     for e in parts:
-        counted = e.rows.filter(pl.col("_outcome") == Outcome.COUNTED.value)
+        counted = e.rows.filter(pl.col("_outcome") == RowOutcome.COUNTED.value)
         if within is not None:
             counted = counted.filter(within)
         frame = counted.select("_key", "_amount").collect()
@@ -150,11 +150,11 @@ def _edges(one: Explainer, asked: Asked, name: str, *, inside: bool) -> Iterator
         rows, amount, keys = _total((e for e in one.evidence(name, there) if e.feed or e.touches), within)
         if rows:
             message = (
-                f"{rows:,} here on the {_EDGE_DAYS} days next to {where}: elsewhere they may count there"
+                f"{rows:,} here within {_EDGE_DAYS} days of {where}: elsewhere they may count in that month"
                 if inside
-                else f"{rows:,} count in {where} here, within {_EDGE_DAYS} days of the months asked for"
+                else f"{rows:,} count in {where} here, within {_EDGE_DAYS} days of these months"
                 if asked.several
-                else f"{rows:,} count in {where} here, within {_EDGE_DAYS} days of the month asked for"
+                else f"{rows:,} count in {where} here, within {_EDGE_DAYS} days of this month"
             )
             yield Reason(message, rows, amount, keys)
 
@@ -218,7 +218,9 @@ def _other_parts(one: Explainer, asked: Asked, metric: Explained) -> Iterator[Re
     rows, amount, _ = _total(one.evidence(metric.name, whole))
     here = sum(len(p.rows) for p in metric.parts)
     if rows > here:
-        yield Reason(f"{rows - here:,} are of other segments than {asked.segment}", rows - here, amount - metric.value)
+        yield Reason(
+            f"{rows - here:,} belong to segments other than {asked.segment}", rows - here, amount - metric.value
+        )
 
 
 def _repeated(metric: Explained) -> Iterator[Reason]:
@@ -235,7 +237,7 @@ def _repeated(metric: Explained) -> Iterator[Reason]:
     extra = [k for keys in seen.values() for k in sorted(keys)[1:]]
     if extra:
         amount = sum((worth[k] for k in extra), Decimal(0))
-        message = f"{len(extra):,} say the same as another row under another key: elsewhere they may count once"
+        message = f"{len(extra):,} repeat another row under a different key: elsewhere they may count once"
         yield Reason(message, len(extra), amount, tuple(extra))
 
 

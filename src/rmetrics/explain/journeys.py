@@ -98,7 +98,7 @@ def job_story(rows: Rows, exports: dict[int, str], job: str) -> Story:
     fits = pl.any_horizontal(pl.col(c) == job.strip() for c in named)
     found = rows.facts().filter(fits).collect()
     if found.is_empty():
-        raise SettingsError(f"no such job: {job!r}", "Give its number as the CRM writes it; see `rmetrics sql`.")
+        raise SettingsError(f"no such job: {job!r}", "Use its number as in the CRM; see `rmetrics sql`.")
     row = found.row(0, named=True)
     ties = [
         t for t in _ties(rows, found.select(rows.feed(JOBS).collect_schema().names()), JOBS) if t.job_id == row[JOB_ID]
@@ -137,12 +137,12 @@ def lead_story(rows: Rows, exports: dict[int, str], lead: str) -> Story:
     if found.is_empty():
         raise SettingsError(
             f"no such touch: {lead!r}",
-            "Give the id of a lead that counts, or of an inbound call of a source without leads, as `rmetrics journeys "
+            "Use the ID of a counting lead, or of an inbound call of a source without leads, as `rmetrics journeys "
             "--rows` lists them.",
         )
     if found.height > 1:
         ids = ", ".join(found[TOUCH].sort().to_list())
-        raise SettingsError(f"{lead!r} may mean {ids}", "Write one of these ids as it is written here.")
+        raise SettingsError(f"{lead!r} may mean {ids}", "Use one of these IDs exactly as shown.")
     row = found.row(0, named=True)
     position = found.select(row_of_place()).to_series()
     ties = [t for t in _ties(rows, rows.at(row["feed"], position).collect(), row["feed"]) if t.touch_id == row[TOUCH]]
@@ -218,7 +218,7 @@ def _tie(row: dict[str, Any], rules: Rules) -> Tie:
 _HOW = {
     "uuid": "the CRM names the job",
     "phone": "same number, and the CRM names the same source",
-    "phone-other-source": "same number; the CRM names another source, or none",
+    "phone-other-source": "same number; the CRM names another source or none",
     "phone-zip": "a shared number, but the same ZIP code",
 }
 
@@ -233,11 +233,11 @@ def _why_not(row: dict[str, Any], rules: Rules) -> str:
     if row["step"] is not None:
         return _why_lost(row, rules)
     if days is None:
-        return "the job has no day"
+        return "the job has no date"
     if days < 0:
         return f"came {-days} day{'s' * (days < -1)} after the job was created"
     if days > window:
-        return f"outside the window: {days} days before the job, and the window is {window}"
+        return f"outside the window: {days} days before the job, with a window of {window}"
     if row["_shared"]:
         return "many customers share the number, and the ZIP codes differ"
     return "does not belong to the job"
@@ -247,12 +247,12 @@ def _why_lost(row: dict[str, Any], rules: Rules) -> str:
     """Returns why a matching touch lost the job to another touch."""
     won = row["matched_by"]
     if row["step"] > _ORDER[won]:
-        return f"{row['winner']} goes before: {_HOW[won]}"
+        return f"{row['winner']} has priority: {_HOW[won]}"
     if row["won_at"] != row["touch_at"]:
         which = rules.journeys.common.at(row["job_day"]).touch
         return f"{row['winner']} came {'earlier' if which == 'first' else 'later'}, and the {which} touch has the job"
     if row["won_source"] != row["source"]:
-        stands = f"{row['won_source']} stands before {row['source']} in the rules"
+        stands = f"{row['won_source']} comes before {row['source']} in the rules"
         return f"{row['winner']} came at the same moment, and {stands}"
     return f"{row['winner']} came at the same moment; the lower id has the job"
 
@@ -260,11 +260,11 @@ def _why_lost(row: dict[str, Any], rules: Rules) -> str:
 def _said_of_job(row: dict[str, Any], ties: list[Tie]) -> str:
     winner = next((t for t in ties if t.has_it), None)
     if winner is not None:
-        agrees = "so does the CRM" if winner.source == row[SOURCE] else f"the CRM says {row[SOURCE]}"
+        agrees = "so does the CRM" if winner.source == row[SOURCE] else f"the CRM has {row[SOURCE]}"
         return f"It came from {winner.source} (touch {winner.touch_id}, {_HOW[winner.by or 'uuid']}); {agrees}."
     if ties:
-        return f"No touch has it; the CRM says {row[SOURCE]}."
-    return f"No touch has its number or names it; the CRM says {row[SOURCE]}."
+        return f"No touch has it; the CRM has {row[SOURCE]}."
+    return f"No touch has its number or names it; the CRM has {row[SOURCE]}."
 
 
 def _said_of_lead(row: dict[str, Any]) -> str:
@@ -272,7 +272,7 @@ def _said_of_lead(row: dict[str, Any]) -> str:
         jobs = f"job {row[JOB_ID]}" + (f" and {row['jobs'] - 1} more" if row["jobs"] > 1 else "")
         return f"It led to {jobs}, which paid {row['paid']:,.2f}."
     return {
-        "no-number": "It has no number that could be matched, and no call names a job for it.",
+        "no-number": "It has no number to match, and no call names a job for it.",
         "shared": "Many customers share its number, and no job has its ZIP code in the window.",
         "outside-window": "Its number has jobs, but none within the window.",
         "no-job": "No job came from it.",

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from rmetrics.errors import SettingsError
-from rmetrics.explain.asked import Asked, Outcome
+from rmetrics.explain.asked import Asked, RowOutcome
 from rmetrics.explain.evidence import Evidence
 from rmetrics.explain.explainer import Explainer
 from rmetrics.explain.explanation import Explained
@@ -45,17 +45,18 @@ def against_list(one: Explainer, asked: Asked, metric: Explained, path: Path, he
         named = e.rows.with_columns(pl.col(column).cast(pl.String).alias("_named"))
         compared = pl.col("_named").str.strip_chars().str.to_lowercase()
         rows.append(
-            named.filter(compared.is_in(list(different)) | (pl.col("_outcome") == Outcome.COUNTED.value))
+            named.filter(compared.is_in(list(different)) | (pl.col("_outcome") == RowOutcome.COUNTED.value))
             .select(compared.alias("_same"), "_named", "_key", "_day", "_source", "_outcome")
             .collect()
         )
         here.setdefault(e.feed, e)
     if not rows:
         raise SettingsError(
-            f"{metric.name} of {asked.source} come from no rows that a list could name", "Choose another --metric."
+            f"{metric.name} of {asked.source} do not come from rows that a list could contain",
+            "Choose another --metric.",
         )
     found = pl.concat(rows)
-    counted = found.filter(pl.col("_outcome") == Outcome.COUNTED.value)
+    counted = found.filter(pl.col("_outcome") == RowOutcome.COUNTED.value)
     ours = set(counted["_same"].drop_nulls().to_list())
     reasons = [
         *_repeats(different),
@@ -81,7 +82,7 @@ def _keys_of(one: Explainer, path: Path, header: str) -> list[str]:
         frame = pl.concat(list(export.batches(blocks(path))))
     except (OSError, RefusedError) as error:
         why = error.strerror if isinstance(error, OSError) else str(error)
-        raise SettingsError(f"{path} cannot be read: {why}", "Give a CSV or Excel file with a header row.") from error
+        raise SettingsError(f"{path} cannot be read: {why}", "Use a CSV or Excel file with a header row.") from error
     headers = [h for h in frame.columns if h != LINE and not h.startswith("_")]
     column = next((h for h in headers if normal_header(h) == normal_header(header)), None)
     if column is None:
@@ -102,9 +103,7 @@ def _repeats(listed: Counter[str]) -> Iterator[Reason]:
     repeated = {k: n for k, n in listed.items() if n > 1}
     if repeated:
         extra = sum(n - 1 for n in repeated.values())
-        yield Reason(
-            f"{extra:,} in the list are repetitions of a row that is in it already", extra, None, tuple(repeated)
-        )
+        yield Reason(f"{extra:,} in the list repeat another of its rows", extra, None, tuple(repeated))
 
 
 def _only_here(rows: pl.DataFrame) -> Iterator[Reason]:
@@ -141,15 +140,15 @@ def _only_there(
 def _why(row: Mapping[str, object], asked: Asked, nearly: Mapping[str, str]) -> str:
     outcome, day = row["_outcome"], row["_day"]
     source, key = str(row["_source"]), str(row["_key"])
-    if outcome == Outcome.OTHER_MONTH.value and isinstance(day, dt.date):
+    if outcome == RowOutcome.OTHER_MONTH.value and isinstance(day, dt.date):
         side, edge = ("before", asked.month) if day < asked.month else ("after", asked.last or asked.month)
         far = abs((day.year - edge.year) * 12 + day.month - edge.month)
         when = f"count in the month {side}" if far == 1 else f"count {far} months {side}"
         of = "" if asked.source in {ALL, source} else f", for {source}"
         return f"{when} ({day:%Y-%m}){of}"
-    if outcome == Outcome.OTHER_SOURCE.value:
+    if outcome == RowOutcome.OTHER_SOURCE.value:
         spelled = are_alike(source, asked.source)
-        return f"have the source {source!r}" + (": another spelling? Add it to the aliases" if spelled else "")
+        return f"have the source {source!r}" + (": if it is another spelling, add it to the aliases" if spelled else "")
     return nearly.get(key, str(outcome))
 
 

@@ -1,7 +1,7 @@
 """The rows behind a member's share of a measure, each with the member's part of its amount.
 
-Rows of other members get an outcome of their own (``Outcome.OTHER_MEMBER``), so the counted rows add up to the member's
-figure, and those of all members, ``(none)`` and ``(other)`` to the whole.
+Rows of other members get an outcome of their own (``RowOutcome.OTHER_MEMBER``), so the counted rows add up to the
+member's figure, and those of all members, ``(none)`` and ``(other)`` to the whole.
 
 Source: the design, section 8.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from rmetrics.explain.asked import Asked, Outcome
+from rmetrics.explain.asked import Asked, RowOutcome
 from rmetrics.explain.evidence import Evidence, Frames, evidence
 from rmetrics.explain.own_measures import every_row, own_evidence
 from rmetrics.metrics.measures import member_column, names_in
@@ -24,7 +24,7 @@ from rmetrics.rules.measures import applies, is_additive, sums, unit_of
 from rmetrics.rules.model import Rules
 
 _NAMES = "_names"
-_UNDATED = [o.value for o in (Outcome.NO_DATE, Outcome.OTHER_MONTH, Outcome.OTHER_TIME)]
+_UNDATED = [o.value for o in (RowOutcome.NO_DATE, RowOutcome.OTHER_MONTH, RowOutcome.OTHER_TIME)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,9 @@ def _of_member(part: Evidence, measure: Measure, of: MemberAsked, frames: Frames
         pl.when(unmoved)
         .then("_outcome")
         .when(~mine)
-        .then(pl.lit(Outcome.OTHER_MEMBER.value))
-        .when((pl.col("_outcome") == Outcome.COUNTED.value) & pl.lit(first) & ~pl.col(_NAMES).list.first())
-        .then(pl.lit(Outcome.NAMED_AFTER.value))
+        .then(pl.lit(RowOutcome.OTHER_MEMBER.value))
+        .when((pl.col("_outcome") == RowOutcome.COUNTED.value) & pl.lit(first) & ~pl.col(_NAMES).list.first())
+        .then(pl.lit(RowOutcome.NAMED_AFTER.value))
         .otherwise("_outcome")
     )
     rows = rows.with_columns(

@@ -123,9 +123,9 @@ def dimension_named(one: Explainer, name: str) -> Dimension:
     """
     known = one.rules.dimensions
     if name not in known:
-        hint = f"Dimensions: {', '.join(known)}." if known else "Declare one: see docs/rules.md, Own measures."
+        hint = f"Dimensions: {', '.join(known)}." if known else "To declare one, see docs/rules.md, Own measures."
         near = did_you_mean(name, known) if known else ""
-        raise SettingsError(f"--dimension {name!r} is no dimension{near}", hint)
+        raise SettingsError(f"unknown dimension: {name!r}{near}", hint)
     return known[name]
 
 
@@ -167,9 +167,9 @@ def explain_member(one: Explainer, asked: Asked, dimension: str, member: str, me
             whole=_whole(one, asked, m) if is_additive(declared, sums(one.rules)[m].latest) else None,
         )
     ours, theirs = (f.filter(pl.col("member") == of.member) for f in (computed, again))
-    differing = [*_differing("the second engine says", ours, theirs, metrics)]
+    differing = [*_differing("the second engine has", ours, theirs, metrics)]
     if held is not None:
-        differing += _differing("PostgreSQL holds", ours, held.filter(pl.col("member") == of.member), metrics)
+        differing += _differing("PostgreSQL has", ours, held.filter(pl.col("member") == of.member), metrics)
     rows = tuple(str(d) for d in one.rows_differing(found))
     return Explanation(
         asked,
@@ -198,9 +198,9 @@ def explain_members(one: Explainer, asked: Asked, dimension: str, metrics: Seque
     declared = dimension_named(one, dimension)
     computed, held = _computed(one, asked, dimension), _published(one, asked, dimension)
     again = _recomputed(one, asked, dimension)
-    differing = [*_differing("the second engine says", computed, again, metrics)]
+    differing = [*_differing("the second engine has", computed, again, metrics)]
     if held is not None:
-        differing += _differing("PostgreSQL holds", computed, held, metrics)
+        differing += _differing("PostgreSQL has", computed, held, metrics)
     tables = {}
     for m in metrics:
         additive = is_additive(declared, sums(one.rules)[m].latest)
@@ -219,7 +219,7 @@ def explain_members(one: Explainer, asked: Asked, dimension: str, metrics: Seque
         rule, where = _rule(one, m)
         tables[m] = MemberTable(m, rule, where, _scale(one, m), additive, whole, tuple(lines))
         if additive and tables[m].together != whole:
-            differing.append(f"{m}: the members add up to {tables[m].together}, the whole is {whole}")
+            differing.append(f"{m}: the members add up to {tables[m].together}, the total is {whole}")
     return Members(
         asked,
         dimension,
@@ -248,14 +248,16 @@ def _member(one: Explainer, dimension: str, name: str) -> MemberAsked:
         return MemberAsked(dimension, found[0], kept)
     if found:
         message = f"--member {name!r} may mean {' or '.join(map(repr, found))}"
-        raise SettingsError(message, "Write one of these names exactly as it is written here.")
+        raise SettingsError(message, "Use one of these names exactly as shown.")
     every = tally.select(pl.col("member").str.to_lowercase().alias("m")).filter(pl.col("m") == name.strip().lower())
     if every.collect().height:
         message = f"{name!r} is one of {REST}: {dimension} keeps its {declared.limit:,} largest members by name"
         where = one.rules.place(f"dimensions.{dimension}")
-        raise SettingsError(message, f"Ask for --member {REST!r}, or raise most in {where}.")
+        raise SettingsError(message, f"Use --member {REST!r}, or raise `most` in {where}.")
     line = f"rmetrics explain --metric {next(iter(one.own), 'repairs')} --dimension {dimension}"
-    raise SettingsError(f"no member {name!r} of {dimension}{did_you_mean(name, shown)}", f"All of them: `{line}`.")
+    raise SettingsError(
+        f"{dimension} has no member {name!r}{did_you_mean(name, shown)}", f"For all members, run: {line}"
+    )
 
 
 def _scale(one: Explainer, measure: str) -> int:
@@ -328,7 +330,7 @@ def _differing(who: str, ours: pl.DataFrame, theirs: pl.DataFrame, metrics: Sequ
     wrong = both.filter(pl.col("measure").is_in(list(metrics)) & pl.col("value").ne_missing(pl.col("value there")))
     rows: list[tuple[dt.date, str, str, Decimal | None, Decimal | None]] = wrong.sort(keys).rows()
     for day, member, measure, mine, other in rows[:_DIFFERENCES]:
-        yield f"{day:%Y-%m} {member} {measure}: {mine or 0} is computed, {who} {'no row' if other is None else other}"
+        yield f"{day:%Y-%m} {member} {measure}: {mine or 0} computed, {who} {'no row' if other is None else other}"
 
 
 __all__ = ["MemberLine", "MemberTable", "Members", "dimension_named", "explain_member", "explain_members"]

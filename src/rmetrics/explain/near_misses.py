@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import polars as pl
 
-from rmetrics.explain.asked import Asked, Outcome
+from rmetrics.explain.asked import Asked, RowOutcome
 from rmetrics.explain.evidence import Evidence
 from rmetrics.findings import count
 from rmetrics.rules.expressions import tree
@@ -49,13 +49,13 @@ def nearly_counted(found: Evidence, rows: pl.DataFrame, asked: Asked, feed: Feed
     groups = list[NearMiss]()
     if feed is None:  # touches; amounts without rows have no condition
         return tuple(_unfit(found, rows, None))
-    groups += _group(found, rows, Outcome.NO_DATE, f"{feed.date} is blank: they count in no month")
+    groups += _group(found, rows, RowOutcome.NO_DATE, f"{feed.date} is blank, so they count in no month")
     groups += _uncounted(found, rows, feed)
     groups += _unfit(found, rows, feed)
-    groups += _group(found, rows, Outcome.BLANK_AMOUNT, "the amount is blank")
+    groups += _group(found, rows, RowOutcome.BLANK_AMOUNT, "the amount is blank")
     if found.touches:
         groups += _other_ends(found, rows)
-    groups += _group(found, rows, Outcome.NAMED_AFTER, "another member is named first, and a count goes to the first")
+    groups += _group(found, rows, RowOutcome.NAMED_AFTER, "another member is named first, and counts go to the first")
     groups += _by_utc(found, rows, asked)
     return tuple(groups)
 
@@ -77,12 +77,12 @@ def _nearly(found: Evidence, rows: pl.DataFrame, reason: str) -> Iterator[NearMi
         yield NearMiss(reason, rows.height, amount, tuple(rows["_key"].sort().to_list()))
 
 
-def _group(found: Evidence, rows: pl.DataFrame, outcome: Outcome, reason: str) -> Iterator[NearMiss]:
+def _group(found: Evidence, rows: pl.DataFrame, outcome: RowOutcome, reason: str) -> Iterator[NearMiss]:
     yield from _nearly(found, rows.filter(pl.col("_outcome") == outcome.value), reason)
 
 
 def _uncounted(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[NearMiss]:
-    left = rows.filter(pl.col("_outcome") == Outcome.NOT_COUNTED.value)
+    left = rows.filter(pl.col("_outcome") == RowOutcome.NOT_COUNTED.value)
     if not left.height:
         return
     columns = tree.columns_in(parse(feed.where)) if feed.where else ()
@@ -91,12 +91,12 @@ def _uncounted(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[Near
         for value, group in sorted(groups, key=lambda g: (-g[1].height, g[0])):  # independent of the order of the rows
             yield from _nearly(found, group, f"{columns[0]} is {value}")
     else:
-        yield from _nearly(found, left, Outcome.NOT_COUNTED.value)
+        yield from _nearly(found, left, RowOutcome.NOT_COUNTED.value)
 
 
 def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed | None) -> Iterator[NearMiss]:
     """Yields rows that do not meet the condition: first those that fail a single part of it, then the rest."""
-    left = rows.filter(pl.col("_outcome") == Outcome.UNFIT.value)
+    left = rows.filter(pl.col("_outcome") == RowOutcome.UNFIT.value)
     if not left.height or found.condition is None or found.row is None:
         return
     condition = parse(found.condition)
@@ -118,7 +118,7 @@ def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed | None) -> Iterator[N
 
 def _other_ends(found: Evidence, rows: pl.DataFrame) -> Iterator[NearMiss]:
     """Yields touches with another outcome, grouped by its reason."""
-    other = rows.filter((pl.col("_outcome") == Outcome.OTHER_END.value) & pl.col("_why").is_not_null())
+    other = rows.filter((pl.col("_outcome") == RowOutcome.OTHER_END.value) & pl.col("_why").is_not_null())
     groups = [(str(why), group) for (why,), group in other.group_by("_why")]
     for why, group in sorted(groups, key=lambda g: (-g[1].height, g[0])):
         yield from _nearly(found, group, why)
@@ -128,7 +128,7 @@ def _by_utc(found: Evidence, rows: pl.DataFrame, asked: Asked) -> Iterator[NearM
     if found.stamp is None or found.stamp not in rows.columns:
         return
     by_utc = asked.within(pl.col(found.stamp).dt.date())
-    elsewhere = rows.filter(by_utc & (pl.col("_outcome") == Outcome.OTHER_MONTH.value))
+    elsewhere = rows.filter(by_utc & (pl.col("_outcome") == RowOutcome.OTHER_MONTH.value))
     when = f"{asked.month:%Y-%m} to {asked.last:%Y-%m}" if asked.last else f"{asked.month:%Y-%m}"
     reason = f"in {when} by UTC, but in another month by local time"
     yield from _nearly(found, elsewhere, reason)

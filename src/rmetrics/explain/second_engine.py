@@ -43,7 +43,7 @@ def known_months(lake: Workspace) -> frozenset[dt.date]:
     """
     months = load(lake.lake).scan(MONTHLY).select(pl.col("month").unique()).collect()["month"].to_list()
     if not months:
-        raise LakeError("no row of the data counts in any month", "See `rmetrics check`, then sync again.")
+        raise LakeError("no row of the data counts in any month", "Run `rmetrics check`, then sync again.")
     return frozenset(months)
 
 

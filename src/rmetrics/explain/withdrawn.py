@@ -52,7 +52,7 @@ def _of_export(lake: Lake, rules: Rules, raw: RawFile, asked: Asked) -> Iterator
 
 
 def _reason(raw: RawFile, asked: Asked) -> str:
-    back = f"`rmetrics exports restore {raw.sha256[:12]}` makes them count again"
+    back = f"to count them again, run: rmetrics exports restore {raw.sha256[:12]}"
     months = "months" if asked.several else "month"
     whose = f"of the source and the {months}" if raw.feed == JOBS else f"of the {months}"
     return f"rows {whose} are in the withdrawn export {raw.name}; {back}"

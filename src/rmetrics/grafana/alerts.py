@@ -1,20 +1,20 @@
 """The alert rules. Alerts have no variables: their SQL contains no dollar sign and uses the business's own today."""
 
 from rmetrics.grafana.data_health import STALE_HOURS
-from rmetrics.grafana.model import SOURCE, Json, Place
+from rmetrics.grafana.model import SOURCE, Installation, Json
 
 FIRST_DAY_OF_PACE = 8  # before that a single repair moves the pace by more than a tenth
 PACE = 0.9
 
 
-def alert_rules(place: Place) -> Json:
+def alert_rules(place: Installation) -> Json:
     """Returns the provisioning document of all rules."""
     rules = [
         _rule(
             "rmetrics-cpl",
             "CPL above its ceiling",
-            "The leads of {{ $labels.source }} cost more than their target allows this month.",
-            "Compare on the dashboard Channels; then: rmetrics explain --source NAME --month YYYY-MM --metric cost",
+            "The leads of {{ $labels.source }} cost more than the target allows this month.",
+            "Compare on the dashboard Channels, then run: rmetrics explain --source NAME --month YYYY-MM --metric cost",
             f"""
 SELECT now() AS "time", source, cpl / target_cpl_max AS value
 FROM monthly_vs_target
@@ -27,8 +27,8 @@ ORDER BY source""",
         _rule(
             "rmetrics-pace",
             "Repairs below 90 % of pace",
-            "{{ $labels.source }} is below 90 % of the repairs its target asks for by now.",
-            "See the dashboard This month. Silent until the 7th, when one repair still moves the pace too much.",
+            "Repairs of {{ $labels.source }} are below 90 % of the target's pace.",
+            "See the dashboard This month. No alert before the 7th, while a single repair changes the pace too much.",
             f"""
 WITH last AS (
   SELECT least(max(date), {place.today}) AS day FROM daily_metrics
@@ -50,8 +50,8 @@ ORDER BY t.source""",
         _rule(
             "rmetrics-stale",
             f"No fresh data for {STALE_HOURS} hours",
-            f"Nothing was published for more than {STALE_HOURS} hours.",
-            "Look at rmetrics status and at the log of the nightly run; are new exports in the inbox?",
+            f"Nothing has been published for more than {STALE_HOURS} hours.",
+            "Check rmetrics status, the log of the nightly run, and whether new exports are in the inbox.",
             """
 SELECT now() AS "time", extract(epoch FROM now() - max(finished_at)) / 3600 AS value
 FROM sync_runs
@@ -64,7 +64,7 @@ WHERE status = 'ok'""",
             "rmetrics-checks",
             "Failed checks",
             "The last run found errors in the data, or a run failed after it.",
-            "See the dashboard Data health; then: rmetrics check",
+            "See the dashboard Data health, then run: rmetrics check",
             """
 SELECT now() AS "time",
        (SELECT count(*) FROM run_findings WHERE latest AND severity = 'error')

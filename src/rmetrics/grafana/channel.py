@@ -1,14 +1,14 @@
 """*Channels*: one source in depth, with the commands that explain its figures."""
 
 from rmetrics.grafana import model as m
-from rmetrics.grafana.model import MONTH, SHOWN_MONTHS, Json, Panel, Place, ratio
+from rmetrics.grafana.model import MONTH, SHOWN_MONTHS, Installation, Json, Panel, ratio
 
 _ONE = "source = ${source:sqlstring} AND segment IN (${segment:sqlstring})"
 _MONTH_TEXT = "SELECT to_char(month, 'YYYY-MM') AS \"Month\", "
 _METRICS = ("leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
 
 
-def channel(place: Place) -> Json:
+def channel(place: Installation) -> Json:
     """Returns the dashboard."""
     rows = [_headline(place), _history(place), _depth(place), [_days()], [_segments(place), _explain()]]
     variables = [
@@ -17,16 +17,16 @@ def channel(place: Place) -> Json:
         m.month_variable(place),
         m.months_variable(),
     ]
-    about = "One source in depth: its month against the month before, its history, its calls, and how to ask why."
+    about = "One source in detail: its month compared with the previous one, its history, its calls, and explanations."
     return m.dashboard(
         "rmetrics-channel", "Channels", about, rows, variables, place, ("now/M", "now/M"), show_range=False
     )
 
 
-def _headline(place: Place) -> list[Panel]:
+def _headline(place: Installation) -> list[Panel]:
     def number(title: str, expression: str, about: str, unit: str = "short", decimals: int | None = None) -> Panel:
         sql = f'SELECT {expression} AS "{title}"\nFROM monthly_metrics\nWHERE month = {MONTH} AND {_ONE}'
-        return m.stat(title, f"{about} The picked month.", sql, unit=unit, decimals=decimals)
+        return m.stat(title, f"{about} The selected month.", sql, unit=unit, decimals=decimals)
 
     return [
         number("Leads", "sum(leads)", "Leads by the rule of the source."),
@@ -36,20 +36,20 @@ def _headline(place: Place) -> list[Panel]:
         number("CPL", ratio("cost", "leads"), "Cost per lead.", place.money, 2),
         number("Revenue40", "sum(revenue40)", "Revenue after payout.", place.money, 0),
         number("Average ticket", ratio("revenue_gross", "repairs"), "Gross revenue per repair.", place.money, 0),
-        number("Profit", "sum(profit)", "Revenue40 less cost.", place.money, 0),
+        number("Profit", "sum(profit)", "Revenue40 minus cost.", place.money, 0),
     ]
 
 
-def _history(place: Place) -> list[Panel]:
+def _history(place: Installation) -> list[Panel]:
     tail = f"FROM monthly_metrics\nWHERE {_ONE}\n  AND {SHOWN_MONTHS}\nGROUP BY 1\nORDER BY 1"
     head = _MONTH_TEXT
     counts = f'{head}sum(leads) AS "Leads", sum(units) AS "Units", sum(repairs) AS "Repairs"\n{tail}'
     money = f'{head}sum(revenue40) AS "Revenue40", sum(cost) AS "Cost", sum(profit) AS "Profit"\n{tail}'
     return [
-        m.bars("${source}: leads, units, repairs", "The months up to the picked one.", counts, (12, 8), x="Month"),
+        m.bars("${source}: leads, units, repairs", "The months up to the selected one.", counts, (12, 8), x="Month"),
         m.bars(
             "${source}: revenue40, cost, profit",
-            "The months up to the picked one. Profit is revenue40 less cost.",
+            "The months up to the selected one. Profit is revenue40 minus cost.",
             money,
             (12, 8),
             x="Month",
@@ -59,7 +59,7 @@ def _history(place: Place) -> list[Panel]:
     ]
 
 
-def _depth(place: Place) -> list[Panel]:
+def _depth(place: Installation) -> list[Panel]:
     cpl = (
         f'{_MONTH_TEXT}cpl AS "CPL", target_cpl_max AS "Ceiling",\n'
         '       cost / nullif(repairs, 0) AS "Cost per repair"\n'
@@ -91,7 +91,7 @@ def _depth(place: Place) -> list[Panel]:
         ),
         m.bars(
             "Conversions of ${source}",
-            "From sums. A gap: no leads or no units in that month.",
+            "From sums. A gap means no leads or no units in that month.",
             conversions,
             (8, 8),
             x="Month",
@@ -101,7 +101,7 @@ def _depth(place: Place) -> list[Panel]:
         ),
         m.bars(
             "Calls of ${source}",
-            "From call to repair, by month of the call. Empty where the rules give no calls to this source.",
+            "From call to repair, by month of the call. Empty if the rules assign no calls to this source.",
             calls,
             (8, 8),
             x="Month",
@@ -118,14 +118,14 @@ def _days() -> Panel:
     )
     return m.bars(
         "Days of ${source} in ${month}",
-        "Each business day of the picked month. A day without a bar did nothing.",
+        "Each business day of the selected month. Days without activity have no bar.",
         sql,
         (24, 8),
         x="Day",
     )
 
 
-def _segments(place: Place) -> Panel:
+def _segments(place: Installation) -> Panel:
     sql = f"""
 SELECT segment AS "Segment", sum(leads) AS "Leads", sum(units) AS "Units", sum(repairs) AS "Repairs",
        {ratio("repairs", "leads")} AS "L→R", sum(revenue40) AS "Revenue40", sum(cost) AS "Cost", sum(profit) AS "Profit"
@@ -136,7 +136,7 @@ ORDER BY segment"""
     money = {"unit": place.money, "decimals": 0}
     return m.table(
         "Segments in ${month}",
-        "Who paid: the source's month by segment.",
+        "The source's month by segment.",
         sql,
         (10, 9),
         overrides={
@@ -151,7 +151,7 @@ def _explain() -> Panel:
     sql = f"""
 SELECT metric AS "Metric", sum(amount) AS "Value",
        'rmetrics explain --source ''' || replace(${{source:sqlstring}}, '''', '''\\''''') || ''' --month ' ||
-       ${{month:sqlstring}} || ' --metric ' || metric AS "Why? Run this where rmetrics is installed"
+       ${{month:sqlstring}} || ' --metric ' || metric AS "Command to run where rmetrics is installed"
 FROM monthly_metrics
 CROSS JOIN LATERAL (VALUES {", ".join(f"({i}, '{n}', {n}::numeric)" for i, n in enumerate(_METRICS))})
     AS each (place, metric, amount)
@@ -159,13 +159,13 @@ WHERE month = {MONTH} AND source = ${{source:sqlstring}}
 GROUP BY place, metric
 ORDER BY place"""
     return m.table(
-        "Ask why",
+        "Explain",
         "The command that explains each number of this source and month: the rule, the steps, the rows, the proof.",
         sql,
         (14, 9),
         overrides={
             "Metric": {"custom.width": 130},
             "Value": {"custom.width": 120, "decimals": 2},
-            "Why? Run this where rmetrics is installed": m.WRAPPED,
+            "Command to run where rmetrics is installed": m.WRAPPED,
         },
     )

@@ -1,16 +1,16 @@
 """*Data health*: freshness of each feed, rows read and rejected by runs, findings, and changes with their causes."""
 
 from rmetrics.grafana import model as m
-from rmetrics.grafana.model import Json, Panel, Place
+from rmetrics.grafana.model import Installation, Json, Panel
 
 STALE_HOURS = 26  # a nightly run plus two hours of tolerance
 _RANGE = "BETWEEN ($__timeFrom())::timestamptz AND ($__timeTo())::timestamptz"
 
 
-def health(place: Place) -> Json:
+def health(place: Installation) -> Json:
     """Returns the dashboard."""
     rows = [_headline(), [_freshness(), _findings()], [_runs(), _rejected()], [_causes(), _changes()]]
-    about = "Whether the numbers can be trusted today: freshness, runs, rejected rows, findings, and every change."
+    about = "The state of the data: freshness, runs, rejected rows, findings and changes."
     return m.dashboard("rmetrics-health", "Data health", about, rows, [], place, ("now-29d/d", "now/d"))
 
 
@@ -31,7 +31,7 @@ def _headline() -> list[Panel]:
     return [
         m.stat(
             "Since the last publish",
-            f"Hours since numbers were last published. Red after {STALE_HOURS}.",
+            f"Hours since the last publish. Red after {STALE_HOURS}.",
             hours,
             size=(4, 4),
             unit="h",
@@ -40,7 +40,7 @@ def _headline() -> list[Panel]:
         ),
         m.stat(
             "Oldest feed",
-            "Age of the newest row of the stalest feed. Targets and monthly spend are dated by the first of a month.",
+            "Age of the newest row of the stalest feed. Targets and monthly spend have the first day of their month.",
             oldest,
             size=(4, 4),
             unit="d",
@@ -48,33 +48,33 @@ def _headline() -> list[Panel]:
         ),
         m.stat(
             "Failed checks",
-            "Findings at error level in the last published run: figures that should not be relied on.",
+            "Findings at error level in the last published run: do not rely on the figures concerned.",
             findings.format("error", "Failed checks"),
             size=(4, 4),
             steps=((None, m.GREEN), (1, m.RED)),
         ),
         m.stat(
             "Warnings",
-            "Findings that a person should look at, in the last published run.",
+            "Findings to review, in the last published run.",
             findings.format("warning", "Warnings"),
             size=(3, 4),
             steps=((None, m.GREEN), (1, m.YELLOW)),
         ),
         m.stat(
             "Rejected rows",
-            "Rows of all exports that could not be read, in the last published run. See: rmetrics rejected.",
+            "Rows of all exports that could not be read, in the last published run. To list them: rmetrics rejected",
             rejected,
             size=(3, 4),
             steps=((None, m.GREEN), (1, m.YELLOW)),
         ),
         m.stat(
             "Changed in 24 h",
-            "Published monthly numbers that runs of the last 24 hours changed.",
+            "Published monthly figures changed by runs of the last 24 hours.",
             changed,
             size=(3, 4),
             steps=((None, m.GREEN), (1, m.BLUE)),
         ),
-        m.stat("Run", "The run whose numbers are shown.", run, size=(3, 4), unit="string", fields="/.*/"),
+        m.stat("Run", "The run whose figures are shown.", run, size=(3, 4), unit="string", fields="/.*/"),
     ]
 
 
@@ -86,7 +86,7 @@ FROM data_freshness
 ORDER BY age_days DESC NULLS FIRST, feed"""
     return m.table(
         "Freshness by feed",
-        "The last business day in each kind of export and its age in days; when the newest export was made.",
+        "The last business day in each feed, its age in days, and the time of the newest export.",
         sql,
         (12, 9),
         overrides={
@@ -108,7 +108,7 @@ ORDER BY CASE severity WHEN 'error' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END, row
     }
     return m.table(
         "Findings of the last run",
-        "Failed checks first. No rows: nothing was found.",
+        "Failed checks first. No rows means no findings.",
         sql,
         (12, 9),
         overrides={
@@ -133,8 +133,8 @@ LIMIT 100"""
     word = {"type": "value", "options": {"ok": {"color": m.GREEN, "index": 0}, "failed": {"color": m.RED, "index": 1}}}
     return m.table(
         "Runs",
-        "Runs of the range that published or failed, newest first. A run that finds nothing new writes nothing, but "
-        "after a failed one: unchanged says that all is well again.",
+        "Runs that published or failed, newest first. A run without new data writes nothing, except "
+        "after a failed run: unchanged means that the failure is resolved.",
         sql,
         (12, 9),
         overrides={
@@ -154,7 +154,7 @@ WHERE status = 'ok' AND finished_at {_RANGE}
 ORDER BY finished_at"""
     return m.lines(
         "Rejected rows by run",
-        "Rows of all exports that each run could not read. A jump: a vendor changed its export.",
+        "Rows of all exports that each run could not read. A jump usually means that a vendor changed its export.",
         sql,
         (12, 9),
         min_=0,
@@ -173,7 +173,7 @@ ORDER BY finished_at DESC, count(*) DESC
 LIMIT 100"""
     return m.table(
         "Why numbers changed",
-        "Changes of monthly numbers by run and cause.",
+        "Changes of monthly figures by run and cause.",
         sql,
         (10, 11),
         overrides={
@@ -195,7 +195,7 @@ ORDER BY finished_at DESC, month DESC, source, segment, metric
 LIMIT 200"""
     return m.table(
         "What changed",
-        "Published monthly numbers that a run of the range changed: from what, to what. A dash: no such row.",
+        "Published monthly figures changed by runs: the old and the new value. A dash means no row.",
         sql,
         (14, 11),
         overrides={

@@ -1,14 +1,14 @@
 """*Funnel*: from touch to money by source: the losses and cost of each step, and sources by the CRM and by touch."""
 
 from rmetrics.grafana import model as m
-from rmetrics.grafana.model import MONTH, SHOWN_MONTHS, Json, Panel, Place, ratio
+from rmetrics.grafana.model import MONTH, SHOWN_MONTHS, Installation, Json, Panel, ratio
 from rmetrics.metrics.call_classes import CLASSES
 
 _PICKED = "source IN (${source:sqlstring})"
 _STEPS = ("touches", "answered", "booked", "visited", "repaired", "paid")
 
 
-def funnel(place: Place) -> Json:
+def funnel(place: Installation) -> Json:
     """Returns the dashboard."""
     rows = [
         _headline(place),
@@ -19,18 +19,18 @@ def funnel(place: Place) -> Json:
         [_who(place), _ask()],
     ]
     variables = [m.source_variable(), m.month_variable(place), m.months_variable()]
-    about = "What became of the leads of a month: answered, booked, visited, repaired, paid; and what each step cost."
+    about = "Outcomes of the leads of a month: answered, booked, visited, repaired, paid, and the cost of each step."
     return m.dashboard("rmetrics-funnel", "Funnel", about, rows, variables, place, ("now/M", "now/M"), show_range=False)
 
 
-def _headline(place: Place) -> list[Panel]:
+def _headline(place: Installation) -> list[Panel]:
     def number(title: str, expression: str, about: str, unit: str = "short", decimals: int | None = None) -> Panel:
         sql = f'SELECT {expression} AS "{title}"\nFROM journey_metrics\nWHERE month = {MONTH} AND {_PICKED}'
-        return m.stat(title, f"{about} Touches of the picked month.", sql, unit=unit, decimals=decimals)
+        return m.stat(title, f"{about} Touches of the selected month.", sql, unit=unit, decimals=decimals)
 
     return [
         number("Touches", "sum(touches)", "Leads, and tracked calls of sources without leads."),
-        number("Answered", "sum(answered)", "Known to have been answered."),
+        number("Answered", "sum(answered)", "Touches known to be answered."),
         number("Booked", "sum(booked)", "Led to a job."),
         number("Repaired", "sum(repaired)", "Led to a repair."),
         number("Booking rate", ratio("booked", "touches"), "Booked of all touches.", "percentunit", 1),
@@ -46,7 +46,9 @@ def _steps() -> Panel:
         f'SELECT source AS "Source", {sums}\nFROM journey_metrics\n'
         f"WHERE month = {MONTH} AND {_PICKED}\nGROUP BY source\nORDER BY sum(touches) DESC, source"
     )
-    return m.bars("Steps of ${month} by source", "How many touches reach each step.", sql, (14, 9), x="Source")
+    return m.bars(
+        "Steps of ${month} by source", "The number of touches that reach each step.", sql, (14, 9), x="Source"
+    )
 
 
 def _reasons() -> Panel:
@@ -56,10 +58,10 @@ def _reasons() -> Panel:
         'sum(outside_window) AS "Outside the window"\nFROM journey_metrics\n'
         f"WHERE month = {MONTH} AND {_PICKED}\nGROUP BY source\nORDER BY sum(touches) DESC, source"
     )
-    return m.bars("Where they went", "Parts that add up to all touches.", sql, (10, 9), x="Source")
+    return m.bars("Outcomes", "Parts that add up to all touches.", sql, (10, 9), x="Source")
 
 
-def _by_source(place: Place) -> Panel:
+def _by_source(place: Installation) -> Panel:
     sums = ", ".join(f'{step} AS "{step.capitalize()}"' for step in _STEPS)
     sql = (
         f'SELECT source AS "Source", {sums},\n       cost AS "Cost", revenue_gross AS "Paid to you", '
@@ -70,14 +72,14 @@ def _by_source(place: Place) -> Panel:
     amounts = ("Cost", "Paid to you", "Per booked", "Per repair")
     return m.table(
         "The funnel of ${month}",
-        "ALL is the whole company. A dash: nothing to divide by.",
+        "ALL is the whole company. A dash means a denominator of 0.",
         sql,
         (24, 8),
         overrides={n: {"unit": place.money, "decimals": 2} for n in amounts} | {"ROAS": {"decimals": 2}},
     )
 
 
-def _months(place: Place) -> Panel:
+def _months(place: Installation) -> Panel:
     sql = (
         "SELECT to_char(month, 'YYYY-MM') AS \"Month\", "
         f'{ratio("cost", "booked")} AS "Per booked", {ratio("cost", "repaired")} AS "Per repair"\n'
@@ -85,7 +87,8 @@ def _months(place: Place) -> Panel:
     )
     return m.bars(
         "Cost of a booked touch and of a repair",
-        "The months up to the picked one. The newest months still grow: their jobs are not all done and paid.",
+        "The months up to the selected one. Figures of the newest months still grow: not all jobs are completed and "
+        "paid.",
         sql,
         (12, 8),
         x="Month",
@@ -98,10 +101,11 @@ def _months(place: Place) -> Panel:
 def _returning() -> Panel:
     sql = (
         "SELECT to_char(month, 'YYYY-MM') AS \"Month\", "
-        'sum(touches) - sum(returning_customers) AS "New customers", sum(returning_customers) AS "Came before"\n'
+        'sum(touches) - sum(returning_customers) AS "New customers", sum(returning_customers) AS "Returning '
+        'customers"\n'
         f"FROM journey_metrics\nWHERE {_PICKED}\n  AND {SHOWN_MONTHS}\nGROUP BY 1\nORDER BY 1"
     )
-    about = "Touches whose number had a job before, and the others."
+    about = "Touches with and without an earlier job of their number."
     return m.bars("New and returning", about, sql, (12, 8), x="Month")
 
 
@@ -115,7 +119,7 @@ def _classes() -> Panel:
         "ORDER BY sum(calls) DESC, source"
     )
     about = (
-        "What became of each inbound call of the picked month: parts that add up to all of them. Whom to call back: "
+        "Outcomes of inbound calls in the selected month; they add up to all calls. Callers to call back: "
         "rmetrics calls."
     )
     return m.bars("Calls of ${month}", about, sql, (14, 9), x="Source", stacked=True)
@@ -128,13 +132,13 @@ def _speed() -> Panel:
         f"FROM speed_to_lead\nWHERE month = {MONTH} AND ({_PICKED} OR source = 'Unattributed')\n"
         "ORDER BY calls DESC, source"
     )
-    about = "Until a caller was reached, in business hours: 0 where the call was answered. Calls that may be leads."
+    about = "Time until a caller was reached, in business hours; 0 if the call was answered. Calls that may be leads."
     waits = {"unit": "dtdurations", "decimals": 0}
     overrides = {"Median": waits, "9 of 10 within": waits}
     return m.table("Speed to lead", about, sql, (10, 9), overrides=overrides)
 
 
-def _who(place: Place) -> Panel:
+def _who(place: Installation) -> Panel:
     sql = (
         'SELECT source AS "The CRM says", source_matched AS "The touch says", known AS "Known", '
         'jobs AS "Jobs", paid AS "Paid"\n'
@@ -142,8 +146,8 @@ def _who(place: Place) -> Panel:
         "ORDER BY jobs DESC, source, source_matched, known"
     )
     return m.table(
-        "Who says what",
-        "Jobs of the picked month: the source in the CRM beside that of the touch.",
+        "Source by the CRM and by the touch",
+        "Jobs of the selected month: the source in the CRM and that of the touch.",
         sql,
         (14, 9),
         overrides={"Paid": {"unit": place.money, "decimals": 2}},
@@ -158,5 +162,5 @@ SELECT 'rmetrics journeys --month ' || ${month:sqlstring} || ' --rows' AS "Which
        'rmetrics explain --source ALL --month ' || ${month:sqlstring} || ' --metric booked' AS "Why a number",
        'rmetrics calls' AS "Whom to call back"
 """
-    about = "Command lines that list what stands behind these numbers; Grafana's reader sees no single lead."
-    return m.table("Ask which", about, sql, (10, 9))
+    about = "Commands that list the leads behind these figures, which Grafana's reader cannot see."
+    return m.table("List the leads", about, sql, (10, 9))

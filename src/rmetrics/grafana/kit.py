@@ -10,7 +10,7 @@ from rmetrics.grafana.channel import channel
 from rmetrics.grafana.data_health import health
 from rmetrics.grafana.funnel import funnel
 from rmetrics.grafana.links import with_links
-from rmetrics.grafana.model import Json, Place, as_json
+from rmetrics.grafana.model import Installation, Json, as_json
 from rmetrics.grafana.month_by_month import months
 from rmetrics.grafana.own_measures import own_measures
 from rmetrics.grafana.this_month import month
@@ -52,7 +52,7 @@ providers:
     folder: rmetrics
     type: file
     disableDeletion: true
-    allowUiUpdates: false             # change the generator, not the browser's copy
+    allowUiUpdates: false             # change the generator, not the copy in the browser
     updateIntervalSeconds: 30
     options:
       path: $GRAFANA_RMETRICS_DASHBOARDS
@@ -60,13 +60,13 @@ providers:
 """
 
 
-def dashboards(place: Place) -> list[Json]:
+def dashboards(place: Installation) -> list[Json]:
     """Returns all dashboards."""
     made = (months(place), month(place), channel(place), funnel(place), own_measures(place), health(place))
     return [with_links(d, place.serve) for d in made]
 
 
-def kit(place: Place) -> dict[str, str]:
+def kit(place: Installation) -> dict[str, str]:
     """Returns every file of the kit: path inside the folder to text. The output is deterministic."""
     files = {f"dashboards/{d['uid'].removeprefix('rmetrics-')}.json": as_json(d) for d in dashboards(place)}
     return files | {

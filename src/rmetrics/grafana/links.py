@@ -84,4 +84,4 @@ def _overrides(there: list[Json], links: Mapping[str, str]) -> list[Json]:
 
 
 def _link(url: str) -> dict[str, Any]:
-    return {"id": "links", "value": [{"title": "Why this number?", "url": url, "targetBlank": True}]}
+    return {"id": "links", "value": [{"title": "Explain this figure", "url": url, "targetBlank": True}]}

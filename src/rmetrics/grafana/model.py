@@ -24,7 +24,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Installation:
     """The parameters that differ between installations.
 
     Attributes:
@@ -168,7 +168,7 @@ def dashboard(
     description: str,
     rows: Sequence[Sequence[Panel]],
     variables: Sequence[Json],
-    place: Place,
+    place: Installation,
     span: tuple[str, str],
     *,
     show_range: bool = True,
@@ -259,7 +259,7 @@ def scope_variable() -> Json:
     return _variable("scope", "Scope", every) | {"current": {"selected": True, "text": "ALL", "value": "ALL"}}
 
 
-def month_variable(place: Place, label: str = "Month") -> Json:
+def month_variable(place: Installation, label: str = "Month") -> Json:
     """Returns the variable for the month, by default the newest with data."""
     months = (
         "SELECT to_char(month, 'YYYY-MM') FROM monthly_metrics GROUP BY month "
@@ -404,7 +404,7 @@ def as_of(size: tuple[int, int] = (3, 4)) -> Panel:
     sql = "SELECT max(finished_at) AS \"Published\" FROM sync_runs WHERE status = 'ok'"
     return stat(
         "Published",
-        "When the numbers on this page were last published. Panels ask one by one: during a publish two may differ.",
+        "The time of the last publish. Panels query separately, so two may differ during a publish.",
         sql,
         size=size,
         unit="dateTimeFromNow",

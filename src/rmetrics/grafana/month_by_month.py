@@ -1,12 +1,12 @@
 """*Month by month*: sources and segments over several months, and the months against target."""
 
 from rmetrics.grafana import model as m
-from rmetrics.grafana.model import PICKED, SHOWN_MONTHS, Json, Panel, Place, ratio
+from rmetrics.grafana.model import PICKED, SHOWN_MONTHS, Installation, Json, Panel, ratio
 
 MEASURES = ("repairs", "leads", "units", "revenue40", "cost", "profit")
 
 
-def months(place: Place) -> Json:
+def months(place: Installation) -> Json:
     """Returns the dashboard."""
     picked = f"FROM monthly_metrics\nWHERE {PICKED}\n  AND {SHOWN_MONTHS}"
     rows = [
@@ -30,28 +30,28 @@ def months(place: Place) -> Json:
     )
 
 
-def _totals(place: Place, picked: str) -> list[Panel]:
+def _totals(place: Installation, picked: str) -> list[Panel]:
     def total(title: str, expression: str, about: str, unit: str = "short", decimals: int | None = None) -> Panel:
         sql = f'SELECT {expression} AS "{title}"\n{picked}'
         return m.stat(title, f"{about} All months shown.", sql, unit=unit, decimals=decimals)
 
     return [
-        total("Leads", "sum(leads)", "Leads of the picked sources and segments."),
+        total("Leads", "sum(leads)", "Leads of the selected sources and segments."),
         total("Units", "sum(units)", "Service visits."),
         total("Repairs", "sum(repairs)", "Repairs."),
         total("L→R", ratio("repairs", "leads"), "Repairs per lead, from sums.", "percentunit", 1),
         total("Revenue40", "sum(revenue40)", "Revenue after payout.", place.money, 0),
-        total("Cost", "sum(cost)", "What the leads cost.", place.money, 0),
+        total("Cost", "sum(cost)", "The cost of the leads.", place.money, 0),
         total("CPL", ratio("cost", "leads"), "Cost per lead, from sums.", place.money, 2),
-        total("Profit", "sum(profit)", "Revenue40 less cost.", place.money, 0),
+        total("Profit", "sum(profit)", "Revenue40 minus cost.", place.money, 0),
     ]
 
 
-def _by(place: Place, picked: str) -> list[Panel]:
+def _by(place: Installation, picked: str) -> list[Panel]:
     return [_measure_by(column, place, picked) for column in ("source", "segment")]
 
 
-def _measure_by(column: str, place: Place, picked: str) -> Panel:
+def _measure_by(column: str, place: Installation, picked: str) -> Panel:
     cases = " ".join(f"WHEN '{name}' THEN {name}" for name in MEASURES)
     sql = (
         f"SELECT to_char(month, 'YYYY-MM') || CASE WHEN month = {place.running_month} THEN '*' ELSE '' END AS month,\n"
@@ -60,7 +60,7 @@ def _measure_by(column: str, place: Place, picked: str) -> Panel:
     )
     return m.bars(
         f"${{measure}} by {column}",
-        f"The picked measure by month and {column}. A star marks the running month, which is not complete.",
+        f"The selected measure by month and {column}. A star marks the current month, which is incomplete.",
         sql,
         (12, 9),
         x=f"month\\{column}",
@@ -69,7 +69,7 @@ def _measure_by(column: str, place: Place, picked: str) -> Panel:
     )
 
 
-def _money(place: Place, picked: str) -> list[Panel]:
+def _money(place: Installation, picked: str) -> list[Panel]:
     money = (
         'SELECT to_char(month, \'YYYY-MM\') AS "Month", sum(revenue40) AS "Revenue40", sum(cost) AS "Cost",\n'
         f'       sum(profit) AS "Profit"\n{picked}\nGROUP BY 1\nORDER BY 1'
@@ -79,10 +79,10 @@ def _money(place: Place, picked: str) -> list[Panel]:
         f'       sum(repairs) AS "Repairs"\n{picked}\nGROUP BY 1\nORDER BY 1'
     )
     return [
-        m.bars("Leads, units, repairs", "The picked sources and segments together.", counts, (12, 8), x="Month"),
+        m.bars("Leads, units, repairs", "The selected sources and segments together.", counts, (12, 8), x="Month"),
         m.bars(
             "Revenue40, cost, profit",
-            "The picked sources and segments together. Profit is revenue40 less cost.",
+            "The selected sources and segments together. Profit is revenue40 minus cost.",
             money,
             (12, 8),
             x="Month",
@@ -92,7 +92,7 @@ def _money(place: Place, picked: str) -> list[Panel]:
     ]
 
 
-def _ratios(place: Place, picked: str) -> list[Panel]:
+def _ratios(place: Installation, picked: str) -> list[Panel]:
     head = "SELECT to_char(month, 'YYYY-MM') AS \"Month\", "
     conversions = (
         f'{head}{ratio("units", "leads")} AS "L→U",\n       {ratio("repairs", "units")} AS "U→R",\n'
@@ -105,7 +105,8 @@ def _ratios(place: Place, picked: str) -> list[Panel]:
     return [
         m.bars(
             "Conversions",
-            "From sums of the picked sources and segments. L→R can exceed 100 %: a repair may follow an earlier lead.",
+            "From sums of the selected sources and segments. L→R can exceed 100 %: a repair may follow an earlier "
+            "lead.",
             conversions,
             (12, 8),
             x="Month",
@@ -115,7 +116,7 @@ def _ratios(place: Place, picked: str) -> list[Panel]:
         ),
         m.bars(
             "CPL against its ceiling: ${scope}",
-            "Cost per lead of the scope, and the most a lead may cost by its target.",
+            "Cost per lead of the scope, and the highest cost of a lead by its target.",
             against,
             (12, 8),
             x="Month",
@@ -127,7 +128,7 @@ def _ratios(place: Place, picked: str) -> list[Panel]:
     ]
 
 
-def _tables(place: Place, picked: str) -> list[list[Panel]]:
+def _tables(place: Installation, picked: str) -> list[list[Panel]]:
     against = f"""
 SELECT to_char(month, 'YYYY-MM') AS "Month", leads AS "Leads", units AS "Units",
        repairs AS "Repairs", target_repairs AS "Target", repairs_attained AS "Attained",
@@ -152,7 +153,8 @@ GROUP BY source, segment
 ORDER BY sum(revenue40) DESC, source, segment"""
     targets = m.table(
         "Against target: ${scope}",
-        "Months of the scope against its own target row; ALL has its own and is not the sum of the sources' targets.",
+        "Months of the scope against its own target. ALL has its own target, which is not the sum of the sources' "
+        "targets.",
         against,
         (24, 10),
         overrides={
@@ -171,7 +173,7 @@ ORDER BY sum(revenue40) DESC, source, segment"""
     )
     sources = m.table(
         "By source and segment",
-        "All months shown added up. A dash: nothing to divide by.",
+        "Totals of all months shown. A dash means a denominator of 0.",
         by_source,
         (24, 12),
         overrides={

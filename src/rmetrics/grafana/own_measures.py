@@ -1,7 +1,7 @@
 """*Own measures*: all declared measures of a month, one measure by month, and by member of a dimension."""
 
 from rmetrics.grafana import model as m
-from rmetrics.grafana.model import MONTH, PICKED, SHOWN_MONTHS, Json, Panel, Place
+from rmetrics.grafana.model import MONTH, PICKED, SHOWN_MONTHS, Installation, Json, Panel
 
 _VALUE = "coalesce(sum(value), sum(value_above) / nullif(sum(value_below), 0))"
 _ONE = "measure = ${own:sqlstring}"
@@ -18,7 +18,7 @@ _OF_MEMBERS = """of_members AS (
 )"""
 
 
-def own_measures(place: Place) -> Json:
+def own_measures(place: Installation) -> Json:
     """Returns the dashboard."""
     rows = [
         [m.as_of((24, 3))],
@@ -33,7 +33,7 @@ def own_measures(place: Place) -> Json:
         m.source_variable(),
         m.segment_variable(),
     ]
-    about = "The measures that the rules declare, the company's own beside the shipped ones, in all and by member."
+    about = "All declared measures, the company's own and the standard ones, in total and by member."
     return m.dashboard(
         "rmetrics-own", "Own measures", about, rows, variables, place, ("now/M", "now/M"), show_range=False
     )
@@ -56,11 +56,11 @@ FROM measures AS c
 LEFT JOIN picked AS p ON p.measure = c.measure
 GROUP BY c.title, c.format, c.place, c.rule
 ORDER BY c.place"""
-    about = "Every declared measure of the month. Ratios are computed from sums, and a share of 1 means 100 %."
+    about = "Every declared measure of the month. Ratios are computed from sums; 1 means 100 %."
     return m.table("Measures of the month", about, sql, (12, 12), decimals=2)
 
 
-def _month_by_month(place: Place) -> Panel:
+def _month_by_month(place: Installation) -> Panel:
     sql = f"""SELECT to_char(month, 'YYYY-MM') || CASE WHEN month = {place.running_month} THEN '*' ELSE '' END AS month,
        {_VALUE} AS "Value"
 FROM measure_monthly
@@ -70,7 +70,7 @@ WHERE {PICKED}
 GROUP BY month
 ORDER BY month"""
     return m.bars(
-        "Measure by month", "The picked measure. * marks the running month.", sql, (12, 12), x="month", decimals=2
+        "Measure by month", "The selected measure. * marks the current month.", sql, (12, 12), x="month", decimals=2
     )
 
 
@@ -81,7 +81,7 @@ FROM of_members
 WHERE month = {MONTH} AND value IS NOT NULL
 ORDER BY place, value DESC, member"""
     about = (
-        "Every measure of the month by member of the picked dimension. The members of a sum, (none) and (other) "
+        "Every measure of the month by member of the selected dimension. The members of a sum, (none) and (other) "
         "included, add up to the month."
     )
     return m.table(
@@ -94,7 +94,7 @@ ORDER BY place, value DESC, member"""
     )
 
 
-def _members_month_by_month(place: Place) -> Panel:
+def _members_month_by_month(place: Installation) -> Panel:
     sql = f"""WITH {_OF_MEMBERS}
 SELECT to_char(month, 'YYYY-MM') || CASE WHEN month = {place.running_month} THEN '*' ELSE '' END AS month,
        member, value
@@ -102,7 +102,7 @@ FROM of_members
 WHERE {SHOWN_MONTHS}
   AND {_ONE} AND value IS NOT NULL
 ORDER BY month, member"""
-    about = "The picked measure by member of the picked dimension, for all sources and segments."
+    about = "The selected measure by member of the selected dimension, for all sources and segments."
     return m.bars(
         "Measure by member",
         about,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from rmetrics.grafana import model as m
-from rmetrics.grafana.model import MONTH, SCOPE, Json, Panel, Place, ratio
+from rmetrics.grafana.model import MONTH, SCOPE, Installation, Json, Panel, ratio
 
 _PARTS = f"""\
 WITH picked AS (
@@ -30,10 +30,10 @@ WITH picked AS (
   FROM actual
 )
 """
-_ESTIMATE = "An estimate from weekdays, holidays and the last six weeks; the figure itself once the month is over."
+_ESTIMATE = "An estimate from weekdays, holidays and the last six weeks; the actual figure after the end of the month."
 
 
-def month(place: Place) -> Json:
+def month(place: Installation) -> Json:
     """Returns the dashboard."""
     rows = [
         _headline(place),
@@ -42,13 +42,16 @@ def month(place: Place) -> Json:
         [_sources(place)],
     ]
     variables = [m.month_variable(place), m.scope_variable()]
-    about = "One month day by day: repairs and revenue40 against the pace of the target, with a forecast of its end."
+    about = (
+        "One month day by day: repairs and revenue40 against the target's pace, with a forecast for the end of the "
+        "month."
+    )
     return m.dashboard(
         "rmetrics-month", "This month", about, rows, variables, place, ("now/M", "now/M"), show_range=False
     )
 
 
-def _headline(place: Place) -> list[Panel]:
+def _headline(place: Installation) -> list[Panel]:
     def number(title: str, expression: str, about: str, unit: str = "short", **more: Any) -> Panel:
         sql = f'{_PARTS}SELECT {expression} AS "{title}" FROM so_far LEFT JOIN target ON true'
         return m.stat(title, about, sql, unit=unit, **more)
@@ -68,10 +71,10 @@ def _headline(place: Place) -> list[Panel]:
     cpl = f'{_PARTS}SELECT cost / nullif(leads, 0) AS "CPL so far" FROM so_far'
     conversion = f'{_PARTS}SELECT repairs / nullif(leads, 0) AS "L→R so far" FROM so_far'
     return [
-        number("Repairs of pace", pace, "Repairs so far against what the target asks for by now.", **attained),
+        number("Repairs of pace", pace, "Repairs so far against the target's pace.", **attained),
         number("Repairs so far", "repairs", "Repairs since the first of the month."),
         number("Repairs at month end", _ends("repairs", rounded=True), _ESTIMATE),
-        number("Revenue40 of pace", money_pace, "Revenue40 so far against what its target asks for.", **attained),
+        number("Revenue40 of pace", money_pace, "Revenue40 so far against the target's pace.", **attained),
         number(
             "Revenue40 at month end",
             _ends("revenue40"),
@@ -81,7 +84,7 @@ def _headline(place: Place) -> list[Panel]:
         ),
         m.stat(
             "CPL so far",
-            "Cost per lead since the first of the month. Red from the target's ceiling on; no colour without one.",
+            "Cost per lead since the first of the month. Red from the ceiling up; no colour without a ceiling.",
             {"A": cpl, "B": ceiling},
             unit=place.money,
             decimals=2,
@@ -91,7 +94,7 @@ def _headline(place: Place) -> list[Panel]:
         ),
         m.stat(
             "L→R so far",
-            "Repairs per lead so far. Green from the target on, red below 90 % of it; no colour without one.",
+            "Repairs per lead so far. Green from the target up, red below 90 % of it; no colour without a target.",
             {"A": conversion, "B": floor},
             unit="percentunit",
             decimals=1,
@@ -131,7 +134,7 @@ ORDER BY day"""
     grey = {"color": {"mode": "fixed", "fixedColor": m.GREY}, **m.DASHED}
     return m.days_of_month(
         f"{title} so far: ${{scope}}, ${{month}}",
-        f"{title} since the first, the pace that reaches the target, and the forecast, an estimate with its range.",
+        f"{title} since the first, the pace towards the target, and the forecast with its range.",
         sql,
         (12, 10),
         unit=unit,
@@ -164,7 +167,7 @@ ORDER BY date"""
     )
 
 
-def _running(place: Place) -> Panel:
+def _running(place: Installation) -> Panel:
     sql = f"""{_PARTS}SELECT day AS "Day",
        sum(coalesce(cost, 0)) OVER w / nullif(sum(coalesce(leads, 0)) OVER w, 0) AS "CPL so far",
        target_cpl_max AS "CPL ceiling",
@@ -195,7 +198,7 @@ ORDER BY day"""
     )
 
 
-def _sources(place: Place) -> Panel:
+def _sources(place: Installation) -> Panel:
     sql = f"""
 WITH picked AS (
   SELECT {MONTH} AS m0, ({MONTH} + interval '1 month')::date AS m1
@@ -221,7 +224,7 @@ ORDER BY sum(revenue40) DESC, d.source"""
     over = m.cell_colours(((None, m.GREEN), (1.0000001, m.RED)))
     return m.table(
         "Every source in ${month}",
-        "All sources so far, against the pace of their own targets. A dash: no target, or nothing to divide by.",
+        "All sources so far, against the pace of their own targets. A dash means no target, or a denominator of 0.",
         sql,
         (24, 11),
         overrides={

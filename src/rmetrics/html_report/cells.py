@@ -139,7 +139,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], name: str, *, tota
 
 def left_out(number: int, what: str) -> str:
     """Returns a note on the unprinted part of a long list; visible on paper only."""
-    return f'<p class="paper">{findings.count(number, f"more {what}")} in the page itself.</p>' if number > 0 else ""
+    return f'<p class="paper">{findings.count(number, f"more {what}")} on the page itself.</p>' if number > 0 else ""
 
 
 def card(title: str, inside: str) -> str:
@@ -185,4 +185,4 @@ def plain(value: int | Decimal | None) -> str | None:
 
 def no_chart(title: str) -> str:
     """Returns the replacement of a chart without data."""
-    return f'<figure class="card"><h3>{escape(title)}</h3><p>Nothing to show in this month.</p></figure>'
+    return f'<figure class="card"><h3>{escape(title)}</h3><p>Nothing to show for this month.</p></figure>'

@@ -77,9 +77,9 @@ def _months(page: PageData) -> dict[str, tuple[str, Json]]:
     ]
     shown = frozenset(page.months)
     by_segment = [
-        {"month": _name(month), "name": segment, "value": float(revenue)}
-        for month, segment, _, revenue, _ in page.segments
-        if month in shown
+        {"month": _name(line.month), "name": line.segment, "value": float(line.revenue40)}
+        for line in page.segments
+        if line.month in shown
     ]
     conversions, cpl = [], []
     for line in page.of("ALL"):

@@ -3,6 +3,7 @@
 import datetime as dt
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
+from typing import NamedTuple
 
 import polars as pl
 
@@ -59,6 +60,16 @@ class FunnelLine:
     revenue_gross: Decimal
 
 
+class SegmentLine(NamedTuple):
+    """The figures of a segment in a month, of all sources."""
+
+    month: dt.date
+    segment: str
+    repairs: int
+    revenue40: Decimal
+    cost: Decimal
+
+
 @dataclass(frozen=True, slots=True)
 class PageData:
     """All data of the page.
@@ -67,7 +78,7 @@ class PageData:
         month: the month of the views *This month* and *Channels*.
         last_day: the last day of the data, over all months.
         lines: each month by source, and in total as source ALL, oldest first.
-        segments: (month, segment, repairs, revenue40, cost), oldest first.
+        segments: figures by month and segment, oldest first.
         days: the calendar days of ``month``.
         feeds, findings: the contents of *Data health*.
         estimates: the forecast of the month's end; empty unless the data ends in this month.
@@ -81,7 +92,7 @@ class PageData:
     currency: str
     version: str
     lines: tuple[MonthLine, ...]
-    segments: tuple[tuple[dt.date, str, int, Decimal, Decimal], ...]
+    segments: tuple[SegmentLine, ...]
     days: tuple[Day, ...]
     feeds: tuple[FeedLine, ...]
     findings: tuple[Finding, ...]
@@ -132,10 +143,10 @@ class PageData:
         return sum(day.repairs is not None for day in self.days)
 
 
-def segment_lines(monthly: pl.DataFrame) -> tuple[tuple[dt.date, str, int, Decimal, Decimal], ...]:
+def segment_lines(monthly: pl.DataFrame) -> tuple[SegmentLine, ...]:
     """Returns repairs, revenue40 and cost by month and segment, oldest first."""
     rows = monthly.group_by("month", "segment").agg(pl.col("repairs", "revenue40", "cost").sum())
-    return tuple(rows.sort("month", "segment").select("month", "segment", "repairs", "revenue40", "cost").iter_rows())
+    return tuple(SegmentLine(*row) for row in rows.sort("month", "segment").select(SegmentLine._fields).iter_rows())
 
 
 def funnel_lines(metrics: pl.DataFrame, month: dt.date) -> tuple[FunnelLine, ...]:

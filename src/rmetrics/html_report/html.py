@@ -58,11 +58,11 @@ def page_html(page: PageData, library: str, links: Links = NOWHERE) -> str:
 <body>
 <header><h1>Metrics for {name}</h1>
 <p>Data up to {day_in_words(page.last_day)}, in the time zone {escape(page.timezone)}; money in {escape(page.currency)}.
-Ratios are computed from sums. A dash: no target, or nothing to divide by.</p>
+Ratios are computed from sums. A dash means no target, or a denominator of 0.</p>
 <nav>{nav}</nav></header>
 <main>{body}</main>
-<footer>Made by rmetrics {escape(page.version)} from the lake. For any number: <code>rmetrics explain</code>.
-For how published numbers changed: <code>rmetrics history</code>.</footer>
+<footer>Made by rmetrics {escape(page.version)} from the lake. To explain a figure: <code>rmetrics explain</code>.
+To see changes of published figures: <code>rmetrics history</code>.</footer>
 <script type="application/json" id="charts">{data}</script>
 <script>{library}</script>
 <script>{_file("page.js")}</script>

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import polars as pl
 
-from rmetrics.metrics.figures import Figure, Kind, figures_of
+from rmetrics.metrics.figures import Figure, FigureKind, figures_of
 from rmetrics.pipeline.summary import MeasureLine
 from rmetrics.rules.measure_tables import NONE
 from rmetrics.rules.measure_words import dimension_in_words
@@ -18,7 +18,7 @@ _ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
-class MemberTable:
+class MonthMembers:
     """The figures of a dimension's members in a month.
 
     Attributes:
@@ -61,8 +61,8 @@ class OwnData:
     """
 
     lines: tuple[MeasureLine, ...] = ()
-    kinds: Mapping[str, Kind] = field(default_factory=dict)
-    tables: tuple[MemberTable, ...] = ()
+    kinds: Mapping[str, FigureKind] = field(default_factory=dict)
+    tables: tuple[MonthMembers, ...] = ()
 
     @property
     def any(self) -> bool:
@@ -96,7 +96,7 @@ def own_data(
     return OwnData(tuple(lines), kinds, tables)
 
 
-def _table(name: str, members: pl.DataFrame, whole: Mapping[str, Decimal], rules: Rules) -> MemberTable:
+def _table(name: str, members: pl.DataFrame, whole: Mapping[str, Decimal], rules: Rules) -> MonthMembers:
     dimension, measures = rules.dimensions[name], declared(rules)
     mine = members.filter(pl.col("dimension") == name)
     values = {(m, n): Decimal(v) for m, n, v in mine.select("member", "measure", "value").iter_rows()}
@@ -106,7 +106,7 @@ def _table(name: str, members: pl.DataFrame, whole: Mapping[str, Decimal], rules
     first = shown[0].name if shown else ""
     names = sorted({m for m, _ in values}, key=lambda m: (-values.get((m, first), _ZERO), m))
     apart = frozenset(n for n, m in sums(rules).items() if not is_additive(dimension, m.latest))
-    return MemberTable(
+    return MonthMembers(
         dimension=name,
         title=dimension.title or name.replace("_", " ").capitalize(),
         words=dimension_in_words(dimension),
@@ -119,4 +119,4 @@ def _table(name: str, members: pl.DataFrame, whole: Mapping[str, Decimal], rules
     )
 
 
-__all__ = ["MemberTable", "OwnData", "own_data"]
+__all__ = ["MonthMembers", "OwnData", "own_data"]

@@ -8,11 +8,11 @@ from shlex import quote
 from rmetrics.html_report import cells
 from rmetrics.html_report.cells import DASH, Links
 from rmetrics.html_report.data import ALL, PageData
-from rmetrics.html_report.own_data import MemberTable, OwnData
-from rmetrics.metrics.figures import Kind
+from rmetrics.html_report.own_data import MonthMembers, OwnData
+from rmetrics.metrics.figures import FigureKind
 
 MOST_MEMBERS = 40
-_APART = "A row of several members counts for each of them here, so these do not add up: {}."
+_APART = "A row of several members counts for each of them, so these measures do not add up: {}."
 
 
 def own_section(page: PageData, links: Links) -> str:
@@ -20,7 +20,7 @@ def own_section(page: PageData, links: Links) -> str:
     if not page.own.any:
         return ""
     about = (
-        "Declared in <code>rules/</code>, computed by both engines; the members of a dimension add up to the whole, "
+        "Declared in <code>rules/</code>, computed by both engines; the members of a dimension add up to the total, "
         "<i>(none)</i> and <i>(other)</i> included."
     )
     made = own_months(page, links) if page.own.lines else ""
@@ -49,7 +49,7 @@ def own_months(page: PageData, links: Links) -> str:
     return cells.card("Month by month", cells.table(head, rows, "own"))
 
 
-def members_card(own: OwnData, table: MemberTable, month: dt.date, currency: str, links: Links) -> str:
+def members_card(own: OwnData, table: MonthMembers, month: dt.date, currency: str, links: Links) -> str:
     """Returns a table with a row per member, largest first, and the total."""
     title = f"By {table.title.lower()}, {month:%B %Y}"
     if not table.members or not table.figures:
@@ -79,23 +79,23 @@ def members_card(own: OwnData, table: MemberTable, month: dt.date, currency: str
     return cells.card(title, f"<p>{escape(table.words[:1].upper() + table.words[1:])}.</p>{inside}{more}{note}")
 
 
-def value_cell(value: Decimal | None, kind: Kind, currency: str, href: str | None) -> str:
+def value_cell(value: Decimal | None, kind: FigureKind, currency: str, href: str | None) -> str:
     """Returns the cell of a figure, formatted by its kind."""
     return cells.cell(shown_value(value, kind, currency), value=cells.plain(value), href=href)
 
 
-def shown_value(value: Decimal | None, kind: Kind, currency: str) -> str:
+def shown_value(value: Decimal | None, kind: FigureKind, currency: str) -> str:
     """Formats a figure: whole counts, amounts with cents, ratios in percent."""
     if value is None:
         return DASH
     match kind:
-        case Kind.COUNT:
+        case FigureKind.COUNT:
             return cells.whole(value)
-        case Kind.RATIO:
+        case FigureKind.RATIO:
             return cells.share(value)
-        case Kind.NUMBER_RATIO:
+        case FigureKind.NUMBER_RATIO:
             return cells.shown_amount(value, 2)
-        case Kind.MONEY | Kind.EXACT | Kind.MONEY_RATIO:
+        case FigureKind.MONEY | FigureKind.EXACT | FigureKind.MONEY_RATIO:
             return cells.shown_amount(value, 2, currency)
 
 

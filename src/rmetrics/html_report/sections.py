@@ -55,7 +55,7 @@ class Sections:
                 ]
             )
         first, last = page.months[0], page.months[-1]
-        span = f"{first:%B %Y} to {last:%B %Y}. Each month is the sum of its days; the newest may not be complete."
+        span = f"{first:%B %Y} to {last:%B %Y}. Each month is the sum of its days; the newest may be incomplete."
         names = ("repairs-by-source", "counts", "money", "revenue-by-segment", "conversions", "cpl")
         figures = cells.grid(self.draw(n) for n in names)
         against = cells.card("Against target", cells.table(head, rows, "against"))
@@ -82,8 +82,8 @@ class Sections:
         rows = [self._funnel_row(line) for line in page.funnel]
         figures = cells.grid(self.draw(f"funnel-{i}") for i in range(len(page.funnel)))
         about = (
-            "A touch is a lead, or a tracked call of a source without leads. The newest months still grow: their jobs "
-            "are not all done and paid. For one of them: <code>rmetrics explain --lead ID</code>."
+            "A touch is a lead, or a tracked call of a source without leads. Figures of the newest months still grow: "
+            "their jobs are not all completed and paid. To explain a lead: <code>rmetrics explain --lead ID</code>."
         )
         made = cells.card("From touch to money", cells.table(head, rows, "funnel"))
         return f'<section id="funnel"><h2>Funnel of {page.month:%B %Y}</h2><p>{about}</p>{figures}{made}</section>'
@@ -134,7 +134,7 @@ class Sections:
                        href=of.to("target_cpl_max") if line.target_cpl_max is not None else None),
             cells.tile("Leads to repairs", of.ratio("conv_l2r", line.repairs, line.leads), wanted,
                        href=of.to("target_conv_l2r") if line.target_conv_l2r is not None else None),
-            cells.tile("Profit", of.money("profit"), "revenue40 less cost"),
+            cells.tile("Profit", of.money("profit"), "revenue40 minus cost"),
         ]  # fmt: skip
         return f'<div class="tiles">{"".join(made)}</div>'
 
@@ -177,9 +177,9 @@ class Sections:
             parts.append(
                 f"<details{state}><summary>{escape(source)}<span>{message}</span></summary>"
                 f"{self.channel(source)}"
-                f"<p>Why these numbers: <code>{escape(why)}</code></p></details>"
+                f"<p>To explain these figures: <code>{escape(why)}</code></p></details>"
             )
-        about = "Sources by revenue40 of the months shown, largest first. Open one to see it in depth."
+        about = "Sources by revenue40 of the months shown, largest first. Open one for details."
         more = cells.left_out(len(parts) - CHANNELS_ON_PAPER, "channel")
         return f'<section id="channels"><h2>Channels</h2><p>{about}</p>{"".join(parts)}{more}</section>'
 
@@ -209,10 +209,10 @@ class Sections:
         page = self.page
         worst = sum(f.severity is Severity.ERROR for f in page.findings)
         about = (
-            f"{worst} failed check{'' if worst == 1 else 's'}: figures that should not be relied on."
+            f"{worst} failed check{'' if worst == 1 else 's'}: do not rely on the figures concerned."
             if worst
-            else "No check failed."
-        ) + " Days behind counts from the last day of all data; targets and spend are dated by the first of a month."
+            else "All checks passed."
+        ) + " Days behind count from the last day of all data; targets and spend have the first of their month."
         table = cells.card("Freshness", freshness(page.feeds, page.last_day, self.links))
         figure = f'<div class="card wide">{self.draw("feeds")}</div>'
         found = cells.card("Findings", findings(page.findings, self.links))
@@ -313,7 +313,7 @@ def freshness(feeds: Iterable[FeedLine], last_day: dt.date, links: Links) -> str
 def findings(found: Sequence[Finding], links: Links) -> str:
     """Returns the table of findings, in the given order."""
     if not found:
-        return "<p>Nothing was found.</p>"
+        return "<p>No findings.</p>"
     rows = [
         [
             cells.cell(str(f.severity), _COLOURS[f.severity], text=True),
@@ -323,7 +323,7 @@ def findings(found: Sequence[Finding], links: Links) -> str:
         ]
         for f in found
     ]
-    return cells.table(("Severity", "Finding", "Rows", "What, and what to do"), rows, "findings")
+    return cells.table(("Severity", "Finding", "Rows", "Problem and next step"), rows, "findings")
 
 
 def _rows_of(found: Finding, links: Links) -> str | None:
@@ -351,7 +351,7 @@ def ends(page: PageData, measure: str, target: Decimal | None, currency: str = "
     if not found.path:
         return told
     if found.low is None or found.high is None:
-        return f"{told}; an estimate, too few past months for a range"
+        return f"{told}; an estimate, with too few past months for a range"
     low, high = (cells.shown_amount(v, 0, currency) for v in (found.low, found.high))
     return f"{told}; an estimate, 4 of 5 months end between {low} and {high}"
 

@@ -81,9 +81,9 @@ def _checked(cells: list[str], line: int, raw: str, width: int, delimiter: str, 
 def _problem_of(cells: list[str], raw: str, width: int, delimiter: str) -> str | None:
     """Why a record cannot be used, or None."""
     if "\x00" in raw:
-        return "holds a NUL character"
+        return "contains a NUL character"
     if DAMAGE in raw:
-        return "holds damaged bytes, which are no text in the file's encoding (UTF-8, unless noted otherwise)"
+        return "contains damaged bytes, which are not text in the file's encoding (UTF-8, unless noted otherwise)"
     if len(cells) < width:
         return f"has {count(len(cells), 'cell')} where the header has {width}"
     if any(c.strip() for c in cells[width:]):
@@ -92,7 +92,7 @@ def _problem_of(cells: list[str], raw: str, width: int, delimiter: str) -> str |
         return f"has a cell longer than {MAX_CELL >> 20} MB"
     if raw.count("\n") > 1 and (lines := _swallowed(cells, width, delimiter)):
         told = count(lines, "line")
-        return f"has a quoted cell with {told} in it that look like rows of their own: is a quote missing?"
+        return f"has a quoted cell with {told} that look like separate rows: is a quote missing?"
     return None
 
 

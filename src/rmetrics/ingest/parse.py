@@ -24,8 +24,8 @@ NOISE = Decimal("0.000001")  # tolerance for float errors of a CRM beyond the ce
 
 _SIMPLE_MONEY = r"^-?[0-9]{1,10}(\.[0-9]{1,2})?$"
 POWER_OF_TEN = re.compile(r"-?[0-9](?:\.[0-9]+)?[eE]\+?[0-9]{1,3}", re.ASCII)
-CUT_DIGITS = "is written as a power of ten: a spreadsheet has cut its digits; export it again and do not re-save it"
-NO_NUMBER = "stands for no phone number, and a row needs one here"
+CUT_DIGITS = "is written as a power of ten: a spreadsheet has dropped digits; export it again and do not re-save it"
+NO_NUMBER = "is not a phone number, and every row needs one"
 _REPEATING = (
     ColumnType.MONEY,
     ColumnType.TIMESTAMP,
@@ -199,12 +199,12 @@ def _money_reason(text: str, column: Column, currency: str) -> str:
         return CUT_DIGITS
     if value is None:
         other = _amount(text, _group(decimal))
-        hint = f'; if this export writes amounts like that, say decimal = "{_group(decimal)}" in its feed'
+        hint = f'; if this export writes amounts this way, set decimal = "{_group(decimal)}" in its feed'
         return "is not an amount of money" + (hint if other is not None else "")
     if abs(value) >= MAX_CENTS // 100:
         return "is too large for an amount of money"
     if column.most is not None and abs(value) / column.scale > column.most:
-        return f"is more than {column.most:,f}; if it is right, raise most of this column in its feed"
+        return f"is more than {column.most:,f}; if it is correct, raise `most` of this column in its feed"
     return "has more than two decimals"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -151,19 +152,22 @@ def _open_text(name: str, feeds: Mapping[str, Feed], encoding: str, notes: tuple
     lines = head.split("\n")
     best: _Header | None = None
     for delimiter in (forced[1],) if forced else _DELIMITERS:
-        for above, line, next_line, cells in _head_records(head, delimiter):
+        for record in _head_records(head, delimiter):
+            cells = record.cells
             # A single column would fit every delimiter: accept it once, as comma-separated.
             if len(cells) < 2 and not (delimiter == "," and len(cells) == 1 and cells[0].strip()):
                 continue
-            preamble = tuple(text.rstrip("\r") for text in lines[: line - 1])
-            layout = Layout(encoding, delimiter, "", unique_headers(cells), line, next_line, preamble, notes)
-            header = _Header(layout, _fits(cells, name, feeds, preamble), above)
+            preamble = tuple(text.rstrip("\r") for text in lines[: record.line - 1])
+            layout = Layout(
+                encoding, delimiter, "", unique_headers(cells), record.line, record.next_line, preamble, notes
+            )
+            header = _Header(layout, _fits(cells, name, feeds, preamble), record.above)
             best = _better(best, header)
             if header.sure:
                 break
     if best is None:
-        raise RefusedError("has no row that looks like a header; export it again, with its column names")
-    below = [cells for _, line, _, cells in _head_records(head, best.layout.delimiter) if line >= best.layout.body_line]
+        raise RefusedError("has no row that looks like a header; export it again with column names")
+    below = [r.cells for r in _head_records(head, best.layout.delimiter) if r.line >= best.layout.body_line]
     sample = _sample(best.layout.headers, below)
     layout = _noted(best, name, feeds, sample)
     return Export(layout, best.fits, partial(layout_batches, layout), sample)
@@ -188,7 +192,7 @@ def _noted(header: _Header, name: str, feeds: Mapping[str, Feed], sample: Sample
     lacking = [c for c in feed.mapped if c not in found]
     renamed = [(c, h) for c in lacking if (h := likely_column(c, feed, free, sample, sure=True))]
     notes = [
-        f"has no column for {column} ({' or '.join(feed.columns[column].from_)}): if {likely!r} is it, add that "
+        f"has no column for {column} ({' or '.join(feed.columns[column].from_)}): if it is now {likely!r}, add that "
         f"header to from = [...] of {column}"
         for column, likely in renamed
     ]
@@ -199,15 +203,24 @@ def _better(best: _Header | None, other: _Header) -> _Header:
     return other if best is None or other.score > best.score else best
 
 
-def _head_records(head: str, delimiter: str) -> Iterator[tuple[int, int, int, list[str]]]:
-    """Yields (index, first line, next line, cells) of the first records; counts lines as the body reader does."""
+class _HeadRecord(NamedTuple):
+    """One of the first records: the number of those above it, its first line, and the first line after it."""
+
+    above: int
+    line: int
+    next_line: int
+    cells: list[str]
+
+
+def _head_records(head: str, delimiter: str) -> Iterator[_HeadRecord]:
+    """Yields the first records; counts lines as the body reader does."""
     reader = csv.reader(split_lf(head), delimiter=delimiter)
     line = 1
     try:
         for index, cells in enumerate(reader):
             if index >= HEAD_RECORDS:
                 return
-            yield index, line, reader.line_num + 1, cells
+            yield _HeadRecord(index, line, reader.line_num + 1, cells)
             line = reader.line_num + 1
     except csv.Error:
         return
@@ -247,12 +260,12 @@ def _open_workbook(source: sniff.Source, name: str, feeds: Mapping[str, Feed]) -
         if header is not None:
             found.append((header, sheet))
     if not found:
-        raise RefusedError("has no sheet with a row that looks like a header; export it again, with its column names")
+        raise RefusedError("has no sheet with a row that looks like a header; export it again with column names")
     sure = sorted(repr(s.name) for h, s in found if h.sure)
     if len(sure) > 1:
         raise RefusedError(
             f"has several sheets that fit ({', '.join(sure)}); keep one of them in this workbook and save the others "
-            "as files of their own"
+            "as separate files"
         )
     best, sheet = max(found, key=lambda f: f[0].score)
     below = [["" if c is None else str(c) for c in row] for row in sheet.head.rows()[best.layout.header_line :]]
@@ -299,7 +312,7 @@ def _sheet_batches(sheet: Sheet, layout: Layout) -> Iterator[pl.DataFrame]:
         frame = body.filter(~blank).select(
             *(pl.col(n).fill_null("").alias(h) for n, h in zip(names, layout.headers, strict=False)),
             LINE,
-            pl.when(long).then(pl.lit(f"has more cells than the header's {width}")).alias(PROBLEM),
+            pl.when(long).then(pl.lit(f"has more than the {width} cells of the header")).alias(PROBLEM),
             pl.when(long).then(pl.concat_str(pl.col(names).fill_null(""), separator="\t")).alias(TEXT),
         )
         if frame.height:

@@ -184,7 +184,7 @@ def _fit(headers: tuple[str, ...], called: _FileName, name: str, feed: Feed, ran
     objection, refused = _objection(headers, file_name, read, used)
     if len(meant) > 1:
         names = " and ".join(repr(feed.variant_name(i)) for i in meant)
-        objection = f"it is of the variants {names} at once; add without = [...] to the when of one of them"
+        objection = f"it matches the variants {names}; add without = [...] to the when of one of them"
         missing, refused = (), True
         used = {p for i in meant for p in _used(headers, with_variant(feed, feed.variants[i]))}
     return Fit(name, _named(file_name, feed.files), len(used), missing, objection, refused, variant)
@@ -210,14 +210,14 @@ def _objection(headers: Sequence[str], file_name: str, feed: Feed, used: set[int
     normal = [normal_header(h) for h in headers]
     present = set(normal)
     if other := [h for h in feed.without if normal_header(h) in present]:
-        kind = "exports of this feed never have (without = [...] in its rules), so it is another kind of export"
+        kind = "exports of this feed never have (without = [...] in its rules), so this is another kind of export"
         return f"it has the header {other[0]!r}, which {kind}", False
     told = feed.distinctive and not any(normal_header(h) in present for h in feed.distinctive)
     if told and not _named(file_name, feed.files):
         names = ", ".join(feed.files)
-        return f"its name fits none of {names}, and its headers are too common to tell by themselves", False
+        return f"its name fits none of {names}, and its headers alone are too common to identify it", False
     if twice := [headers[i] for i in sorted(used) if normal.count(normal[i]) > 1]:
-        return f"the header {twice[0]!r} stands twice, so it is not clear which one counts", True
+        return f"the header {twice[0]!r} appears twice, so it is not clear which one counts", True
     if bad := [(h, why) for h, why in feed.refuse.items() if normal_header(h) in present]:
         return f"it has the header {bad[0][0]!r}: {bad[0][1]}", True
     return "", False

@@ -78,7 +78,7 @@ def text_batches(
     reading = _Reading(reader, blocks if start else _below(blocks, body - 1))
     yield from reading.batches()
     if reader.stuck:
-        yield reader.region(reading.left())
+        yield from reader.region(reading.left())
 
 
 def _below(blocks: Iterator[bytes], skip: int) -> Iterator[bytes]:
@@ -356,15 +356,20 @@ class RecordReader:
         self.line += unread
         self.rest = "".join(lines[unread:]).encode() + data[len(whole) :]
 
-    def region(self, blocks: Iterator[bytes]) -> pl.DataFrame:
-        """The rest of the file, from ``rest`` through ``blocks``, as one rejected record."""
+    def region(self, blocks: Iterator[bytes]) -> Iterator[pl.DataFrame]:
+        """Yields the rest of the file, from ``rest`` through ``blocks``, as one rejected record.
+
+        An empty frame for each block comes before it: a caller that keeps the bytes as they are read would otherwise
+        have the whole rest of the file in memory.
+        """
         ends, final = self.rest.count(b"\n"), self.rest[-1:]
         for block in blocks:
             ends, final = ends + block.count(b"\n"), block[-1:]
+            yield self._frame([])
         below = ends - 1 if final == b"\n" else ends
         why = f"has a quote that is not closed; this line and the {count(below, 'line')} below it were not read"
         text = self.rest[:MAX_CELL].decode(errors="replace").replace("\x00", "\ufffd").replace(DAMAGE, "\ufffd")
-        return self._frame([Record(self.line, [None] * len(self.headers), why, text)])
+        yield self._frame([Record(self.line, [None] * len(self.headers), why, text)])
 
     def _frame(self, found: Sequence[Record]) -> pl.DataFrame:
         frame = pl.DataFrame(

@@ -137,7 +137,7 @@ def refuse_other_kinds(start: bytes, text: str, *, packed: bool) -> None:
         raise RefusedError("is a packed workbook or archive; unpack it and put the file itself into the inbox")
     if words.startswith("<?xml"):
         if "<workbook" in words or "spreadsheet" in words:
-            raise RefusedError("is an XML spreadsheet of an old kind; open it in Excel and save it as .xlsx or CSV")
+            raise RefusedError("is an XML spreadsheet in an old format; open it in Excel and save it as .xlsx or CSV")
         raise RefusedError(WEB_PAGE if "<html" in words else "is XML, not an export; export it as CSV or Excel")
     if words.startswith(_MARKUP):
         raise RefusedError(WEB_PAGE)
@@ -173,7 +173,7 @@ def encoding_of(source: Source, name: str, feeds: Mapping[str, Feed]) -> tuple[s
     good = len(_MULTI_BYTE.findall(bad))
     wrong = len(_HIGH.findall(_MULTI_BYTE.sub(b"", bad)))
     if cut or (good and good >= wrong):
-        return DAMAGED_UTF8, ("some bytes are damaged (not UTF-8); the rows they stand in are rejected",)
+        return DAMAGED_UTF8, ("some bytes are damaged (not UTF-8); rows with such bytes are rejected",)
     declared = {f.encoding for f in feeds.values() if f.encoding and _named(name, f)}
     if len(declared) == 1:
         return declared.pop() or "", ()

@@ -48,6 +48,7 @@ class TypedBatch:
         rows: typed columns and ``LINE``; one row per accepted record.
         rejected: ``REJECTED_SCHEMA``; one row per rejected record, with its first fault.
         totals: number of dropped total lines.
+        records: number of records in the batch of text, counted before they were typed.
         totals_of: the same by export, if the batch has several.
         no_numbers: by export (0 if the batch has one), the number of phone cells with a placeholder, which became null.
     """
@@ -55,6 +56,7 @@ class TypedBatch:
     rows: pl.DataFrame
     rejected: pl.DataFrame
     totals: int
+    records: int
     totals_of: Mapping[int, int] = field(default_factory=dict)
     no_numbers: Mapping[int, int] = field(default_factory=dict)
 
@@ -166,7 +168,7 @@ class _Typing:
         rejected, totals = self._rejected(bad, suspect)
         rejected = rejected if self.several else rejected.drop(EXPORT)
         rows = frame.filter(~bad) if bad.any() else frame
-        return TypedBatch(rows, rejected, sum(totals.values()), totals, self.no_numbers)
+        return TypedBatch(rows, rejected, sum(totals.values()), self.height, totals, self.no_numbers)
 
     def _column(self, name: str, column: Column) -> tuple[pl.Series | None, pl.Series]:
         nothing = pl.Series([False]).new_from_index(0, self.height)
@@ -316,21 +318,21 @@ class _Typing:
         if row[PROBLEM] is not None:
             return None, None, f"the row {row[PROBLEM]}"
         if self._repeats_header(row):
-            return None, None, "the row repeats the header: two exports may have been put into one file"
+            return None, None, "the row repeats the header: two exports may have been joined in one file"
         for i, (header, column, _, _) in enumerate(self.faults):
             if row[f"fault{i}"]:
                 value = row[f"cell{i}"]
                 place = self.labels.get(header, (header,))[0]
                 if i in self.late:
                     latest = f"latest possible day: {row.get('latest', self.reading.latest)}"
-                    why = f"{header} is long after the export ({latest}): correct the year, and export again"
+                    why = f"{header} is long after the export ({latest}): correct the year and export again"
                     return place, str(value), why
                 if value is None:
                     return place, None, f"{header} is blank, but every row needs it"
                 return place, str(value), f"{header} {reason(str(value), column, self.reading)}"
         if row["needless"]:
             needed = " or ".join(h for n in self.feed.needs for h in self.found.get(n, ()))
-            return None, None, f"the row has no {needed}: it may be a total or a remark, and counts as no row"
+            return None, None, f"the row has no {needed}: it may be a total or a remark, and does not count"
         msg = "a rejected row has a fault"
         raise AssertionError(msg)
 

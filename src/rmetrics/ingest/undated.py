@@ -50,12 +50,12 @@ def date_reason(value: str, column: Column, reading: Reading | None = None) -> s
         other = next((f for f in right if right[0].order and f.order and f.order[1] != right[0].order[1]), None)
         if other is not None and other.order is not None:
             message += f', or "{other.text}" if the {"day" if other.order[1] == "dm" else "month"} comes first'
-        return f"is in no form that the rules declare: {message}"
+        return f"has none of the declared formats: {message}"
     if known:
         return f"is not a {_WHAT[column.type]}: {known[0][1]}"
     if re.match(SERIAL, value) and EXCEL not in column.formats:
-        message = f'it looks like a serial number of Excel; add "{EXCEL}" to {where}'
-        return f"is in no form that the rules declare: {message}"
+        message = f'it looks like an Excel serial number; add "{EXCEL}" to {where}'
+        return f"has none of the declared formats: {message}"
     return _plain_reason(value, column)
 
 
@@ -88,7 +88,7 @@ def _declared_fault(value: str, column: Column) -> str | None:
     month = column.type is ColumnType.MONTH and re.fullmatch(r"[0-9]{4}-[0-9]{2}", value)
     forms = [ISO_TIME, *(f for f in forms_of(column.formats, column.type) if f.pattern)]
     found = [(f, m.groupdict()) for f in forms if (m := _compiled(f).search(f"{value}-01" if month else value))]
-    without_year = "no year up to the export has this day on that weekday"
+    without_year = "in no year up to the export does this day fall on that weekday"
     faults = [_fault(g, f) or (None if f.fields & {"Y", "y", "s"} else without_year) for f, g in found]
     slashed = SLASHED.match(value)
     orders = orders_of(column).get(slashed[2], set()) if slashed else set()
@@ -96,13 +96,13 @@ def _declared_fault(value: str, column: Column) -> str | None:
         first, second = int(slashed[1]), int(slashed[3])
         if first <= 12 and second <= 12 and first != second:
             return (
-                "has a day and month that could be either way round in this file; export it again without re-saving it"
+                "has a day and month that could be in either order in this file; export it again without re-saving it"
             )
         if None not in faults:
             right, wrong = ("7/31/2026", "31/7/2026") if "md" in orders else ("31/7/2026", "7/31/2026")
             apart = slashed[2]
             return (
-                f"has day and month in another order than this feed declares: it is written like "
+                f"has day and month in a different order than this feed declares: it has the form "
                 f"{wrong.replace('/', apart)}, the feed has {right.replace('/', apart)}; see its formats"
             )
     fault = next((f for f in faults if f is not None), None)
@@ -195,8 +195,8 @@ def _wrong_time(numbers: dict[str, int], groups: dict[str, str | None], form: Fo
     zone = groups.get("z")
     if zone and zone_of(zone) is None:
         return (
-            f"the time zone {zone!r} is not known: UTC, GMT, American zones such as EST, EDT and ET, offsets such as "
-            "-0500 and IANA names are"
+            f"the time zone {zone!r} is unknown: UTC, GMT, American zones such as EST, EDT and ET, offsets such as "
+            "-0500 and IANA names are known"
         )
     return None
 

@@ -65,9 +65,7 @@ def _notes(path: str) -> list[str]:
             items = archive.infolist()
             names = {i.filename for i in items}
             if not names & {"[Content_Types].xml", "content.xml"}:
-                raise Refused(
-                    "is a ZIP archive, not a workbook; unpack it and put the files from inside into the inbox"
-                )
+                raise Refused("is a ZIP archive, not a workbook; unpack it and put the files in it into the inbox")
             unpacked = sum(i.file_size for i in items)
             packed = max(sum(i.compress_size for i in items), 1)
             if unpacked > MAX_UNPACKED or (unpacked > 100 * 2**20 and unpacked / packed > MAX_RATIO):

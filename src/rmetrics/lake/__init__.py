@@ -37,8 +37,7 @@ from rmetrics.lake.files import (
 from rmetrics.lake.raw import DECISIONS, LANDED, RawLayer
 from rmetrics.lake.raw_file import Frame, RawFile, RawWriter
 from rmetrics.lake.store import Entry, FolderStore, Store
-from rmetrics.lake.typed import EXPORT, ROW_GROUP, PackRows, TypedFile, TypedLayer, TypedWriter
-from rmetrics.settings import Settings
+from rmetrics.lake.typed import EXPORT, ROW_GROUP, Counts, PackRows, TypedFile, TypedLayer, TypedWriter
 
 
 class Lake(RawLayer, TypedLayer):
@@ -63,7 +62,7 @@ class Lake(RawLayer, TypedLayer):
         where = self.store.where
         if where is None:
             raise SettingsError(
-                "a trial over a lake in a bucket is computed on this machine alone",
+                "a trial over a lake in a bucket is computed on this machine only",
                 "Set RMETRICS_ENGINE=local for this command.",
             )
         return LakeAt(self.root.resolve(), *where)
@@ -76,7 +75,7 @@ class Lake(RawLayer, TypedLayer):
         """
         for folder in (self.root, self.raw, self.typed, self.metrics):
             if folder.is_symlink():
-                raise LakeError(f"{folder} is a symbolic link", "Point RMETRICS_DATA_DIR at the real folder.")
+                raise LakeError(f"{folder} is a symbolic link", "Set RMETRICS_DATA_DIR to the real folder.")
             self.folder(folder)
 
     @contextlib.contextmanager
@@ -160,25 +159,16 @@ class LakeAt:
     endpoint: str | None = None
 
     def open(self) -> Lake:
-        """Returns the lake.
+        """Returns the lake; makes no request yet.
 
         Raises:
-            SettingsError: the package for buckets is not installed here.
+            SettingsError: the bucket's address is invalid, or the package for buckets is not installed here.
         """
         if self.url is None:
             return Lake(self.root)
         from rmetrics.lake.bucket import open_bucket
 
         return Lake(self.root, open_bucket(self.url, self.root, endpoint=self.endpoint))
-
-
-def open_lake(settings: Settings) -> Lake:
-    """The project's lake, in its data folder or in the bucket that the settings name. Makes no request yet.
-
-    Raises:
-        SettingsError: the bucket's address is invalid, or the package for buckets is not installed.
-    """
-    return LakeAt(settings.lake_dir, settings.lake_url, settings.s3_endpoint).open()
 
 
 __all__ = [
@@ -189,6 +179,7 @@ __all__ = [
     "MISSING",
     "ROW_GROUP",
     "BatchWriter",
+    "Counts",
     "Damage",
     "Entry",
     "FolderStore",
@@ -203,6 +194,5 @@ __all__ = [
     "TypedWriter",
     "file_digest",
     "flush",
-    "open_lake",
     "writing",
 ]

@@ -20,7 +20,7 @@ from rmetrics.lake.store import Entry, Store
 
 SPARED_SECONDS = 24 * 3600  # unreferenced objects younger than this are kept: a run may be about to reference them
 _LEASE = "lease.json"
-_AGAIN = "Wait for it to end, then run again: nothing of this run is in force."
+_AGAIN = "Wait for it to finish, then run again: no result of this run is in force."
 
 
 class BucketStore(Store):
@@ -69,7 +69,8 @@ class BucketStore(Store):
                     if digest is not None and file_digest(part) != digest:
                         raise LakeError(
                             f"{self.shown(name)} is damaged: its checksum does not match",
-                            "Run `rmetrics sync --full`: what can be made again from the exports is made again.",
+                            "Run `rmetrics sync --full`, which rebuilds from the exports all files that can be "
+                            "rebuilt.",
                         )
                     part.chmod(0o600)
                     part.replace(path)
@@ -182,7 +183,7 @@ class BucketStore(Store):
             there, version = self.connection.get(name)
             if there == content:
                 return version
-        raise BusyError(f"another run changed {self.shown(name)} meanwhile", _AGAIN)
+        raise BusyError(f"another run has changed {self.shown(name)} in the meantime", _AGAIN)
 
     def _known_version(self, name: str) -> str | None:
         if self._versions is not None:

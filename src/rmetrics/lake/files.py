@@ -150,7 +150,7 @@ def writing(final: Path, *parts: Path) -> Iterator[None]:
         if any(text in str(error) for text in _FULL_DISK):
             raise LakeError(
                 f"cannot write {final}: {str(error).splitlines()[0]}",
-                "Free some space, then run again: nothing half written stays.",
+                "Free some space, then run again: partial files are removed.",
             ) from error
         raise
     finally:
@@ -162,7 +162,7 @@ def writing(final: Path, *parts: Path) -> Iterator[None]:
 def damaged(path: Path, what: str, export: str = "") -> LakeError:
     """The error for a damaged file of the raw layer."""
     again = f"put the export {export!r} into the inbox" if export else "put its export into the inbox"
-    return LakeError(f"{path} is damaged: {what}", f"Delete that file, {again}, and sync again.")
+    return LakeError(f"{path} is damaged: {what}", f"Delete this file, {again}, and sync again.")
 
 
 def unwritable(path: Path, error: OSError) -> LakeError:

@@ -72,7 +72,7 @@ def _taken(connection: Connection, name: str, since: dt.datetime) -> str:
     try:
         return _put(connection, name, since, version)
     except FileExistsError:
-        raise _busy("it has only just begun") from None
+        raise _busy("it has just begun") from None
 
 
 def _put(connection: Connection, name: str, since: dt.datetime, version: str | None) -> str:
@@ -112,4 +112,4 @@ def _ended(pid: int) -> bool:
 
 
 def _busy(holder: str) -> BusyError:
-    return BusyError(f"another run holds the lake ({holder})", "Wait for it to end, then run again.")
+    return BusyError(f"another run holds the lock of the lake ({holder})", "Wait for it to finish, then run again.")

@@ -60,11 +60,12 @@ def _try_lock(file: IO[str]) -> bool:
         return lock(file, alone=True)
     except OSError as error:  # the file system has no locks: refuse, or two runs at once could go unnoticed
         raise LakeError(
-            f"{file.name} cannot be locked: {error.strerror}", "Put the data folder on a file system that has locks."
+            f"{file.name} cannot be locked: {error.strerror}",
+            "Move the data folder to a file system that supports locks.",
         ) from error
 
 
 def _busy(file: IO[str]) -> BusyError:
     file.seek(0)
     holder = file.read().strip() or named_holder(file)
-    return BusyError(f"another run holds the lake ({holder})", "Wait for it to end, then run again.")
+    return BusyError(f"another run holds the lock of the lake ({holder})", "Wait for it to finish, then run again.")

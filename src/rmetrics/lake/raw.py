@@ -39,7 +39,7 @@ from rmetrics.lake.store import Store
 LANDED = "landed"
 CATALOG, DECISIONS = "catalog.json", "exports.json"
 _RAW = "raw/"
-_UNKNOWN = "it cannot be read, and no record tells of which exports it is"
+_UNKNOWN = "it cannot be read, and no record shows which exports it contains"
 _FIRST = ("name", "modified_ns", "landed_at")  # facts that an export keeps when delivered again
 _OWN = frozenset({"catalog", "exports"})
 
@@ -162,8 +162,8 @@ class RawLayer(Folder):
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise LakeError(
                 f"{path} is damaged: it cannot be read",
-                "Restore it from a backup. Without one, delete it and withdraw again the exports that must not count "
-                "(`rmetrics exports`).",
+                "Restore it from a backup. Without one, delete it and withdraw once more the exports that must not "
+                "count (`rmetrics exports`).",
             ) from error
         return exports
 

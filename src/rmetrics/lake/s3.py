@@ -16,19 +16,21 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from rmetrics.environment import named_setting
 from rmetrics.errors import LakeError, SettingsError
-from rmetrics.settings import named_setting
 
 _URL = re.compile(r"s3://([a-z0-9][a-z0-9.\-]{1,61}[a-z0-9])(?:/+([^?#]*))?")
 _KEYS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
 _NAMED = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION")
 _LATEST = 2**33  # seconds: in the year 2242
 _TRIES, _TRY_SECONDS, _SECONDS = 4, 20, 60
-_KEY_HINT = "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and what the key may do: list, read, write and delete."
+_KEY_HINT = (
+    "Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and the rights of the key: list, read, write and delete."
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class BucketObject:
     """An object as returned by a listing or a HEAD request.
 
     Attributes:
@@ -62,7 +64,7 @@ class Connection:
         """
         matched = _URL.fullmatch(url)
         if matched is None:
-            raise SettingsError(f"{url!r} is not the address of a bucket", "Write it like s3://bucket/folder")
+            raise SettingsError(f"{url!r} is not the address of a bucket", "Use the form s3://bucket/folder.")
         try:
             from obstore.store import S3Store
         except ImportError:
@@ -123,10 +125,10 @@ class Connection:
                 for chunk in answer.stream(min_chunk_size=8 * 2**20):
                     file.write(chunk)
                 if file.tell() != size:
-                    raise LakeError(f"{self.url}/{name} came in incomplete", "Run again.")
+                    raise LakeError(f"{self.url}/{name} arrived incomplete", "Run again.")
         return True
 
-    def head(self, name: str) -> Found | None:
+    def head(self, name: str) -> BucketObject | None:
         """The object's current metadata; None if it does not exist."""
         import obstore
 
@@ -166,14 +168,14 @@ class Connection:
         with self.errors(name), contextlib.suppress(FileNotFoundError):
             obstore.delete(self._store, name)
 
-    def list(self, prefix: str) -> Sequence[Found]:
+    def list(self, prefix: str) -> Sequence[BucketObject]:
         """Every object below a prefix, which ends with a slash or is empty."""
         import obstore
 
         with self.errors(prefix):
             return [_found(o) for some in obstore.list(self._store, prefix or None) for o in some]
 
-    def top(self, prefix: str) -> Sequence[Found]:
+    def top(self, prefix: str) -> Sequence[BucketObject]:
         """The objects directly in a folder, without those in subfolders."""
         import obstore
 
@@ -201,8 +203,8 @@ class Connection:
             raise _unusable(error, f"{self.url}/{name}") from None
 
 
-def _found(meta: Any) -> Found:
-    return Found(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"].timestamp())
+def _found(meta: Any) -> BucketObject:
+    return BucketObject(meta["path"], meta["size"], meta["e_tag"] or "", meta["last_modified"].timestamp())
 
 
 def _modified(attributes: dict[str, Any]) -> list[int]:
@@ -216,7 +218,7 @@ def _modified(attributes: dict[str, Any]) -> list[int]:
 
 def _denied(error: Exception, place: str) -> LakeError:
     of_the_key = any(code in str(error) for code in ("SignatureDoesNotMatch", "InvalidAccessKeyId"))
-    message = "the key or its secret is not known there" if of_the_key else "access is denied"
+    message = "the key or its secret is wrong" if of_the_key else "access is denied"
     return LakeError(f"{place} cannot be used: {message}", _KEY_HINT)
 
 
@@ -233,7 +235,7 @@ def _unusable(error: Exception, place: str) -> LakeError:
     what = f"the server answers with HTTP status {status[1]}" if status else "the server cannot be reached"
     return LakeError(
         f"{place} cannot be used: {what}",
-        "Check the network, RMETRICS_S3_ENDPOINT and AWS_REGION, then run again: nothing half written is in force.",
+        "Check the network, RMETRICS_S3_ENDPOINT and AWS_REGION, then run again: no partial result is in force.",
     )
 
 
@@ -274,4 +276,4 @@ def _profile() -> dict[str, str]:
     return found
 
 
-__all__ = ["Connection", "Found"]
+__all__ = ["BucketObject", "Connection"]

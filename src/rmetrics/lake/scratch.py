@@ -42,7 +42,9 @@ def scratch_lake(lake: Lake, *, results: bool = True) -> Iterator[Lake]:
                 if (lake.root / record).is_file():
                     _put(str(lake.root / record), str(scratch.root / record))
         except (shutil.Error, FileNotFoundError) as error:
-            raise BusyError("another run changed the lake meanwhile", "Wait for it to end, then run again.") from error
+            raise BusyError(
+                "another run has changed the lake in the meantime", "Wait for it to finish, then run again."
+            ) from error
         yield scratch
 
 

@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -23,7 +23,23 @@ from rmetrics.parallel import in_order
 from rmetrics.positions import POSITION
 
 STATE = "state"
-Exports = tuple[tuple[str, str, int], ...]
+
+
+class UsedExport(NamedTuple):
+    """An export that a computation used.
+
+    Attributes:
+        sha256: of its bytes.
+        feed: the feed it was read as.
+        rank: its place by age; the newest has the highest.
+    """
+
+    sha256: str
+    feed: str
+    rank: int
+
+
+Exports = tuple[UsedExport, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +82,7 @@ class CorruptError(LakeError):
     def __init__(self, store: Store, name: str) -> None:
         super().__init__(
             f"{store.shown(name)} is damaged: its checksum does not match",
-            "Run `rmetrics sync --full`, which makes it again from the exports.",
+            "Run `rmetrics sync --full`, which rebuilds it from the exports.",
         )
         self.name = name
 
@@ -80,7 +96,7 @@ class Snapshot:
         inputs: digest of everything the figures depend on; empty if nothing was computed.
         basis: digest of everything all figures depend on except the exports: rules, program, engine.
         rules: digest of the rules.
-        exports: hash, feed and rank of the exports used, oldest first.
+        exports: the exports used, oldest first.
         tables: the layers of each table, lowest first.
     """
 
@@ -105,7 +121,7 @@ class Snapshot:
             LakeError: it was never computed.
         """
         if table not in self.tables:
-            raise LakeError("nothing was computed yet", "Run: rmetrics sync")
+            raise LakeError("nothing has been computed yet", "Run: rmetrics sync")
         return self.tables[table]
 
     def same_files(self, other: "Snapshot", tables: Iterable[str]) -> bool:
@@ -244,7 +260,7 @@ def _from_json(store: Store, record: Mapping[str, Any]) -> Snapshot:
         return Layer(files[0], entry["rows"], files[1] if len(files) > 1 else None)
 
     tables = {name: tuple(made(entry) for entry in layers) for name, layers in record["tables"].items()}
-    exports = tuple((sha256, feed, rank) for sha256, feed, rank in record["exports"])
+    exports = tuple(UsedExport(*export) for export in record["exports"])
     return Snapshot(store, record["inputs"], record["basis"], record["rules"], exports, tables)
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -79,6 +79,14 @@ class TypedWriter(BatchWriter):
         self.finish: Callable[[pl.LazyFrame], pl.LazyFrame] | None = None
 
 
+class Counts(NamedTuple):
+    """Of one export, the number of typed lines, of dropped totals, and of phone cells with a placeholder."""
+
+    lines: int
+    totals: int
+    no_numbers: int
+
+
 @dataclass(frozen=True, slots=True)
 class PackRows:
     """The typed rows of small exports of one feed, one definition and the same columns.
@@ -87,16 +95,24 @@ class PackRows:
         exports: their hashes; ``_export`` is the index in this sequence.
         rows: typed rows with ``_export``, sorted by it.
         rejected: rejected rows with ``_export``.
-        counts: by export, the number of typed lines, of dropped totals, and of phone cells with a placeholder.
+        counts: by export.
     """
 
     exports: Sequence[str]
     rows: pl.DataFrame
     rejected: pl.DataFrame
-    counts: Sequence[tuple[int, int, int]]
+    counts: Sequence[Counts]
 
 
 Key = tuple[str, str, str]  # feed, hash of the export, typing digest
+
+
+class _Put(NamedTuple):
+    """The final name of typed rows, and the digests of them and of the rejected rows, if there are any."""
+
+    name: str
+    parquet_sha256: str
+    rejected_sha256: str | None
 
 
 class TypedLayer(Folder):
@@ -311,8 +327,8 @@ class TypedLayer(Folder):
                 return others
         return []
 
-    def _put(self, part: Path, name: str, rejected: pl.DataFrame) -> tuple[str, str, str | None]:
-        """Gives typed and rejected rows their final name; returns it and their digests.
+    def _put(self, part: Path, name: str, rejected: pl.DataFrame) -> _Put:
+        """Gives typed and rejected rows their final name.
 
         They are not flushed: they can be rebuilt, and are verified before use.
         """
@@ -327,7 +343,7 @@ class TypedLayer(Folder):
             if faults is not None:
                 self._put_one(faulty, _beside(name), faults)
         self._put_one(part, name, digest)
-        return name, digest, faults
+        return _Put(name, digest, faults)
 
     def _put_one(self, part: Path, name: str, digest: str) -> None:
         self.store.write_new(part, f"{_TYPED}{name}")
@@ -366,7 +382,7 @@ class TypedLayer(Folder):
             if not self._is_there(file):
                 yield Damage(path, MISSING, file.feed, "" if file.packed else file.sha256)
             elif not self.typed_is_sound(file, used=True):
-                message = "it, or its rejected rows, fail their checksums"
+                message = "its checksum, or that of its rejected rows, does not match"
                 yield Damage(path, message, file.feed, "" if file.packed else file.sha256)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from rmetrics.metrics.jobs import JOB_ID
-from rmetrics.metrics.journeys import Numbers
+from rmetrics.metrics.journeys import ByNumber
 from rmetrics.metrics.phones import KEY, keyed
 from rmetrics.metrics.touches import inbound, phone_column
 from rmetrics.positions import COUNTED, POSITION
@@ -36,7 +36,7 @@ class Accuracy:
         return self.right + self.wrong + self.missed
 
 
-def accuracy(of: Numbers, calls: pl.LazyFrame | None, rules: Rules, window: int) -> Accuracy | None:
+def accuracy(of: ByNumber, calls: pl.LazyFrame | None, rules: Rules, window: int) -> Accuracy | None:
     """Matches inbound calls with a known job by their number alone and counts the hits.
 
     Args:

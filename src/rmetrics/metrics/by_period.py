@@ -19,7 +19,7 @@ AGES = (0, 30, 60, 90)
 _DAY = dt.timedelta(days=1)
 
 
-class State(StrEnum):
+class Coverage(StrEnum):
     """How much of a period its figures cover."""
 
     WHOLE = "whole"
@@ -63,7 +63,7 @@ class Period:
     grain: Grain
     span: Span
     through: dt.date
-    state: State
+    state: Coverage
     age: str = ""
 
     @property
@@ -84,13 +84,13 @@ def ages_of(data: Span, end: dt.date) -> Iterator[Period]:
     """
     if end > data.last:
         first = data.last + _DAY
-        yield Period(first, Grain.DAY, Span(first, end), data.last, State.AHEAD, "ahead")
+        yield Period(first, Grain.DAY, Span(first, end), data.last, Coverage.AHEAD, "ahead")
     for youngest, older in zip(AGES, (*AGES[1:], None), strict=True):
         last = data.last - dt.timedelta(days=youngest)
         first = data.first if older is None else max(data.first, data.last - dt.timedelta(days=older - 1))
         if first <= last:
             name = f"{youngest}+ days" if older is None else f"{youngest}-{older - 1} days"
-            yield Period(first, Grain.DAY, Span(first, last), last, State.WHOLE, name)
+            yield Period(first, Grain.DAY, Span(first, last), last, Coverage.WHOLE, name)
 
 
 def periods_of(wanted: Span, data: Span, grain: Grain) -> Iterator[Period]:
@@ -106,13 +106,13 @@ def periods_of(wanted: Span, data: Span, grain: Grain) -> Iterator[Period]:
         end = next_period(start, grain) - _DAY
         span = Span(max(start, wanted.first), min(end, wanted.last))
         if start > data.last:
-            state = State.AHEAD
+            state = Coverage.AHEAD
         elif end > data.last and span.last >= min(end, data.last):
-            state = State.BEGUN
+            state = Coverage.BEGUN
         elif start < data.first or span != Span(start, end):
-            state = State.PART
+            state = Coverage.PART
         else:
-            state = State.WHOLE
+            state = Coverage.WHOLE
         yield Period(start, grain, span, min(span.last, data.last), state)
         start = end + _DAY
 
@@ -125,7 +125,7 @@ def compared_with(period: Period, how: Compare, data: Span) -> Span | None:
     """
     grain, start = period.grain, period.start
     other = year_before(start, grain) if how is Compare.YEAR else next_period(start, grain, -1)
-    if other is None or period.state is State.AHEAD:
+    if other is None or period.state is Coverage.AHEAD:
         return None
     end = next_period(other, grain) - _DAY
     if period.span == Span(start, next_period(start, grain) - _DAY) and period.through == period.span.last:
@@ -159,4 +159,4 @@ def sums(daily: pl.LazyFrame, spans: Sequence[Span], member: str | None, measure
     return inside.group_by(SPAN, MEMBER).agg(pl.col(m).sum() for m in measures)
 
 
-__all__ = ["AGES", "Compare", "Period", "Span", "State", "ages_of", "compared_with", "periods_of", "sums"]
+__all__ = ["AGES", "Compare", "Coverage", "Period", "Span", "ages_of", "compared_with", "periods_of", "sums"]

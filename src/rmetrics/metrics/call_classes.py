@@ -27,7 +27,7 @@ from rmetrics.metrics.phones import KEY, having, keyed
 from rmetrics.positions import COUNTED, POSITION
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.feeds import ColumnType, Feed
-from rmetrics.rules.hours import Span, spans_of
+from rmetrics.rules.hours import WeekdayHours, spans_of
 from rmetrics.rules.model import Rules
 from rmetrics.rules.names import CALLS, JOBS
 from rmetrics.rules.rows import feed_row
@@ -75,7 +75,7 @@ class CallRows:
             some: rows of ``calls``.
         """
         near = self.of(numbers_of(some.lazy(), CALLER))
-        named = holding(self.jobs, [JOB_ID], some[JOB_ID].drop_nulls().unique())
+        named = holding(self.jobs, [JOB_ID], some[JOB_ID])
         calls, jobs = pl.concat([some.lazy(), near.calls]), pl.concat([near.jobs, named])
         return CallRows(calls.unique(POSITION), jobs.unique(JOB_ID))
 
@@ -209,14 +209,14 @@ def _within(rules: Rules, other: str, limit: str) -> pl.Expr:
     return in_force(rules.calls, pl.col("day"), lambda c: days <= int(getattr(c, limit))).fill_null(value=False)
 
 
-def waited(zone: str, spans: Sequence[Span]) -> pl.Expr:
+def waited(zone: str, spans: Sequence[WeekdayHours]) -> pl.Expr:
     """Whole seconds from ``at`` to ``_contact``, both truncated; only open seconds if hours are declared."""
     if not spans:
         return pl.col("_contact").dt.epoch("s") - pl.col("at").dt.epoch("s")
     return (_open_seconds("_contact", zone, spans) - _open_seconds("at", zone, spans)).clip(0)
 
 
-def _open_seconds(stamp: str, zone: str, spans: Sequence[Span]) -> pl.Expr:
+def _open_seconds(stamp: str, zone: str, spans: Sequence[WeekdayHours]) -> pl.Expr:
     """Open seconds from a fixed Monday up to a moment, by the local clock."""
     local = pl.col(stamp).dt.convert_time_zone(zone).dt.replace_time_zone(None)
     days = local.dt.date().cast(pl.Int32).cast(pl.Int64) - _MONDAY

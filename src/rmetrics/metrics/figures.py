@@ -18,7 +18,7 @@ _EXACT = Context(prec=60, rounding=ROUND_HALF_UP)  # quotients are rounded once,
 _SIX = Decimal("0.000001")
 
 
-class Kind(StrEnum):
+class FigureKind(StrEnum):
     """The kind of a measure's values."""
 
     COUNT = "count"
@@ -39,22 +39,22 @@ class Figure:
     """
 
     name: str
-    kind: Kind
+    kind: FigureKind
     parts: tuple[str, ...]
     value: Callable[..., Decimal | None]
 
     @property
     def additive(self) -> bool:
         """Whether the figures of two periods may be added up."""
-        return self.kind not in {Kind.RATIO, Kind.NUMBER_RATIO, Kind.MONEY_RATIO}
+        return self.kind not in {FigureKind.RATIO, FigureKind.NUMBER_RATIO, FigureKind.MONEY_RATIO}
 
 
-def additive(name: str, kind: Kind) -> Figure:
+def additive(name: str, kind: FigureKind) -> Figure:
     """Returns a measure that is a sum of daily figures."""
     return Figure(name, kind, (name,), lambda total: total)
 
 
-def ratio(name: str, top: str, bottom: str, kind: Kind = Kind.RATIO) -> Figure:
+def ratio(name: str, top: str, bottom: str, kind: FigureKind = FigureKind.RATIO) -> Figure:
     """Returns a measure that is the quotient of two sums."""
     return Figure(name, kind, (top, bottom), quotient)
 
@@ -71,21 +71,21 @@ def quotient(top: Decimal, bottom: Decimal) -> Decimal | None:
 SHIPPED: Mapping[str, Figure] = {
     figure.name: figure
     for figure in (
-        *(additive(name, Kind.COUNT) for name in ("jobs", "leads", "units", "repairs")),
-        additive("revenue_gross", Kind.MONEY),
-        additive("revenue40", Kind.EXACT),
-        additive("cost", Kind.MONEY),
-        Figure("profit", Kind.EXACT, ("revenue40", "cost"), lambda revenue, cost: revenue - cost),
+        *(additive(name, FigureKind.COUNT) for name in ("jobs", "leads", "units", "repairs")),
+        additive("revenue_gross", FigureKind.MONEY),
+        additive("revenue40", FigureKind.EXACT),
+        additive("cost", FigureKind.MONEY),
+        Figure("profit", FigureKind.EXACT, ("revenue40", "cost"), lambda revenue, cost: revenue - cost),
         ratio("conv_l2u", "units", "leads"),
         ratio("conv_l2r", "repairs", "leads"),
         ratio("conv_u2r", "repairs", "units"),
-        ratio("cpl", "cost", "leads", Kind.MONEY_RATIO),
-        ratio("cost_per_repair", "cost", "repairs", Kind.MONEY_RATIO),
-        ratio("avg_ticket", "revenue_gross", "repairs", Kind.MONEY_RATIO),
+        ratio("cpl", "cost", "leads", FigureKind.MONEY_RATIO),
+        ratio("cost_per_repair", "cost", "repairs", FigureKind.MONEY_RATIO),
+        ratio("avg_ticket", "revenue_gross", "repairs", FigureKind.MONEY_RATIO),
     )
 }
 
-_RATIOS: Mapping[str, Kind] = {"money": Kind.MONEY_RATIO, "percent": Kind.RATIO}
+_RATIOS: Mapping[str, FigureKind] = {"money": FigureKind.MONEY_RATIO, "percent": FigureKind.RATIO}
 
 
 def figures_of(rules: Rules) -> dict[str, Figure]:
@@ -97,11 +97,11 @@ def figures_of(rules: Rules) -> dict[str, Figure]:
         shown = shown_format(measure, rules)
         if measure.latest.ratio is not None:
             above, below = measure.latest.ratio
-            found[name] = ratio(name, above, below, _RATIOS.get(shown, Kind.NUMBER_RATIO))
+            found[name] = ratio(name, above, below, _RATIOS.get(shown, FigureKind.NUMBER_RATIO))
         else:
             whole = unit_of(measure.latest, rules) is Unit.ONE
-            found[name] = additive(name, Kind.COUNT if whole else Kind.EXACT)
+            found[name] = additive(name, FigureKind.COUNT if whole else FigureKind.EXACT)
     return found
 
 
-__all__ = ["SHIPPED", "Figure", "Kind", "additive", "figures_of", "quotient", "ratio"]
+__all__ = ["SHIPPED", "Figure", "FigureKind", "additive", "figures_of", "quotient", "ratio"]

@@ -41,7 +41,7 @@ _OF_KEYS = (TOUCH, "feed", "source", "touch_at", "timed", "touch_date", ZIP, "wi
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
+class ByNumber:
     """Touches and jobs by their numbers.
 
     Attributes:
@@ -89,7 +89,7 @@ def followed_jobs(facts: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     )
 
 
-def numbers(touches: pl.LazyFrame, jobs: pl.LazyFrame, calls: pl.LazyFrame | None, rules: Rules) -> Numbers:
+def numbers(touches: pl.LazyFrame, jobs: pl.LazyFrame, calls: pl.LazyFrame | None, rules: Rules) -> ByNumber:
     """Prepares touches and jobs for matching; all rows that may match each other must be present.
 
     Args:
@@ -107,7 +107,7 @@ def numbers(touches: pl.LazyFrame, jobs: pl.LazyFrame, calls: pl.LazyFrame | Non
     keys = touch_keys(touches, rules)
     heard = evidence(keys, calls, rules)
     named = pl.concat([touches.select(TOUCH, JOB_ID), heard.select(TOUCH, JOB_ID)]).drop_nulls(JOB_ID).unique()
-    return Numbers(
+    return ByNumber(
         touches=touches,
         touch_keys=with_shared(keys.select(*_OF_KEYS), job_keys, rules, day="touch_date"),
         jobs=jobs.drop("phone"),
@@ -149,7 +149,7 @@ def with_shared(keys: pl.LazyFrame, job_keys: pl.LazyFrame, rules: Rules, *, day
     return joined.drop(f"_over{n}" for n in limits)
 
 
-def pairs(of: Numbers) -> pl.LazyFrame:
+def pairs(of: ByNumber) -> pl.LazyFrame:
     """Returns every touch and job that may match, with the first step that applies.
 
     Returns:
@@ -174,7 +174,7 @@ def pairs(of: Numbers) -> pl.LazyFrame:
     return every.group_by(JOB_ID, TOUCH).agg(pl.col("step").min(), pl.col("days").first())
 
 
-def matches(of: Numbers, found: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+def matches(of: ByNumber, found: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     """Returns the touch that each job came from.
 
     Args:
@@ -211,7 +211,7 @@ def revenue_of_jobs(payments: pl.LazyFrame, facts: pl.LazyFrame, matched: pl.Laz
     return revenue_rows(some, facts, rules).group_by(JOB_ID).agg(pl.col("revenue40_micros").sum())
 
 
-def journeys(of: Numbers, found: pl.LazyFrame, matched: pl.LazyFrame, revenue: pl.LazyFrame) -> pl.LazyFrame:
+def journeys(of: ByNumber, found: pl.LazyFrame, matched: pl.LazyFrame, revenue: pl.LazyFrame) -> pl.LazyFrame:
     """Returns the outcome of each touch.
 
     Args:
@@ -384,7 +384,7 @@ def journey_metrics(tally: pl.LazyFrame, monthly: pl.LazyFrame, zone: str) -> pl
 
 
 __all__ = [
-    "COUNTED_AS", "MATCHES", "NO_JOB", "NO_NUMBER", "OUTSIDE", "REASONS", "SHARED", "STEPS", "SUMS", "Numbers",
+    "COUNTED_AS", "MATCHES", "NO_JOB", "NO_NUMBER", "OUTSIDE", "REASONS", "SHARED", "STEPS", "SUMS", "ByNumber",
     "changed_tally", "followed_jobs", "journey_metrics", "journey_tally", "journeys", "matches", "numbers", "pairs",
     "revenue_of_jobs", "with_shared",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ import polars as pl
 
 from rmetrics.metrics.call_classes import CALLER, WITHIN, waited
 from rmetrics.metrics.callers import Speed, speed_of
-from rmetrics.metrics.journeys import Numbers
+from rmetrics.metrics.journeys import ByNumber
 from rmetrics.metrics.newest import in_force
 from rmetrics.metrics.phones import KEY, keyed
 from rmetrics.metrics.touches import EVIDENCE_S, TOUCH
@@ -21,7 +21,7 @@ from rmetrics.rules.model import Rules
 from rmetrics.rules.names import CALLS
 
 
-def lead_waits(of: Numbers, calls: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
+def lead_waits(of: ByNumber, calls: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     """Returns the time until each lead was reached.
 
     Args:
@@ -65,7 +65,7 @@ def lead_waits(of: Numbers, calls: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     )
 
 
-def lead_speeds(of: Numbers, waits: pl.LazyFrame) -> list[Speed]:
+def lead_speeds(of: ByNumber, waits: pl.LazyFrame) -> list[Speed]:
     """Returns how soon leads were reached, by source, ALL first; ``calls`` counts all leads, even without a number.
 
     Args:

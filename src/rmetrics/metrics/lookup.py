@@ -15,7 +15,7 @@ def holding(rows: pl.LazyFrame, columns: Sequence[str], values: pl.Series) -> pl
     Args:
         rows: any rows; for many values, preferably only the columns needed.
         columns: of the type of the values.
-        values: distinct values. A null never matches.
+        values: in any order; repetitions do no harm. A null never matches.
     """
     if len(values) < MANY:
         return rows.filter(pl.any_horizontal(pl.col(c).is_in(values.implode()) for c in columns))

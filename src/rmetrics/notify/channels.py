@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from rmetrics.errors import SettingsError
 
-REFUSED = "the service did not take the message"
+REFUSED = "the service did not accept the message"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def deliver(url: SecretStr, message: Message) -> str:
     with _overheard() as said:
         services = apprise.Apprise()
         if not services.add(url.get_secret_value()) or len(services) != 1:
-            return "the setting does not hold the URL of exactly one service that apprise knows"
+            return "the setting is not the URL of exactly one service known to apprise"
         if "overflow=" not in url.get_secret_value():  # a brief may exceed the service's limit for one message
             services[0].overflow_mode = apprise.OverflowMode.SPLIT
         form = apprise.NotifyFormat.HTML if message.html else apprise.NotifyFormat.TEXT
@@ -97,7 +97,7 @@ def _why(said: list[str]) -> str:
     """Derives a reason from apprise's logs: the status or kind of failure, never the logged text."""
     words = " ".join(said)
     if status := re.search(r"error=(\d{3})\b", words):
-        return f"{REFUSED}: it answered {status[1]}"
+        return f"{REFUSED}: HTTP status {status[1]}"
     if re.search(r"[Cc]onnection error|[Ss]ocket|timed? ?out", words):
         return "the service could not be reached"
     return REFUSED

@@ -174,13 +174,13 @@ def open_ledger(folder: Path) -> Iterator[Ledger]:
         folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         with lock_file(folder / "messages.lock") as file:
             if not lock(file, alone=True, seconds=_WAIT_SECONDS):
-                raise BusyError(f"another command is sending messages ({named_holder(file)})", "Wait for it to end.")
+                raise BusyError(f"another command is sending messages ({named_holder(file)})", "Wait for it to finish.")
             with _opened(folder / "messages.sqlite") as connection:
                 yield Ledger(connection)
     except OSError as error:
         raise LakeError(
             f"cannot use the ledger of messages {error.filename or folder}: {error.strerror}",
-            "Check the disk and the permissions; nothing is sent without it.",
+            "Check the disk and the permissions; without the ledger nothing is sent.",
         ) from error
 
 
@@ -195,5 +195,5 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
     except sqlite3.Error as error:
         raise LakeError(
             f"the ledger of messages {path} cannot be used: {error}",
-            f"Move {path.name} away to begin a new one; today's messages may then be sent once more.",
+            f"Move {path.name} elsewhere to start a new one; today's messages may then be sent again.",
         ) from error

@@ -68,7 +68,7 @@ def _occurrence(alert: Alert, key: str, row: Mapping[str, Any], *, agreed: bool)
     values = readable([row[n] for n in alert.shown])
     cause = ", ".join(f"{n} {v or 'none'}" for n, v in zip(alert.shown, values, strict=True))
     if not agreed:
-        cause = f"the two engines do not agree on the condition, please report it; {cause}"
+        cause = f"the two engines disagree on the condition; please report this bug; {cause}"
     return Occurrence(alert.name, alert.title, key, of, cause, command_of(alert, row))
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from rmetrics.brief.facts import SendTrouble
+from rmetrics.environment import named_setting
 from rmetrics.errors import SettingsError
 from rmetrics.notify.channels import Message, deliver, require_apprise
 from rmetrics.notify.ledger import Kind, Ledger
 from rmetrics.rules.messages import Channel
-from rmetrics.settings import named_setting
 
 DOUBTFUL = "doubtful"
 _TROUBLE_DAYS = 2
@@ -68,7 +68,9 @@ def send(
     require_apprise()
     if unknown := sorted(set(again) - channels.keys()):
         known = ", ".join(channels) or "none"
-        raise SettingsError(f"no channel {unknown[0]!r} gets this", f"There are: {known}. See [notify] in the rules.")
+        raise SettingsError(
+            f"no channel {unknown[0]!r} is declared for this", f"Channels: {known}. See [notify] in the rules."
+        )
     at = as_of or _now()
     return tuple(_sent(ledger, name, c, kind, keys, message, at, again=name in again) for name, c in channels.items())
 
@@ -89,13 +91,15 @@ def _sent(
         before = [s for key in keys if (s := ledger.state(kind, key, name)) is not None and s.state == "sending"]
         return Delivery(name, DOUBTFUL, _doubt(before[0].started_at)) if before else Delivery(name, "already")
     url = named_setting(channel.url)
-    why = f"{channel.url} is not set: put the URL into .env" if url is None else deliver(url, message(channel, taken))
+    why = f"{channel.url} is not set: add it to .env" if url is None else deliver(url, message(channel, taken))
     ledger.mark(kind, taken, name, "failed" if why else "sent", _now(), why)
     return Delivery(name, "failed", why) if why else Delivery(name, "sent")
 
 
 def _doubt(at: dt.datetime) -> str:
-    return f"the program was stopped while sending at {at:%Y-%m-%d %H:%M} UTC, so the message may have arrived or not"
+    return (
+        f"the program was stopped while sending at {at:%Y-%m-%d %H:%M} UTC, so the message may or may not have arrived"
+    )
 
 
 def _now() -> dt.datetime:

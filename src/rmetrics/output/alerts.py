@@ -11,7 +11,7 @@ def show_alerts(report: Report, result: AlertsResult) -> None:
     if report.as_json:
         report.json(result, "alerts", names(RaisedAlert))
     elif not result.evaluated:
-        report.line("Nothing is published yet: there is nothing to evaluate. Run: rmetrics sync")
+        report.line("Nothing is published yet, so no alert can be evaluated. Run: rmetrics sync")
     else:
         for alert in result.alerts:
             of = f": {alert.of}" if alert.of else ""

@@ -11,9 +11,9 @@ from rmetrics.usecases.brief import BriefResult
 _STYLES = {"plain": "", "good": "green", "bad": "yellow", "error": "bold red"}
 _BECAME = {
     "sent": "sent",
-    "already": "had it already",
-    "failed": "could not be sent: {why}; the next run tries again",
-    "doubtful": "{why}; it is not sent again by itself",
+    "already": "already received it",
+    "failed": "not sent: {why}; the next run tries again",
+    "doubtful": "{why}; it is not sent again automatically",
 }
 
 

@@ -12,7 +12,7 @@ from rmetrics.output.reporter import Report, money, number, percent, table
 from rmetrics.usecases.calls import CallsResult, Waiting
 
 _ROWS = ("about", "source", "first", "last", "calls")
-_NO_NUMBERS = "Numbers are shown on a terminal only."
+_NO_NUMBERS = "Phone numbers are shown on a terminal only."
 
 
 def show_calls(report: Report, result: CallsResult) -> None:
@@ -26,10 +26,10 @@ def show_calls(report: Report, result: CallsResult) -> None:
     report.line("")
     _classes(report, result)
     report.line("")
-    _speeds(report, "Until a caller was reached", "calls", result.speeds, result.hours)
+    _speeds(report, "Time until a caller was reached", "calls", result.speeds, result.hours)
     report.line("")
     if result.lead_speeds:
-        _speeds(report, "Until a lead was spoken to", "leads", result.lead_speeds, result.hours)
+        _speeds(report, "Time until a lead was reached", "leads", result.lead_speeds, result.hours)
         report.line("")
     _worths(report, result.worths)
 
@@ -59,7 +59,7 @@ def calls_document(result: CallsResult) -> dict[str, Any]:
 def _waiting(report: Report, result: CallsResult) -> None:
     on_screen = sys.stdout.isatty()
     if not result.waiting:
-        report.line(f"Nobody waits to be called back (calls from {result.since} to {result.last}).", "green")
+        report.line(f"No caller is waiting for a call back (calls from {result.since} to {result.last}).", "green")
     else:
         grid = table(
             f"To call back: {count(len(result.waiting), 'caller')} missed from {result.since} to {result.last}",
@@ -104,7 +104,7 @@ def _speeds(report: Report, title: str, what: str, speeds: Sequence[Speed], hour
 
 
 def _worths(report: Report, worths: Sequence[Worth]) -> None:
-    grid = table("What lost callers were worth, by those who were reached", "source", "lost", "reached", "booked",
+    grid = table("Value of lost callers, estimated from those reached", "source", "lost", "reached", "booked",
                  "paid", "average", "each lost", "all lost")  # fmt: skip
     for worth in worths:
         grid.add_row(
@@ -115,7 +115,7 @@ def _worths(report: Report, worths: Sequence[Worth]) -> None:
     for worth in worths:
         if worth.refused:
             report.line(f"{worth.source}: no figure: {worth.refused}.", "dim")
-    report.line("booking rate x completion x average paid; 95 % intervals; no figure of the industry is used.", "dim")
+    report.line("booking rate x completion x average paid; 95 % intervals; no industry figures are used.", "dim")
 
 
 def _range(ends: tuple[Decimal, Decimal, Decimal] | None) -> str:

@@ -33,7 +33,9 @@ def _compared(report: Report, result: CheckResult) -> None:
     if result.published is not None:
         wrong = {n: c for n, c in result.published.items() if c}
         told = ", ".join(f"{n} {c:,}" for n, c in wrong.items())
-        agree = f"rows differ in {told}" if wrong else f"{count(len(result.published), 'table')} hold what is computed"
+        agree = (
+            f"rows differ in {told}" if wrong else f"{count(len(result.published), 'table')} match the computed figures"
+        )
         report.line(f"PostgreSQL (run {result.run_id}): {agree}.", "bold red" if wrong else "green")
 
 

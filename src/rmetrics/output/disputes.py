@@ -28,16 +28,16 @@ def show_disputes(report: Report, result: DisputesResult, *, every: bool) -> Non
     for claim in sorted(shown, key=lambda c: (c.state is not ClaimState.OPEN, c.deadline)):
         _claim(report, claim, result.now)
     if not any(c.state is ClaimState.OPEN for c in result.claims):
-        report.line("No lead can be disputed now: none is bad by the declared terms, or its time is over.", "green")
+        report.line("No lead can be disputed now: none meets the terms, or the deadlines have passed.", "green")
     report.line("")
-    grid = table("Leads that the terms make creditable", "source", "claimed", "open", "granted", "refused", "expired",
+    grid = table("Leads creditable under the terms", "source", "claimed", "open", "granted", "refused", "expired",
                  "open amount", "granted amount", "refused amount", "expired amount")  # fmt: skip
     for tally in result.tallies:
         counts = (tally.claimed, tally.open, tally.granted, tally.refused, tally.expired)
         grid.add_row(tally.source, *map(number, counts), *(money(a) for a in tally.amounts))
     report.table(grid)
     if not every and len(shown) < len(result.claims):
-        report.line("Those that are over: rmetrics disputes --all", "dim")
+        report.line("For closed ones, run: rmetrics disputes --all", "dim")
 
 
 def disputes_document(result: DisputesResult) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def write_for_vendor(result: DisputesResult, file: Path) -> int:
     sources = [t.source for t in result.tallies]
     if len(sources) > 1:
         raise SettingsError(
-            f"the file would tell each vendor of the others' leads ({', '.join(sources)})",
+            f"the file would disclose to each vendor the leads of the others ({', '.join(sources)})",
             "Name one: rmetrics disputes --source NAME --csv FILE",
         )
     still = sorted((c for c in result.claims if c.state is ClaimState.OPEN), key=lambda c: c.deadline)

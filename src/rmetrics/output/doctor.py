@@ -29,6 +29,8 @@ def show_doctor(report: Report, result: DoctorResult) -> None:
     errors = [c for c in result.checks if c.severity == "error"]
     warnings = [c for c in result.checks if c.severity == "warning"]
     message = (
-        f"{count(len(errors), 'error')}, {count(len(warnings), 'warning')}." if errors or warnings else "All is well."
+        f"{count(len(errors), 'error')}, {count(len(warnings), 'warning')}."
+        if errors or warnings
+        else "No problems found."
     )
     report.line(message, "bold red" if errors else "bold")

@@ -8,7 +8,7 @@ from typing import Any
 
 from rmetrics.errors import SettingsError
 from rmetrics.explain.asked import Asked
-from rmetrics.explain.explanation import Explained, Explanation, ListedRow, Made, Part
+from rmetrics.explain.explanation import DerivedFigure, Explained, Explanation, ListedRow, Part
 from rmetrics.explain.gaps import Gap
 from rmetrics.files import open_private
 from rmetrics.findings import count
@@ -100,7 +100,7 @@ def _metric(report: Report, metric: Explained, *, published: bool, rows: bool) -
         (f"{_NAMES.get(metric.name, metric.name)}  ", "bold cyan"), (figure(metric.scale, metric.value), "bold")
     )
     if metric.share is not None and metric.whole is not None:
-        report.line(f"  {share(metric.share)} of {figure(metric.scale, metric.whole)} in all")
+        report.line(f"  {share(metric.share)} of {figure(metric.scale, metric.whole)} in total")
     if metric.months:
         report.line(
             "  by month: " + ", ".join(f"{m.month:%Y-%m} {figure(metric.scale, m.value)}" for m in metric.months)
@@ -123,7 +123,7 @@ def _metric(report: Report, metric: Explained, *, published: bool, rows: bool) -
         report.line(f"  proof: {proof}, difference {figure(metric.scale, worst)}", "green")
 
 
-def _made(report: Report, found: Explanation, made: Made) -> None:
+def _made(report: Report, found: Explanation, made: DerivedFigure) -> None:
     """Shows a figure that is computed from the explained measures."""
     report.line("")
     report.parts((f"{made.figure.name}  ", "bold cyan"), (shown_value(made.value, made.figure.kind), "bold"))
@@ -140,11 +140,11 @@ def _part(report: Report, scale: int, part: Part, *, several: bool, rows: bool) 
     shown = [s for s in part.steps if s.rows or s is part.steps[-1]]
     if part.feed:
         told = [f"{s.rows:,} {s.step}" for s in shown]
-        report.line(f"  rows of {part.feed}: {told[0]}, less {', '.join(told[1:-1])}: {told[-1]}" if told[1:-1]
+        report.line(f"  rows of {part.feed}: {told[0]}, minus {', '.join(told[1:-1])}: {told[-1]}" if told[1:-1]
                     else f"  rows of {part.feed}: {', '.join(told)}")  # fmt: skip
     for group in part.nearly:
         worth = f" ({group.amount:,.2f})" if group.amount else ""
-        report.line(f"    nearly: {group.rows:,}{worth}: {group.reason}", "yellow")
+        report.line(f"    nearly counted: {group.rows:,}{worth}: {group.reason}", "yellow")
     if part.split is not None:
         _split(report, part)
     if rows and part.rows:
@@ -156,7 +156,7 @@ def _split(report: Report, part: Part) -> None:
     if split is None:
         return
     more = "" if split.per_day is None else f", {split.per_day:,.2f} a day"
-    more += f", a cent more on the first {split.extra}" if split.extra else ""
+    more += f", one cent more on the first {split.extra}" if split.extra else ""
     segments = ", ".join(f"{s} {v:,.2f}" for s, v in split.segments.items())
     spread = f"{split.total:,.2f} over {count(split.days, 'day')}{more}"
     message = f"    spread: {spread}; by leads: {segments}"
@@ -184,9 +184,7 @@ def _gap(report: Report, gap: Gap) -> None:
             )
             report.line(f"       {shown}", "dim")
     if not gap.reasons and gap.gap:
-        report.line(
-            "  Nothing in the exports explains the difference: ask where the other number comes from.", "yellow"
-        )
+        report.line("  Nothing in the exports explains the difference: check the origin of the other number.", "yellow")
 
 
 # -- JSON

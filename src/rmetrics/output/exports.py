@@ -34,4 +34,4 @@ def show_decision(report: Report, decision: Decision, *, withdrawn: bool) -> Non
     already = "" if decision.changed else " already"
     report.line(f"{decision.export.name} ({decision.export.sha256[:12]}) is{already} {what}.")
     if decision.changed:
-        report.line("See what that changes: rmetrics plan. The next sync puts it into effect.")
+        report.line("To see the effect, run: rmetrics plan. The next sync applies it.")

@@ -26,7 +26,7 @@ class Cell(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class GridColumn:
     """A column of a table.
 
     Attributes:
@@ -52,7 +52,7 @@ class Grid:
     """
 
     title: str
-    columns: Sequence[Column]
+    columns: Sequence[GridColumn]
     rows: list[list[Cell]] = field(default_factory=list)
     sections: set[int] = field(default_factory=set)
 
@@ -66,7 +66,7 @@ class Grid:
 
     def shown(self, clean: Callable[[str], str]) -> "Grid":
         """Returns a copy with every text passed through ``clean``."""
-        columns = [Column(clean(c.name), c.right, c.whole) for c in self.columns]
+        columns = [GridColumn(clean(c.name), c.right, c.whole) for c in self.columns]
         rows = [[Cell(clean(c.text), c.style) for c in row] for row in self.rows]
         return Grid(clean(self.title), columns, rows, self.sections)
 

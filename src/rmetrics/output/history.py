@@ -19,14 +19,14 @@ def show_history(report: Report, history: History) -> None:
     if history.first_run and history.first_at:
         report.line(f"{first} was first published by run {history.first_run} at {history.first_at:%Y-%m-%d %H:%M} UTC.")
     if not history.changes:
-        days = f"; {count(history.days, 'daily figure')} did, see --daily" if history.days else ""
+        days = f"; {count(history.days, 'daily figure')} did: see --daily" if history.days else ""
         whose = f" of {history.dimension}" if history.dimension else ""
-        report.line(f"No published figure{whose} of {month} has changed since{days}.")
+        report.line(f"No published figure{whose} of {month} has changed since then{days}.")
         _of_members(report, history)
         return
     for run_id, group in groupby(history.changes, key=lambda c: c.run_id):
         changes = list(group)
-        causes = list(dict.fromkeys(c.cause or "not known" for c in changes))
+        causes = list(dict.fromkeys(c.cause or "unknown" for c in changes))
         grid = table(
             f"{changes[0].at:%Y-%m-%d %H:%M} UTC, run {run_id}",
             *(["day"] if changes[0].date else ["month"] if several else []),
@@ -43,13 +43,13 @@ def show_history(report: Report, history: History) -> None:
                 change.metric,
                 "-" if change.before is None else figure(change.metric, change.before),
                 "-" if change.after is None else figure(change.metric, change.after),
-                f"[{causes.index(change.cause or 'not known') + 1}]",
+                f"[{causes.index(change.cause or 'unknown') + 1}]",
             )
         report.table(grid)
         for i, cause in enumerate(causes, 1):
             report.line(f"[{i}] {cause}", "dim")
     if not changes[0].date and history.days and not history.dimension:
-        report.line(f"{count(history.days, 'daily figure')} changed as well: see --daily.", "dim")
+        report.line(f"{count(history.days, 'daily figure')} also changed: see --daily.", "dim")
     _of_members(report, history)
 
 
@@ -60,4 +60,4 @@ def _member(change: Recorded) -> str:
 def _of_members(report: Report, history: History) -> None:
     """Says how many figures of members changed, where these are not shown."""
     for dimension, figures in history.members.items() if not history.dimension else ():
-        report.line(f"{count(figures, 'figure')} of members changed as well: see --dimension {dimension}.", "dim")
+        report.line(f"{count(figures, 'figure')} of members also changed: see --dimension {dimension}.", "dim")

@@ -31,14 +31,14 @@ def show_journeys(report: Report, found: JourneysResult, *, rows: bool) -> None:
         right = known.right + known.wrong
         report.line(
             f"Matching by number alone, with a window of {count(found.window, 'day')}: of {count(known.known, 'call')} "
-            f"whose job the CRM names it finds {known.right} right, {known.wrong} wrong, {known.missed} missed "
+            f"whose job the CRM records, it finds {known.right} right, {known.wrong} wrong, {known.missed} missed "
             f"(precision {_percent(known.right, right)}, recall {_percent(known.right, known.known)}).",
             "dim",
         )
     if found.sensitivity:
         _sensitivity(report, found)
     else:
-        report.line("What another window would claim: rmetrics journeys --sensitivity", "dim")
+        report.line("To compare other windows, run: rmetrics journeys --sensitivity", "dim")
     if rows:
         _touches(report, found)
 
@@ -63,8 +63,8 @@ def _funnel(report: Report, found: JourneysResult, span: str) -> None:
 def _losses(report: Report, found: JourneysResult) -> None:
     """Shows the outcomes of touches, which add up to all of them."""
     grid = table(
-        "Where they went",
-        "source", "touches", "with a job", "no job", "no number", "shared number", "outside the window", "came before",
+        "Outcomes of touches",
+        "source", "touches", "with a job", "no job", "no number", "shared number", "outside the window", "returning",
     )  # fmt: skip
     for line in found.funnel:
         if line.touches:
@@ -74,7 +74,9 @@ def _losses(report: Report, found: JourneysResult) -> None:
 
 
 def _agreement(report: Report, found: JourneysResult) -> None:
-    grid = table("Who says what: jobs of these months", "the CRM says", "the touch says", "known", "jobs", "paid")
+    grid = table(
+        "Source by the CRM and by the touch: jobs of these months", "by CRM", "by touch", "known", "jobs", "paid"
+    )
     for line in found.agreement:
         grid.add_row(line.source, line.source_matched, line.known, number(line.jobs), money(line.paid))
     report.table(grid)
@@ -82,8 +84,8 @@ def _agreement(report: Report, found: JourneysResult) -> None:
 
 def _sensitivity(report: Report, found: JourneysResult) -> None:
     grid = table(
-        "What a window would claim",
-        "days", "jobs", "", "paid", "the CRM confirms", "share", "precision", "recall",
+        "Jobs claimed by window",
+        "days", "jobs", "", "paid", "confirmed by CRM", "share", "precision", "recall",
     )  # fmt: skip
     most = max((s.jobs for s in found.sensitivity), default=0)
     for line in found.sensitivity:
@@ -99,14 +101,14 @@ def _sensitivity(report: Report, found: JourneysResult) -> None:
         )
     report.table(grid)
     report.line(
-        "Full bars are jobs whose source in the CRM is that of the touch. What a wider window adds without them is "
-        "mostly customers who came back.",
+        "Full bars are jobs whose source in the CRM is that of the touch. Other jobs that a wider window adds are "
+        "mostly those of returning customers.",
         "dim",
     )
 
 
 def _touches(report: Report, found: JourneysResult) -> None:
-    grid = table("Touches", "day", "touch", "source", "answered", "job", "by", "why not", "cost", "paid")
+    grid = table("Touches", "day", "touch", "source", "answered", "job", "by", "reason", "cost", "paid")
     said = {True: "yes", False: "no", None: ""}
     for touch in found.rows:
         more = f" +{touch.jobs - 1}" if touch.jobs > 1 else ""

@@ -5,7 +5,7 @@ from typing import Any
 
 from rmetrics.explain.members import Members, MemberTable
 from rmetrics.output.explain import figure, months_in_words, share, value
-from rmetrics.output.grid import Cell, Column, Grid
+from rmetrics.output.grid import Cell, Grid, GridColumn
 from rmetrics.output.metrics import shown_value
 from rmetrics.output.reporter import Report
 
@@ -37,16 +37,16 @@ def show_members(report: Report, found: Members) -> None:
     run = f" (PostgreSQL: run {found.run_id})" if found.run_id else ""
     report.line(f"{words}{run}.", style)
     if found.members:
-        report.line("The rows of one: add --member NAME.", "dim")
+        report.line("For the rows of one member, add --member NAME.", "dim")
 
 
 def _grid(found: Members) -> Grid:
     sums = {f.name: found.tables.get(f.name) for f in found.figures}
-    columns = [Column(found.dimension, whole=True)]
+    columns = [GridColumn(found.dimension, whole=True)]
     for name, table in sums.items():
-        columns.append(Column(name, right=True, whole=True))
+        columns.append(GridColumn(name, right=True, whole=True))
         if table is not None and table.additive:
-            columns.append(Column("share", right=True, whole=True))
+            columns.append(GridColumn("share", right=True, whole=True))
     grid = Grid("", columns)
     for member in found.members:
         cells = [Cell(member)]
@@ -77,10 +77,10 @@ def _grid(found: Members) -> Grid:
 def _proof(report: Report, found: Members, table: MemberTable) -> None:
     report.line(f"{table.measure}: {table.rule} ({table.where})")
     if not table.additive:
-        message = "a row of several members counts for each of them, so members do not add up, and no sum is claimed"
+        message = "a row of several members counts for each of them, so members do not add up and no sum is shown"
         report.line(f"  {message}", "yellow")
         return
-    figures = [("members", table.together), ("the whole", table.whole)]
+    figures = [("members", table.together), ("total", table.whole)]
     figures.append(("second engine", sum((x.recomputed for x in table.lines), Decimal(0))))
     if found.run_id is not None:
         figures.append(("PostgreSQL", sum((x.published or Decimal(0) for x in table.lines), Decimal(0))))

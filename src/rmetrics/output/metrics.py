@@ -11,14 +11,28 @@ import polars as pl
 from rmetrics.errors import SettingsError
 from rmetrics.files import replace_private
 from rmetrics.findings import count
-from rmetrics.metrics.by_period import State
-from rmetrics.metrics.figures import Kind
-from rmetrics.output.grid import Cell, Column, Grid
+from rmetrics.metrics.by_period import Coverage
+from rmetrics.metrics.figures import FigureKind
+from rmetrics.output.grid import Cell, Grid, GridColumn
 from rmetrics.output.reporter import Report
-from rmetrics.usecases.metrics import Metrics, Row
+from rmetrics.usecases.metrics import Metrics, MetricsRow
 
-_PLACES = {Kind.COUNT: 0, Kind.MONEY: 2, Kind.EXACT: 6, Kind.RATIO: 6, Kind.NUMBER_RATIO: 6, Kind.MONEY_RATIO: 6}
-_SHOWN = {Kind.COUNT: 0, Kind.MONEY: 2, Kind.EXACT: 2, Kind.RATIO: 1, Kind.NUMBER_RATIO: 2, Kind.MONEY_RATIO: 2}
+_PLACES = {
+    FigureKind.COUNT: 0,
+    FigureKind.MONEY: 2,
+    FigureKind.EXACT: 6,
+    FigureKind.RATIO: 6,
+    FigureKind.NUMBER_RATIO: 6,
+    FigureKind.MONEY_RATIO: 6,
+}
+_SHOWN = {
+    FigureKind.COUNT: 0,
+    FigureKind.MONEY: 2,
+    FigureKind.EXACT: 2,
+    FigureKind.RATIO: 1,
+    FigureKind.NUMBER_RATIO: 2,
+    FigureKind.MONEY_RATIO: 2,
+}
 _NUMBER = pl.Decimal(38, 6)
 _SCHEMA: dict[str, Any] = {
     "period": pl.String, "from": pl.Date, "to": pl.Date, "through": pl.Date, "state": pl.String,
@@ -49,23 +63,23 @@ def show_metrics(report: Report, found: Metrics) -> None:
     report.table(_grid(found))
     if found.asked.aged:
         report.line(f"Ages count back from the data's last day, {found.data.last}.", "dim")
-    if any(row.state is not State.WHOLE for row in found.rows):
+    if any(row.state is not Coverage.WHOLE for row in found.rows):
         message = (
-            "* begun: the data end inside it; part: not all of its days are in the data or asked for; ahead: planned"
+            "* begun: the data end within it; part: some days are not in the data or not requested; ahead: planned"
         )
         report.line(f"{message}. Data up to {found.data.last}.", "dim")
     if found.asked.compare is not None:
-        report.line("A period that is not whole is compared with the same number of days of the other.", "dim")
+        report.line("An incomplete period is compared with the same number of days of the other one.", "dim")
 
 
 def _columns(found: Metrics) -> list[str]:
     return [c for c in _SCHEMA if found.asked.compare is not None or c not in _COMPARED]
 
 
-def _record(found: Metrics, row: Row, *, text: bool) -> dict[str, Any]:
+def _record(found: Metrics, row: MetricsRow, *, text: bool) -> dict[str, Any]:
     """Returns a row by column; with ``text``, numbers as in JSON (counts as numbers, others as text), else decimals."""
 
-    def number(value: Decimal | None, kind: Kind) -> int | str | Decimal | None:
+    def number(value: Decimal | None, kind: FigureKind) -> int | str | Decimal | None:
         return plain_number(value, kind) if text else value
 
     values: dict[str, Any] = {
@@ -86,17 +100,17 @@ def _record(found: Metrics, row: Row, *, text: bool) -> dict[str, Any]:
             "compared_to": compared.span and compared.span.last,
             "compared": number(compared.value, row.kind),
             "change": number(compared.change, row.kind),
-            "change_ratio": number(compared.change_ratio, Kind.RATIO),
+            "change_ratio": number(compared.change_ratio, FigureKind.RATIO),
         }
     values |= {"explain": row.explain, "value": number(row.value, row.kind)}
     return {name: values[name] for name in _columns(found)}
 
 
-def plain_number(value: Decimal | None, kind: Kind) -> int | str | None:
+def plain_number(value: Decimal | None, kind: FigureKind) -> int | str | None:
     """Returns a value for JSON: counts as numbers, money and shares as text with the decimals of their kind."""
     if value is None:
         return None
-    return int(value) if kind is Kind.COUNT else f"{value:.{_PLACES[kind]}f}"
+    return int(value) if kind is FigureKind.COUNT else f"{value:.{_PLACES[kind]}f}"
 
 
 # -- the table
@@ -104,24 +118,28 @@ def plain_number(value: Decimal | None, kind: Kind) -> int | str | None:
 
 def _grid(found: Metrics) -> Grid:
     members, compared = found.asked.dimension, found.asked.compare
-    columns = [Column("period", whole=True), *([Column(members, whole=True)] if members else []), Column("measure")]
+    columns = [
+        GridColumn("period", whole=True),
+        *([GridColumn(members, whole=True)] if members else []),
+        GridColumn("measure"),
+    ]
     if compared is not None:
-        name = "year before" if compared.value == "year" else "period before"
-        columns += [Column(name, right=True, whole=True), Column("change", right=True, whole=True)]
-        columns += [Column("%", right=True, whole=True)]
-    columns += [Column("explained by"), Column("value", right=True, whole=True)]
+        name = "previous year" if compared.value == "year" else "previous period"
+        columns += [GridColumn(name, right=True, whole=True), GridColumn("change", right=True, whole=True)]
+        columns += [GridColumn("%", right=True, whole=True)]
+    columns += [GridColumn("explained by"), GridColumn("value", right=True, whole=True)]
     grid = Grid(_title(found), columns)
     before = None
     for row in found.rows:
         if before not in {None, row.period}:
             grid.add_section()
         before = row.period
-        cells = [row.period + (f"* {row.state.value}" if row.state is not State.WHOLE else "")]
+        cells = [row.period + (f"* {row.state.value}" if row.state is not Coverage.WHOLE else "")]
         cells += [row.member] if members else []
         cells += [row.measure]
         if row.compared is not None:
             cells += [shown_value(row.compared.value, row.kind), _change(row.compared.change, row.kind, points=True)]
-            cells += [_change(row.compared.change_ratio, Kind.RATIO)]
+            cells += [_change(row.compared.change_ratio, FigureKind.RATIO)]
         grid.add_row(*cells, Cell(row.explain, "dim"), Cell(shown_value(row.value, row.kind), "bold"))
     return grid
 
@@ -131,14 +149,14 @@ def _title(found: Metrics) -> str:
     return f"{', '.join(whose) or 'All sources'}, by {found.asked.parted_by}; money in {found.currency}"
 
 
-def shown_value(value: Decimal | None, kind: Kind) -> str:
+def shown_value(value: Decimal | None, kind: FigureKind) -> str:
     """Formats a figure: whole counts, money with cents, ratios in percent."""
     if value is None:
         return "-"
-    return f"{value * 100:,.1f} %" if kind is Kind.RATIO else f"{value:,.{_SHOWN[kind]}f}"
+    return f"{value * 100:,.1f} %" if kind is FigureKind.RATIO else f"{value:,.{_SHOWN[kind]}f}"
 
 
-def _change(value: Decimal | None, kind: Kind, *, points: bool = False) -> str:
+def _change(value: Decimal | None, kind: FigureKind, *, points: bool = False) -> str:
     text = shown_value(value, kind)
     text = text.removesuffix("%") + "points" if points and text.endswith("%") else text
     return f"+{text}" if value is not None and value > 0 else text

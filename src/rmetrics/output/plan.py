@@ -47,7 +47,7 @@ def _new(report: Report, plan: Plan) -> None:
     for export in plan.exports:
         report.line(f"new export: {export}")
     for refused in plan.refused:
-        report.line(f"left alone: {refused}", "yellow")
+        report.line(f"skipped: {refused}", "yellow")
     for finding in plan.findings:
         if finding.code == EMPTY_INBOX:
             report.line(f"{finding.severity}: {finding.message}", STYLES[finding.severity])
@@ -115,10 +115,10 @@ def _span(plan: Plan) -> str:
 
 def _rows(report: Report, plan: Plan, *, shown: bool) -> None:
     if plan.rows is None:
-        report.line("The rows that move cannot be told: the lake no longer has the rules they were counted by.", "dim")
+        report.line("The rows affected are unknown: the lake no longer has the rules of the last computation.", "dim")
         return
-    for feed, cause, n in [] if shown else summary(plan.rows)[:_SHOWN_CAUSES]:
-        report.line(f"{count(n, 'row')} of {feed}: {cause}")
+    for moved in [] if shown else summary(plan.rows)[:_SHOWN_CAUSES]:
+        report.line(f"{count(moved.rows, 'row')} of {moved.feed}: {moved.cause}")
     if plan.rows and not shown:
         report.line("See each with --rows.", "dim")
     for row in plan.rows if shown else ():
@@ -134,7 +134,7 @@ def _hands(report: Report, plan: Plan, *, shown: bool) -> None:
         hands = job.from_source or "no touch", job.to_source or "no touch"
         jobs, paid = sums.get(hands, (0, Decimal(0)))
         sums[hands] = jobs + 1, paid + job.paid
-    grid = table("Jobs that change hands", "from", "to", "jobs", "paid")
+    grid = table("Jobs that would come from another touch", "from", "to", "jobs", "paid")
     for (was, now), (jobs, paid) in sorted(sums.items()):
         grid.add_row(was, now, f"{jobs:,}", f"{paid:,.2f}")
     report.table(grid)
@@ -151,8 +151,10 @@ def _instead(report: Report, plan: Plan) -> None:
     months = (
         f"{first:%Y-%m}" if first == last else f"{count(len(plan.restated), 'month')}, {first:%Y-%m} to {last:%Y-%m}"
     )
-    report.line(f"The edited rules restate months that are over ({months}).", "yellow")
-    report.line("To leave them as they are, put the old value back and add, with the day it holds from:", "yellow")
+    report.line(f"The edited rules restate past months ({months}).", "yellow")
+    report.line(
+        "To keep these months unchanged, restore the old value and add this, with the day it applies from:", "yellow"
+    )
     for text in plan.instead:
         for line in text.splitlines():
             report.line(f"  {line}")
@@ -160,7 +162,7 @@ def _instead(report: Report, plan: Plan) -> None:
 
 def _row(report: Report, row: RowMove) -> None:
     report.line(f"{row.feed} {row.key}", "bold")
-    report.line(f"  from  {row.before or 'not there'}")
+    report.line(f"  from  {row.before or 'absent'}")
     report.line(f"  to    {row.after or 'gone'}")
     report.line(f"  {row.cause}", "dim")
 
@@ -168,7 +170,7 @@ def _row(report: Report, row: RowMove) -> None:
 def _closing(plan: Plan) -> str:
     if not plan.any:
         return "A sync would change no figure. Nothing was written."
-    moved = f", {count(len(plan.rows), 'row')} would count as something else" if plan.rows else ""
+    moved = f", {count(len(plan.rows), 'row')} would count differently" if plan.rows else ""
     if plan.journeys:
         money = sum((job.paid for job in plan.journeys), Decimal(0))
         moved += f", {count(len(plan.journeys), 'job')} ({money:,.2f} paid) would come from another touch"
@@ -176,7 +178,7 @@ def _closing(plan: Plan) -> str:
         moved = f", {count(len(plan.members), 'figure')} of members" + moved
     return (
         f"A sync would change {count(len(plan.changes), 'monthly figure')} and "
-        f"{count(plan.days, 'daily figure')}{moved}. Nothing was written; `rmetrics sync` does it."
+        f"{count(plan.days, 'daily figure')}{moved}. Nothing was written. To apply the changes: rmetrics sync"
     )
 
 

@@ -17,15 +17,13 @@ def show_pulled(report: Report, pulled: Pulled, *, failures: bool = True) -> Non
         document = {"pulls": pulled.pulls, "findings": pulled.findings, "seconds": pulled.seconds}
         report.json(document, "pulls", names(PullResult))
     elif not pulled.pulls:
-        report.line("No pull is declared: nothing was fetched. See docs/pulls.md and rules/examples/pull_*.toml.")
+        report.line("No pull is declared, so nothing was fetched. See docs/pulls.md and rules/examples/pull_*.toml.")
     for result in pulled.pulls:
         if failures or result.status != "incomplete":
             _show(report, result)
     new = [f for p in pulled.pulls for f in p.files if p.status == "complete"]
     if new and failures:
-        report.line(
-            f"{count(len(new), 'new file')} in the inbox. They count from the next sync on: rmetrics sync", "bold"
-        )
+        report.line(f"{count(len(new), 'new file')} in the inbox. They count from the next sync: rmetrics sync", "bold")
 
 
 def _show(report: Report, result: PullResult) -> None:
@@ -35,11 +33,12 @@ def _show(report: Report, result: PullResult) -> None:
         case "dry-run":
             day = f", from {result.since:%Y-%m-%d} on" if result.since else ""
             report.line(
-                f"{result.name} ({result.kind}, {result.feed}{day}): nothing was sent. It would begin with:", "bold"
+                f"{result.name} ({result.kind}, {result.feed}{day}): nothing was sent. The first request would be:",
+                "bold",
             )
             report.script(f"  {result.request}\n".replace("\n", "\n  ").rstrip(" "))
         case "empty":
-            report.line(f"{result.name}: nothing there{_since(result)}; {result.message}")
+            report.line(f"{result.name}: nothing found{_since(result)}; {result.message}")
         case _:
             rows = "" if result.rows is None else f"{count(result.rows, 'row')}{_since(result)}; "
             unchanged = "the same as last time; " if result.status == "unchanged" else ""

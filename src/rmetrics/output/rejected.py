@@ -30,11 +30,13 @@ def show_rejected(report: Report, rows: tuple[RejectedRow, ...]) -> None:
         told = row.reason if row.value is None else f'"{_short(row.value)}": {row.reason}'
         report.line(f"  {row.id:<{width}}  line {row.line:<5} {told}")
     files = Counter(r.file for r in rows)
-    report.line(f"{count(len(rows), 'row')} in {count(len(files), 'file')}. The whole row: rmetrics rejected show ID")
+    report.line(
+        f"{count(len(rows), 'row')} in {count(len(files), 'file')}. To see a whole row: rmetrics rejected show ID"
+    )
     if any(r.waiting for r in rows):
-        report.line("The rules were edited since: `rmetrics rejected retry` or the next sync reads them again.")
+        report.line("The rules have changed since: `rmetrics rejected retry` or the next sync reads these rows again.")
     else:
-        report.line("Mend the file, or add the form to the column's formats, then: rmetrics rejected retry")
+        report.line("Correct the file, or add the format to the column's formats, then run: rmetrics rejected retry")
 
 
 def _short(value: str | None) -> str:
@@ -63,7 +65,7 @@ def show_text(report: Report, shown: RejectedText) -> None:
     if blank:
         report.line(f"  blank: {', '.join(blank)}", "dim")
     if shown.masked:
-        report.line("  Customers' data is masked; see it with --reveal.", "dim")
+        report.line("  Customers' data is masked; to see it, add --reveal.", "dim")
 
 
 def show_retry(report: Report, result: RetryResult) -> None:
@@ -72,9 +74,9 @@ def show_retry(report: Report, result: RetryResult) -> None:
         report.json({"taken": result.taken, "rejected": result.still, "sync": sync_json(result.sync)})
         return
     for row in result.taken:
-        report.line(f"  taken in: {row.file}, line {row.line} ({row.feed})", "green")
+        report.line(f"  accepted: {row.file}, line {row.line} ({row.feed})", "green")
     for row in result.still:
         report.line(f"  still rejected: {row.file}, line {row.line}: {row.reason}", "yellow")
-    taken = f"{count(len(result.taken), 'row')} taken in" if result.taken else "No row could be taken in"
+    taken = f"{count(len(result.taken), 'row')} accepted" if result.taken else "No row could be accepted"
     status = {"published": "and published", "unchanged": "nothing changed"}.get(result.sync.status, "")
     report.line(f"{taken}, {status}; {len(result.still)} still rejected.", "bold")

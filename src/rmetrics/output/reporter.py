@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.text import Text
 
 from rmetrics.errors import RmetricsError, RulesError
-from rmetrics.output.grid import Cell, Column, Grid, blocks, layout
+from rmetrics.output.grid import Cell, Grid, GridColumn, blocks, layout
 from rmetrics.output.records import csv_of, markdown_of
 from rmetrics.output.visible import visible, visible_json
 
@@ -185,7 +185,7 @@ def plain(value: Any) -> Any:  # noqa: C901, PLR0911 - one line per kind of valu
 _TEXTS = frozenset({"", "column", "feed", "file", "measure", "member", "segment", "source", "type"})
 _LEFT = frozenset(
     {
-        *("answered", "by", "job", "known", "the CRM says", "the touch says", "touch", "why not"),
+        *("answered", "by", "job", "known", "by CRM", "by touch", "touch", "reason"),
         *("day", "finished (UTC)", "last day", "newest export", "row", "status", "why"),
     }
 )
@@ -193,8 +193,8 @@ _LEFT = frozenset(
 
 def table(title: str, first: str, *others: str) -> Grid:
     """Returns an empty table: texts wrap, other columns do not; figures are right-aligned."""
-    columns = [Column(first, whole=first in _LEFT)]
-    columns += [Column(name, right=name not in _TEXTS | _LEFT, whole=name not in _TEXTS) for name in others]
+    columns = [GridColumn(first, whole=first in _LEFT)]
+    columns += [GridColumn(name, right=name not in _TEXTS | _LEFT, whole=name not in _TEXTS) for name in others]
     return Grid(title, columns)
 
 

@@ -29,7 +29,7 @@ def show_rules(report: Report, found: RulesInForce) -> None:
         for said in found.later:
             _line(report, said, f"from {said.since}, {said.topic} {said.rule}: {said.words}")
     if not (found.rules or found.later):
-        report.line("No rule is about it: its jobs count, and it has neither leads nor cost.", "yellow")
+        report.line("No rule declares it: its jobs count, and it has neither leads nor cost.", "yellow")
 
 
 def _time(said: Said) -> str:
@@ -56,7 +56,7 @@ def show_checked(report: Report, folder: Path, checked: CheckedRules) -> None:
         report.line(f"warning: {warning}", "yellow")
     rules = checked.rules
     report.line(
-        f"The rules in {folder} are fine: {count(len(rules.sources), 'source')}, {count(len(rules.feeds), 'feed')}."
+        f"The rules in {folder} are valid: {count(len(rules.sources), 'source')}, {count(len(rules.feeds), 'feed')}."
     )
 
 
@@ -65,7 +65,7 @@ def show_draft(report: Report, draft: Draft) -> None:
     if report.as_json:
         report.json({"ok": not draft.problems, **{n: getattr(draft, n) for n in draft.__slots__}})
         return
-    grid = table(f"{count(draft.rows, 'row')} looked at", "header", "column", "type", "filled", "different", "")
+    grid = table(f"{count(draft.rows, 'row')} read", "header", "column", "type", "filled", "different", "")
     for guess in draft.columns:
         facts = "key" if guess.name == draft.key else "date" if guess.name == draft.date else ""
         facts = facts or ("not published" if guess.private else "")
@@ -78,9 +78,9 @@ def show_draft(report: Report, draft: Draft) -> None:
         for problem in draft.problems:
             report.line(f"fill in: {problem}", "yellow")
         final = draft.path.name.removesuffix(".draft")
-        report.line(f"It is not in force. Fill it in, rename it to {final}, then: rmetrics rules check", "yellow")
+        report.line(f"It is not in force. Complete it, rename it to {final}, then run: rmetrics rules check", "yellow")
     else:
-        report.line("It passes `rmetrics rules check`. Read it through, then: rmetrics plan")
+        report.line("It passes `rmetrics rules check`. Review it, then run: rmetrics plan")
 
 
 def show_measure_draft(report: Report, draft: MeasureDraft) -> None:
@@ -91,4 +91,4 @@ def show_measure_draft(report: Report, draft: MeasureDraft) -> None:
     report.line(
         f"Wrote {draft.path}: the measure {draft.measure} over {draft.of} ({' '.join(draft.rule.split())}).", "bold"
     )
-    report.line("Read it through, then: rmetrics plan")
+    report.line("Review it, then run: rmetrics plan")

@@ -11,7 +11,7 @@ def show_installed(report: Report, result: ScheduleResult, *, dry_run: bool) -> 
         return
     where = result.zone or "this machine's clock"
     if not result.changed:
-        report.line(f"Every day at {result.at} ({where}) by {result.kind}: installed already, nothing changed.")
+        report.line(f"Every day at {result.at} ({where}) by {result.kind}: already installed, nothing changed.")
     else:
         _files(report, result.files)
         for command in result.commands:

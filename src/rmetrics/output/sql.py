@@ -7,14 +7,16 @@ from collections.abc import Iterable, Sequence
 from rmetrics.errors import SettingsError
 from rmetrics.findings import count
 from rmetrics.output.csv_files import safe_cell, write_csv
-from rmetrics.output.grid import Cell, Column, Grid
+from rmetrics.output.grid import Cell, Grid, GridColumn
 from rmetrics.output.reporter import Report, plain
 from rmetrics.output.streams import lost
 from rmetrics.usecases.sql import Query
 
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "DECIMAL", "DOUBLE", "FLOAT", "NUMBER", "HUGEINT")
 _WHOLE = ("DATE", "TIME", "BOOL", "INTERVAL", "UUID")
-STALE = "The rules or exports changed after the last sync; the views show what that sync computed. Run: rmetrics sync"
+STALE = (
+    "The rules or exports have changed since the last sync; the views show its results. To update them: rmetrics sync"
+)
 
 
 def show_query(report: Report, query: Query, *, as_csv: bool, limit: int) -> None:
@@ -37,7 +39,7 @@ def show_query(report: Report, query: Query, *, as_csv: bool, limit: int) -> Non
         grid.add_row(*(Cell("-", "dim") if v is None else Cell(_text(v)) for v in row))
     report.table(grid)
     if more:
-        report.line(f"The first {limit:,} rows; see more with --limit, all with --csv or --json.", "dim")
+        report.line(f"The first {limit:,} rows; for more use --limit, for all use --csv or --json.", "dim")
     else:
         report.line(count(len(shown), "row"), "dim")
 
@@ -52,14 +54,14 @@ def _csv(names: list[str], rows: Iterable[Sequence[object]]) -> None:
         write_csv(sys.stdout, names, itertools.takewhile(lambda _: not lost(sys.stdout), rows))
     except UnicodeEncodeError as error:
         raise SettingsError(
-            f"stdout is written in {error.encoding}, which lacks a letter of the result",
+            f"the encoding of stdout, {error.encoding}, lacks a character of the result",
             "Set PYTHONIOENCODING=utf-8, or write the result with --parquet.",
         ) from None
 
 
-def _column(name: str, kind: str) -> Column:
+def _column(name: str, kind: str) -> GridColumn:
     number = "[" not in kind and any(kind.removeprefix("U").startswith(n) for n in _NUMBERS)
-    return Column(name, right=number, whole=number or kind.startswith(_WHOLE))
+    return GridColumn(name, right=number, whole=number or kind.startswith(_WHOLE))
 
 
 def _text(value: object) -> str:
@@ -79,4 +81,6 @@ def show_views(report: Report, views: dict[str, tuple[tuple[str, str], ...]]) ->
     for name, columns in views.items():
         report.line(name, "bold")
         report.line("  " + ", ".join(f"{c} {t.lower()}" for c, t in columns))
-    report.line('Ask: rmetrics sql "SELECT source, sum(leads) AS leads FROM monthly_metrics GROUP BY source"', "dim")
+    report.line(
+        'For instance: rmetrics sql "SELECT source, sum(leads) AS leads FROM monthly_metrics GROUP BY source"', "dim"
+    )

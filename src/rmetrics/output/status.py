@@ -1,8 +1,10 @@
 """The status of a project as text and JSON."""
 
 import datetime as dt
+from collections.abc import Sequence
 
 from rmetrics.output.reporter import Report, names, number, table
+from rmetrics.postgres.publish.group import PublishedCompany
 from rmetrics.usecases.status import FeedStatus, StatusResult
 
 
@@ -12,6 +14,7 @@ def show_status(report: Report, result: StatusResult) -> None:
         report.json(result, "feeds", names(FeedStatus))
         return
     report.line(result.server, "bold")
+    _show_companies(report, result.companies)
     if result.feeds:
         grid = table("Feeds", "feed", "exports", "rows", "last day", "newest export")
         for feed in result.feeds:
@@ -23,6 +26,25 @@ def show_status(report: Report, result: StatusResult) -> None:
         for name, rows in result.tables.items():
             tables.add_row(name, number(rows))
         report.table(tables)
+    _show_runs(report, result)
+    _show_pulls(report, result)
+
+
+def _show_companies(report: Report, companies: Sequence[PublishedCompany]) -> None:
+    if not companies:
+        return
+    headers = ("company", "title", "currency", "time zone", "exports", "days", "months", "published (UTC)")
+    grid = table("Companies", *headers)
+    for of in companies:
+        numbers = (number(of.exports or 0), number(of.days), number(of.months))
+        grid.add_row(of.company, of.title, of.currency, of.timezone, *numbers, _moment(of.published_at))
+    report.table(grid)
+    for of in companies:
+        if of.message:
+            report.line(f"{of.company} failed: {of.message}", "bold red")
+
+
+def _show_runs(report: Report, result: StatusResult) -> None:
     if result.runs:
         runs = table("Last runs", "run", "finished (UTC)", "status", "exports", "rows read", "rejected")
         for run in result.runs:
@@ -33,9 +55,8 @@ def show_status(report: Report, result: StatusResult) -> None:
         report.table(runs)
         if result.runs[0].status == "failed":
             report.line(f"The last run failed: {result.runs[0].message}", "bold red")
-    else:
+    elif not result.companies:
         report.line("No run yet. Put exports into the inbox and run: rmetrics sync")
-    _show_pulls(report, result)
 
 
 def _show_pulls(report: Report, result: StatusResult) -> None:
@@ -51,7 +72,7 @@ def _show_pulls(report: Report, result: StatusResult) -> None:
         last = f", last {result.schedule.ran_at:%Y-%m-%d %H:%M} UTC" if result.schedule.ran_at else ", not run yet"
         report.line(f"Daily run at {result.schedule.at} by {result.schedule.kind}{last}.")
         if result.schedule.trouble:
-            report.line(f"Trouble: {result.schedule.trouble}. See: rmetrics schedule show", "bold red")
+            report.line(f"Problem: {result.schedule.trouble}. See: rmetrics schedule show", "bold red")
 
 
 def _moment(at: dt.datetime | None) -> str:

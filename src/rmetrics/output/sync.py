@@ -54,9 +54,9 @@ def _unchanged(report: Report, result: SyncResult) -> None:
     known = len(result.files) - len(refused)
     parts = ["no file in the inbox"] if not result.files else []
     if known:
-        parts += [f"{count(known, 'file')} in the inbox, all known"]
+        parts += [f"{count(known, 'file')} in the inbox, all landed before"]
     if refused:
-        parts += [f"{count(len(refused), 'file')} left alone"]
+        parts += [f"{count(len(refused), 'file')} skipped"]
     report.line(f"Nothing changed: {'; '.join(parts)}. Nothing was written. ({result.seconds:.1f} s)")
     for file in result.files:
         if file.reason and file.status in {"landed", "refused"}:
@@ -68,7 +68,7 @@ def _unchanged(report: Report, result: SyncResult) -> None:
 def _files(report: Report, files: Sequence[FileResult]) -> None:
     grid = table("Exports", "file", "feed", "read", "accepted", "rejected", "superseded", "totals", "")
     for file in files:
-        note = {"landed": "new", "unchanged": "", "refused": "left alone"}[file.status]
+        note = {"landed": "new", "unchanged": "", "refused": "skipped"}[file.status]
         counts = [number(n) for n in (file.rows, file.accepted, file.rejected, file.superseded, file.totals)]
         if file.status == "refused":
             counts = [""] * 5
@@ -85,7 +85,7 @@ def _files(report: Report, files: Sequence[FileResult]) -> None:
 
 def _months(report: Report, lines: Sequence[MonthLine], months: int) -> None:
     if not lines:
-        report.line("No month has figures yet.", "yellow")
+        report.line("There are no figures for any month yet.", "yellow")
         return
     known = sorted({line.month for line in lines})
     _month_table(report, "All sources by month", [line for line in lines if line.source == "ALL"], by_month=True)

@@ -33,10 +33,10 @@ def source_named(name: str, rules: Rules, also: Iterable[str] = ()) -> str:
         return found[0]
     if found:
         message = f"{name!r} may mean {' or '.join(map(repr, found))}"
-        raise SettingsError(message, "Write one of these names exactly as it is written here.")
+        raise SettingsError(message, "Use one of these names exactly as shown.")
     raise SettingsError(
         f"no such source: {name!r}{did_you_mean(name, names, near=True)}",
-        f"Sources: {', '.join(names)}; ALL is the whole company.",
+        f"Sources: {', '.join(names)}; ALL stands for the whole company.",
     )
 
 
@@ -65,7 +65,7 @@ def month_named(month: dt.date | None, months: Collection[dt.date]) -> dt.date:
         return last
     if month not in months:
         inside = first < month < last
-        where = "Months around it have some: name one" if inside else "Name one"
+        where = "Earlier and later months have data: name one" if inside else "Name one"
         raise SettingsError(f"no data for the month {month:%Y-%m}", f"{where} from {first:%Y-%m} to {last:%Y-%m}.")
     return month
 
@@ -104,7 +104,7 @@ def months_named(asked: Months, months: Collection[dt.date]) -> tuple[dt.date, d
     first = last.replace(month=1) if asked.to_date else asked.first or min(months)
     if not any(first <= m <= last for m in months):
         message = f"no data for the months from {first:%Y-%m} to {last:%Y-%m}"
-        raise SettingsError(message, f"There is some from {min(months):%Y-%m} to {max(months):%Y-%m}.")
+        raise SettingsError(message, f"The data span {min(months):%Y-%m} to {max(months):%Y-%m}.")
     return first, last
 
 

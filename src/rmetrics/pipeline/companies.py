@@ -9,21 +9,20 @@ import io
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import polars as pl
 
 from rmetrics.errors import BusyError, CheckError, EngineError, LakeError, RmetricsError, SettingsError, of_the_system
 from rmetrics.findings import Finding
-from rmetrics.lake import Lake, LakeAt
 from rmetrics.lake.snapshot import sweep
 from rmetrics.lake.staged import open_staged
 from rmetrics.pipeline.compute.desired import published_rows
 from rmetrics.pipeline.explanations import Explanations
-from rmetrics.pipeline.landing.bucket_inbox import open_inbox
 from rmetrics.pipeline.landing.inbox import inbox_files
 from rmetrics.pipeline.prepared import prepare
+from rmetrics.pipeline.project import Places, Project
 from rmetrics.pipeline.publication import run_of
 from rmetrics.pipeline.summary import FileResult
 from rmetrics.pipeline.verify.amounts import refuse_large_sums
@@ -31,8 +30,7 @@ from rmetrics.pipeline.verify.cross_check import agree
 from rmetrics.postgres.publish.group import TABLES
 from rmetrics.postgres.run_log import Attempt, Run
 from rmetrics.progress import silent
-from rmetrics.rules import Rules, load_rules
-from rmetrics.settings import Settings
+from rmetrics.rules import load_rules
 from rmetrics.tables import published_tables
 
 _KINDS = (BusyError, CheckError, EngineError, LakeError, SettingsError)
@@ -44,13 +42,13 @@ class CompanyWork:
     """A company to compute.
 
     Attributes:
-        settings: its own, with absolute paths and without the DSN.
+        places: its own, with absolute paths and without the DSN.
         published: the digest of what its published figures depend on; empty if none are published.
         large: limit in bytes of exports; a company above it is skipped.
     """
 
     name: str
-    settings: Settings
+    places: Places
     run_id: str
     started_at: dt.datetime
     published: str = ""
@@ -118,34 +116,34 @@ def make_company(work: CompanyWork, rules_folder: Path, own: Path) -> CompanyMad
     """
     os.umask(0o077)
     clock = time.monotonic()
-    settings = work.settings
-    if settings.inbox_url is not None:
-        settings = settings.model_copy(update={"inbox_dir": own / "inbox"})
-    at = LakeAt(settings.lake_dir, settings.lake_url, settings.s3_endpoint)
-    places = {
-        str(own / "lake"): settings.lake_url or str(settings.lake_dir),
-        str(rules_folder): str(settings.rules_dir),
+    places = work.places
+    if places.inbox.url is not None:
+        places = replace(places, inbox=replace(places.inbox, folder=own / "inbox"))
+    shown = {
+        str(own / "lake"): places.lake.url or str(places.lake.root),
+        str(rules_folder): str(places.rules_dir),
     }
     records: Mapping[str, bytes | None] = {}
     try:
-        lake, store = open_staged(at, own / "lake")
+        lake, store = open_staged(places.lake, own / "lake")
         records = store.written
-        made = _made(work, settings, lake, load_rules(rules_folder, work.name))
+        made = _made(work, Project(places, lake, load_rules(rules_folder, work.name)))
     except Exception as error:  # noqa: BLE001 - see above
-        made = CompanyMade(work.name, failure=_failure(error, places))
+        made = CompanyMade(work.name, failure=_failure(error, shown))
     return CompanyMade(
         made.name, dict(records), made.files, made.findings, made.run, made.said, made.rows, made.failure, made.large,
         time.monotonic() - clock,
     )  # fmt: skip
 
 
-def _made(work: CompanyWork, settings: Settings, lake: Lake, rules: Rules) -> CompanyMade:
-    if sum(status.st_size for _, status in inbox_files(open_inbox(settings))) > work.large:
+def _made(work: CompanyWork, project: Project) -> CompanyMade:
+    lake, rules = project.lake, project.rules
+    if sum(status.st_size for _, status in inbox_files(project.inbox.open())) > work.large:
         return CompanyMade(work.name, large=True)
     lake.sweep()
     sweep(lake)
     why, timings = Explanations(), dict[str, float]()
-    prepared = prepare(settings, lake, rules, silent, timings, why, full=work.full, force=work.force)
+    prepared = prepare(project, silent, timings, why, full=work.full, force=work.force)
     computed = prepared.computed
     attempt = Attempt(work.run_id, work.started_at, rules.digest)
     run = run_of(attempt, rules, computed, prepared.seen, why)
@@ -153,7 +151,7 @@ def _made(work: CompanyWork, settings: Settings, lake: Lake, rules: Rules) -> Co
     if run.inputs != work.published or work.full:
         tables = published_tables(rules)
         refuse_large_sums(rules, computed, tables, published=work.published)
-        said = agree(settings, lake, rules, computed, silent, why)
+        said = agree(project, computed, silent, why)
         rows = {t.name: _arrow(published_rows(computed.rows, t).collect()) for t in tables if t.name in TABLES}
     findings = (*prepared.findings, *why.failed)
     return CompanyMade(work.name, {}, prepared.files, findings, run, said, rows)
@@ -165,7 +163,7 @@ def _arrow(rows: pl.DataFrame) -> bytes:
     return content.getvalue()
 
 
-def _failure(error: Exception, places: Mapping[str, str]) -> Failure:
+def _failure(error: Exception, shown: Mapping[str, str]) -> Failure:
     """Describes an error with places the user knows; of a bug only the kind, because its text may quote rows."""
     known = error if isinstance(error, RmetricsError) else of_the_system(error)
     if known is None:
@@ -176,10 +174,11 @@ def _failure(error: Exception, places: Mapping[str, str]) -> Failure:
         return Failure(
             "RmetricsError",
             f"a bug in rmetrics ({type(error).__name__}{where})",
-            "Run it by itself to see more (RMETRICS_COMPANY=... RMETRICS_ENGINE=local rmetrics sync), and report it.",
+            "For details, run this company alone (RMETRICS_COMPANY=... RMETRICS_ENGINE=local rmetrics sync); please "
+            "report it.",
         )
     message, hint = known.message, known.hint
-    for there, here in places.items():
+    for there, here in shown.items():
         message, hint = message.replace(there, here), hint.replace(there, here)
     return Failure(type(known).__name__, message, hint)
 

@@ -19,15 +19,13 @@ from rmetrics.errors import SettingsError
 from rmetrics.files import part_of, put_in_place, write_durably
 from rmetrics.findings import count
 from rmetrics.ingest.read import RefusedError, open_export
-from rmetrics.lake import open_lake
 from rmetrics.pipeline.compute.standing import last_rows
-from rmetrics.pipeline.landing.bucket_inbox import refuse_bucket
 from rmetrics.pipeline.landing.land import file_digest
 from rmetrics.pipeline.landing.placement import chosen
-from rmetrics.rules import Rules, load_rules
+from rmetrics.pipeline.project import Project
+from rmetrics.rules import Rules
 from rmetrics.rules.feeds import Column, ColumnType, Feed
 from rmetrics.rules.names import ENTERED
-from rmetrics.settings import Settings
 
 _AMOUNT = re.compile(r"\$?\s*([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(\.[0-9]{1,2})?")
 
@@ -65,7 +63,7 @@ def as_figure(column: Column, name: str, text: str) -> str:
     match = _AMOUNT.fullmatch(text.strip())
     if match is None:
         raise SettingsError(
-            f"{name}: {text!r} is no amount", "Write it like 6200 or 6,200.50, with at most two decimals."
+            f"{name}: {text!r} is not an amount", "Use a form such as 6200 or 6,200.50, with at most two decimals."
         )
     value = Decimal(match[1].replace(",", "") + (match[2] or ""))
     if column.most is not None and value > column.most:
@@ -82,34 +80,36 @@ def _share(name: str, text: str) -> str:
     match = _SHARE.fullmatch(text.strip())
     value = None if match is None else Decimal(match[1]) / (100 if match[2] else 1)
     if value is None or value > 1 or value != round(value, 6):
-        raise SettingsError(f"{name}: {text!r} is no share", "Write it like 0.31 or 31%, with at most six decimals.")
+        raise SettingsError(
+            f"{name}: {text!r} is not a share", "Use a form such as 0.31 or 31%, with at most six decimals."
+        )
     return format(value.normalize(), "f")
 
 
-def _rows(settings: Settings, name: str, feed: Feed, month: dt.date) -> pl.DataFrame:
+def _rows(project: Project, name: str, feed: Feed, month: dt.date) -> pl.DataFrame:
     """Returns the rows of a month in the lake as of the last sync."""
-    computed = last_rows(open_lake(settings), load_rules(settings.rules_dir, settings.company))
+    computed = last_rows(project.lake, project.rules)
     if computed is None or name not in computed.rules.feeds:
         return pl.DataFrame()
     return computed.scan(name).filter(pl.col(feed.date) == pl.lit(month)).collect()
 
 
 def figures_before(
-    settings: Settings, name: str, feed: Feed, file: Path, month: dt.date, key: Mapping[str, str]
+    project: Project, name: str, feed: Feed, file: Path, month: dt.date, key: Mapping[str, str]
 ) -> dict[str, str]:
     """Returns the figures of a key: those waiting in our own file, over those that the last sync read.
 
     A row counts as a whole, so figures that are not set now must be written again.
     """
     found: dict[str, str] = {}
-    for row in _rows(settings, name, feed, month).iter_rows(named=True):
+    for row in _rows(project, name, feed, month).iter_rows(named=True):
         if _is(row, feed, key):
             amounts = {c: row[c] for c in feed.columns if isinstance(row.get(c), Decimal)}
             shares = {c: format(v.normalize(), "f") for c, v in amounts.items()}
             found = {
                 c: shares[c] if feed.columns[c].type is ColumnType.SHARE else _written(v) for c, v in amounts.items()
             }
-    return {**found, **_waiting(settings, file, feed)}
+    return {**found, **_waiting(project, file, feed)}
 
 
 def _is(row: Mapping[str, object], feed: Feed, key: Mapping[str, str]) -> bool:
@@ -117,44 +117,40 @@ def _is(row: Mapping[str, object], feed: Feed, key: Mapping[str, str]) -> bool:
     return all(row[c] == (key.get(c) or feed.columns[c].default) for c in feed.key_columns if c != feed.date)
 
 
-def _waiting(settings: Settings, file: Path, feed: Feed) -> dict[str, str]:
+def _waiting(project: Project, file: Path, feed: Feed) -> dict[str, str]:
     """Returns the figures of our own file that no sync has read yet; empty if one has."""
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file} cannot be read", "Move it away; it is written by rmetrics alone.") from error
-    if file_digest(file) in {r.sha256 for r in open_lake(settings).raw_files()}:
+        raise SettingsError(f"{file} cannot be read", "Move it elsewhere: only rmetrics writes this file.") from error
+    if file_digest(file) in {r.sha256 for r in project.lake.raw_files()}:
         return {}
     headers = {column.from_[0]: name for name, column in feed.columns.items() if column.from_}
     row = next(csv.DictReader(io.StringIO(text)), {})
     return {headers[h]: v for h, v in row.items() if h in headers and v}
 
 
-def refuse_beside(
-    settings: Settings, name: str, feed: Feed, column: str, month: dt.date, row: Mapping[str, str]
-) -> None:
+def refuse_beside(project: Project, name: str, feed: Feed, column: str, month: dt.date, row: Mapping[str, str]) -> None:
     """Raises an error if an amount meant as the whole would be added to others of its month.
 
     Raises:
         SettingsError: the month has rows of another key.
     """
-    rows = _rows(settings, name, feed, month).iter_rows(named=True)
+    rows = _rows(project, name, feed, month).iter_rows(named=True)
     others = [other[column] for other in rows if not _is(other, feed, row)]
     if others:
         amount = sum((v for v in others if v is not None), Decimal(0))
         there = count(len(others), "other row")
         raise SettingsError(
-            f"{month:%Y-%m} has {there} of {name} already ({amount:,.2f}), to which this amount would be added",
-            "Name the campaign it replaces (--campaign), withdraw the other export (rmetrics exports withdraw), or say "
-            "--add.",
+            f"{month:%Y-%m} already has {there} of {name} ({amount:,.2f}), and this amount would be added to it",
+            "Name the campaign it replaces (--campaign), withdraw the other export (rmetrics exports withdraw), or "
+            "pass --add.",
         )
 
 
-def put_entered(
-    settings: Settings, rules: Rules, name: str, file: Path, row: Mapping[str, str], before: Mapping[str, str]
-) -> Entered:
+def put_entered(project: Project, name: str, file: Path, row: Mapping[str, str], before: Mapping[str, str]) -> Entered:
     """Writes the row as an export, unless its figures are there already, after checking that the rules will read it.
 
     A column with the time makes it a new export each time: bytes that have landed before would not count as newer.
@@ -162,10 +158,10 @@ def put_entered(
     Raises:
         SettingsError: there is no inbox, the file cannot be written, or the rules would not read it as this feed.
     """
-    feed = rules.feeds[name]
-    refuse_bucket(settings)
-    if not settings.inbox_dir.is_dir():
-        raise SettingsError(f"the inbox {settings.inbox_dir} does not exist", f"mkdir -p {settings.inbox_dir}")
+    feed, folder = project.rules.feeds[name], project.inbox.folder
+    project.inbox.refuse_bucket()
+    if not folder.is_dir():
+        raise SettingsError(f"the inbox {folder} does not exist", f"Create it: mkdir -p {folder}")
     names = [c for c in feed.columns if c in row]
     changed = any(before.get(c) != row[c] for c in names if feed.columns[c].type in _FIGURES)
     if changed:
@@ -176,7 +172,7 @@ def put_entered(
         part = part_of(file)  # hidden, so that a sync skips it
         try:
             write_durably(part, text.getvalue().encode())
-            _refuse_misread(part, file.name, name, rules)
+            _refuse_misread(part, file.name, name, project.rules)
             put_in_place(part, file)
         except OSError as error:
             raise SettingsError(f"cannot write {file}: {error.strerror}", "Check its permissions.") from error
@@ -194,12 +190,12 @@ def _refuse_misread(path: Path, file_name: str, name: str, rules: Rules) -> None
     if fit is None or fit.feed != name:
         told = why or f"it would be read as {fit.feed if fit else 'nothing'}"
         raise SettingsError(
-            f"the rules do not read {file_name} as {name}: {told}", f"See files and columns of [feeds.{name}]."
+            f"the rules do not read {file_name} as {name}: {told}", f"Check files and columns of [feeds.{name}]."
         )
 
 
 def declared_feed(rules: Rules, name: str) -> Feed:
     """Returns a feed of the rules, which must declare it."""
     if name not in rules.feeds:
-        raise SettingsError(f"the rules declare no feed {name}", f"Add [feeds.{name}], see docs/rules.md.")
+        raise SettingsError(f"the rules declare no feed {name}", f"Add [feeds.{name}]; see docs/rules.md.")
     return rules.feeds[name]

@@ -43,7 +43,8 @@ class Explanations:
                 raise
             # Only the type of the error: its text may quote a row.
             message = (
-                f"{what} could not be made ({type(error).__name__}); the figures do not depend on it. Please report "
+                f"{what} could not be computed ({type(error).__name__}); the figures do not depend on it. Please "
+                "report "
                 "this with the output of `rmetrics doctor`"
             )
             self.failed.append(Finding(CODE, Severity.WARNING, message, 0))

@@ -94,7 +94,7 @@ def estimates_differing(
     for key in sorted({*ours, *again}):
         mine, other = (_told(of.get(key)) for of in (ours, again))
         if mine != other:
-            found.append(f"{key[0]} {key[1]}: {mine} is estimated, the second computation says {other}")
+            found.append(f"{key[0]} {key[1]}: estimate {mine}, second computation {other}")
     if published is not None:
         wanted = dict[tuple[str, str, dt.date], tuple[Decimal | None, ...]]()
         for (source, measure), e in again.items():
@@ -104,7 +104,7 @@ def estimates_differing(
         for row in sorted({*wanted, *published}):
             there, right = published.get(row), wanted.get(row)
             if there != right:
-                found.append(f"{row[0]} {row[1]} {row[2]}: PostgreSQL holds {_values(there)}, not {_values(right)}")
+                found.append(f"{row[0]} {row[1]} {row[2]}: PostgreSQL has {_values(there)}, the lake {_values(right)}")
     return found
 
 

@@ -9,6 +9,7 @@ from rmetrics.pipeline.companies import CompanyMade
 from rmetrics.pipeline.compute.compute import standing
 from rmetrics.pipeline.compute.desired import published_rows
 from rmetrics.pipeline.explanations import Explanations
+from rmetrics.pipeline.project import Places, Project
 from rmetrics.pipeline.publication import Outcome, Publication, publish_computed
 from rmetrics.pipeline.unchanged import NOT_NEEDED
 from rmetrics.pipeline.verify.amounts import refuse_large_sums
@@ -24,7 +25,6 @@ from rmetrics.postgres.publish.group import (
 )
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules, load_rules
-from rmetrics.settings import Settings
 from rmetrics.shipped import schema_script
 from rmetrics.tables import published_tables
 
@@ -43,14 +43,14 @@ def publish_company(of: Publication) -> Outcome:
         SettingsError: the company's own schema is the group's.
         CheckError, LakeError, PostgresError: see ``publish_computed``.
     """
-    rules, run = of.rules, of.run
-    name, group = rules.company or "", of.settings.group_schema or "public"
+    project, rules, run = of.project, of.project.rules, of.run
+    name, group = rules.company or "", project.places.group_schema or "public"
     outcome = None
     if rules.companies[name].publish == "own":
-        if of.settings.pg_schema == group:
+        if project.database.schema == group:
             raise SettingsError(
-                f"{rules.place(f'companies.{name}')}: the company's own schema {group} is the group's",
-                'Give the company another name, or say schema = "..." there.',
+                f"{rules.place(f'companies.{name}')}: the company's own schema {group} is also the group's",
+                'Give the company another name, or set schema = "..." there.',
             )
         outcome = publish_computed(of)
     target = of.started()
@@ -72,7 +72,7 @@ def publish_company(of: Publication) -> Outcome:
 
 
 def publish_made(
-    settings: Settings,
+    places: Places,
     rules: Rules,
     lake: Lake,
     made: CompanyMade,
@@ -89,7 +89,7 @@ def publish_made(
     same inputs, it needs nothing at all: the caller records that it was checked.
 
     Args:
-        settings: the company's.
+        places: the company's.
         rules: of the group.
         lake: the company's, under its lock.
         made: the task's result, without a failure.
@@ -107,12 +107,11 @@ def publish_made(
         msg = "a company that was computed has a run"
         raise AssertionError(msg)
     if rules.companies[name].publish == "own":
-        own = load_rules(settings.rules_dir, name)
-        computed, why = standing(lake, own, lake.raw_files()), Explanations()
+        own = Project(places, lake, load_rules(places.rules_dir, name))
+        computed, why = standing(lake, own.rules, lake.raw_files()), Explanations()
         ready = Publication(
-            settings, started, own, lake, computed, run, made.findings, progress, {}, why,
-            full=full, force=force, said=made.said,
-        )  # fmt: skip
+            own, started, computed, run, made.findings, progress, {}, why, full=full, force=force, said=made.said
+        )
         outcome = publish_company(ready)
         return replace(outcome, findings=(*outcome.findings, *why.failed))
     if made.said is None:

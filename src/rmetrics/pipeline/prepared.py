@@ -5,20 +5,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rmetrics.findings import Finding
-from rmetrics.lake import Lake
 from rmetrics.month_line import MonthLine
 from rmetrics.pipeline.compute.compute import Computed, compute
 from rmetrics.pipeline.compute.runner import Runner
 from rmetrics.pipeline.explanations import Explanations
-from rmetrics.pipeline.landing.bucket_inbox import open_inbox
 from rmetrics.pipeline.landing.inbox import InboxFile, empty_inbox, land_inbox
 from rmetrics.pipeline.landing.quarantine import taken_in
 from rmetrics.pipeline.months import measure_lines, month_lines
+from rmetrics.pipeline.project import Project
 from rmetrics.pipeline.summary import FileResult, MeasureLine
 from rmetrics.pipeline.verify.run_findings import rebuilt, run_findings, taken_in_findings
 from rmetrics.progress import Progress, timed
-from rmetrics.rules import Rules
-from rmetrics.settings import Settings, memory_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +38,7 @@ class Prepared:
 
 
 def prepare(
-    settings: Settings,
-    lake: Lake,
-    rules: Rules,
+    project: Project,
     progress: Progress,
     timings: dict[str, float],
     why: Explanations,
@@ -57,9 +52,7 @@ def prepare(
     """Brings a lake up to date with the inbox and the rules.
 
     Args:
-        settings: the project's places and limits.
-        lake: the lake to update, under its lock.
-        rules: the rules in force.
+        project: the project; its lake is updated, and is under its lock.
         progress: receives progress reports.
         timings: seconds by step; receives those of these steps.
         why: keeps explanations from stopping the run.
@@ -73,11 +66,11 @@ def prepare(
         LakeError, SettingsError: the inbox or the lake cannot be used.
         EngineError: the runner could not finish.
     """
-    inbox = open_inbox(settings)
+    lake, rules, inbox = project.lake, project.rules, project.inbox.open()
     with timed(timings, "land"):
-        spread = None if runner is None else functools.partial(runner.land, settings, lake, rules)
+        spread = None if runner is None else functools.partial(runner.land, project.inbox, lake, rules)
         seen = land_inbox(inbox, lake, rules, progress, force=force, full=full, spread=spread)
-    computed = compute(lake, rules, progress, full=full, memory=memory_of(settings), runner=runner)
+    computed = compute(lake, rules, progress, full=full, memory=project.memory, runner=runner)
     timings |= computed.seconds
     findings = (*before, *run_findings(lake, rules, computed, seen, why), *rebuilt(computed))
     if not seen:

@@ -22,6 +22,7 @@ from rmetrics.pipeline.compute.standing import old_rules
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.forecasts import month_estimates, steps
 from rmetrics.pipeline.landing.inbox import InboxFile
+from rmetrics.pipeline.project import Project
 from rmetrics.pipeline.unchanged import NOT_NEEDED
 from rmetrics.pipeline.verify.amounts import refuse_large_sums
 from rmetrics.pipeline.verify.cross_check import agree
@@ -33,8 +34,7 @@ from rmetrics.postgres.publish import FeedState, FinerCauses, ForecastRow, Publi
 from rmetrics.postgres.run_log import Attempt, note_recovery
 from rmetrics.progress import Progress, timed
 from rmetrics.rules import Rules
-from rmetrics.sandbox.connection import interrupt
-from rmetrics.settings import Settings
+from rmetrics.sandbox.connection import Opened
 from rmetrics.shipped import schema_script
 from rmetrics.tables import MONTHLY, PgTable, published_tables
 from rmetrics.version import __version__
@@ -63,9 +63,9 @@ class Publication:
     """A computation to publish, and the way to publish it.
 
     Attributes:
-        settings: the project's places and limits.
+        project: its rules, and the lake that holds the computation.
         started: waits for the server and returns it.
-        rules, lake, computed: the computation, its rules, and the lake that holds it.
+        computed: the computation.
         run: the entry for the run log.
         findings: those known so far.
         progress: receives progress reports.
@@ -77,10 +77,8 @@ class Publication:
         said: the result of comparing both engines, if already done; None to let ``agreed`` compare them.
     """
 
-    settings: Settings
+    project: Project
     started: Callable[[], Server]
-    rules: Rules
-    lake: Lake
     computed: Computed
     run: Run
     findings: tuple[Finding, ...]
@@ -101,9 +99,7 @@ class Publication:
         if self.said is not None:
             return self.said[0], merged(self.findings, self.said[1])
         with timed(self.timings, "check"):
-            said, quality = agree(
-                self.settings, self.lake, self.rules, self.computed, self.progress, self.why, self.runner
-            )
+            said, quality = agree(self.project, self.computed, self.progress, self.why, self.runner)
         return said, merged(self.findings, quality)
 
 
@@ -115,11 +111,11 @@ def publish_computed(of: Publication) -> Outcome:
         LakeError: a file of the lake fails its checksum.
         PostgresError: nothing was published; also if the lake has lost published exports, unless ``force`` is given.
     """
-    rules, lake, computed, run, why = of.rules, of.lake, of.computed, of.run, of.why
+    rules, lake, computed, run, why = of.project.rules, of.project.lake, of.computed, of.run, of.why
     script = schema_script()
     digest = schema_digest(script)
     tables = published_tables(rules)
-    schema = of.settings.pg_schema
+    schema = of.project.database.schema
     target = of.started()
     before = _prepared(target, schema, script, digest, tables, rules.digest)
     _refuse_older_lake(before, computed, target, force=of.force)
@@ -143,7 +139,7 @@ def _published(
     checking: "Future[tuple[str, tuple[Finding, ...]]]",
 ) -> Outcome:
     """Publishes while the engines are compared; commits only if they agree."""
-    rules, lake, computed, run, why = of.rules, of.lake, of.computed, of.run, of.why
+    rules, lake, computed, run, why = of.project.rules, of.project.lake, of.computed, of.run, of.why
     cause = whole_cause(before.exports, before.rules_hash, before.version, computed, rules)
     causes = why.of("the causes of changes", lambda: _causes_of_figures(lake, computed, rules, before, cause), None)
     estimates = why.of("the forecast", lambda: _forecasts(computed, rules), ())
@@ -156,7 +152,7 @@ def _published(
 
     written = publish(
         target,
-        of.settings.pg_schema,
+        of.project.database.schema,
         table_contents(computed.rows, tables, computed.increment.changes if computed.increment else None),
         run,
         schema_digest=digest,
@@ -175,12 +171,18 @@ def _published(
 @contextlib.contextmanager
 def _meanwhile(work: Callable[[], T]) -> Iterator["Future[T]"]:
     """Runs work in a thread of its own; if the caller ends in an error, interrupts the work, too."""
+    opened = Opened()
+
+    def run() -> T:
+        with opened.noted():
+            return work()
+
     with ThreadPoolExecutor(1, thread_name_prefix="check") as pool:
-        future = pool.submit(work)
+        future = pool.submit(run)
         try:
             yield future
         except BaseException:
-            interrupt()
+            opened.interrupt()
             raise
 
 
@@ -238,8 +240,8 @@ def _refuse_older_lake(before: Published, computed: Computed, target: Server, *,
     if missing and not force:
         raise PostgresError(
             f"{target.label} was published from exports that this lake does not have ({len(missing)} of them): "
-            "publishing would take their rows away",
-            "Sync from the newer lake, put those exports into this inbox, or pass --force to remove their rows.",
+            "publishing would remove their rows",
+            "Sync from the newer lake, put these exports into this inbox, or pass --force to remove their rows.",
         )
 
 

@@ -3,7 +3,7 @@
 import polars as pl
 
 from rmetrics.metrics.call_classes import WITHIN, call_rows
-from rmetrics.metrics.journeys import Numbers
+from rmetrics.metrics.journeys import ByNumber
 from rmetrics.metrics.lead_speed import lead_waits
 from rmetrics.metrics.touches import TOUCH
 from rmetrics.pipeline.compute.journeys import gathered
@@ -13,7 +13,7 @@ from rmetrics.rules.names import CALLS, JOBS
 _NONE = {TOUCH: pl.String(), "source": pl.String(), "touch_date": pl.Date(), WITHIN: pl.Int64()}
 
 
-def followed_leads(rows: Rows) -> tuple[Numbers, pl.LazyFrame]:
+def followed_leads(rows: Rows) -> tuple[ByNumber, pl.LazyFrame]:
     """Returns all touches, and each numbered lead's wait (``lead_speed.lead_waits``); no waits without calls."""
     of, _ = gathered(rows)
     if CALLS not in rows.rules.feeds:

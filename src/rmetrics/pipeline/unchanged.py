@@ -15,7 +15,7 @@ import stat
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,7 +26,6 @@ from rmetrics.locks import lock, lock_file
 from rmetrics.month_line import MonthLine
 from rmetrics.pipeline.summary import FileResult, MeasureLine, SyncResult
 from rmetrics.postgres.embedded import state_at_rest
-from rmetrics.settings import Settings
 from rmetrics.version import __version__
 
 NOT_NEEDED = "not needed: nothing changed"
@@ -41,57 +40,75 @@ _ONCE = frozenset(
 _PROGRAM = Path(__file__).parents[1]
 
 
-def fingerprint(settings: Settings) -> str:
+@dataclass(frozen=True, slots=True)
+class SyncPlaces:
+    """What a sync reads and writes on this machine, as plain values that are quick to import.
+
+    Attributes:
+        schema: to publish to.
+        memory: the limit of a run in bytes.
+        local: whether lake, inbox and server are all here; the state of others shows in requests only.
+    """
+
+    rules_dir: Path
+    inbox_dir: Path
+    lake_dir: Path
+    server_dir: Path
+    schema: str
+    memory: int
+    local: bool
+
+
+def fingerprint(places: SyncPlaces) -> str:
     """Returns a digest of a sync's inputs: rules, inbox, installation, settings, day. Take it before the sync."""
     digest = hashlib.sha256()
     # The DSN is left out: with a DSN, this fast path is not used.
-    for value in (__version__, dt.datetime.now(dt.UTC).date(), settings.pg_schema, settings.memory_limit):
+    for value in (__version__, dt.datetime.now(dt.UTC).date(), places.schema, places.memory):
         digest.update(f"{value}\n".encode())
-    for path in sorted(settings.rules_dir.glob("*.toml*")):
+    for path in sorted(places.rules_dir.glob("*.toml*")):
         digest.update(f"{path.name}\0".encode() + (path.read_bytes() if path.is_file() else b"") + b"\0")
-    for folder in (settings.inbox_dir, _PROGRAM):
+    for folder in (places.inbox_dir, _PROGRAM):
         digest.update("\n".join(sorted(_files(folder))).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
-def remember(settings: Settings, read: str, state: str, result: SyncResult) -> None:
+def remember(places: SyncPlaces, read: str, state: str, result: SyncResult) -> None:
     """Saves the result that a sync with nothing to do will report.
 
     Args:
-        settings: of the sync.
+        places: of the sync.
         read: ``fingerprint`` from before the sync.
         state: the embedded server's state at rest after the sync stopped it.
-        result: of the sync; not saved if it describes this run alone, or for a bucket, whose state only requests
-            can reveal.
+        result: of the sync; not saved if it describes this run alone, or if not all places are local.
     """
-    if settings.data_url or settings.inbox_url:
+    if not places.local:
         return
     if any(f.status == "landed" and f.reason for f in result.files) or any(f.code in _ONCE for f in result.findings):
         return
     files = tuple(replace(f, status="unchanged") if f.status == "landed" else f for f in result.files)
     kept = {
-        "key": _key(settings, read, state),
+        "key": _key(places, read, state),
         "files": [asdict(f) for f in files],
         "findings": [asdict(f) for f in result.findings],
         "months": [asdict(m) for m in result.months],
         "measures": [asdict(m) for m in result.measures],
     }
-    write_private(settings.lake_dir / _NAME, json.dumps(kept, default=str).encode())
+    write_private(places.lake_dir / _NAME, json.dumps(kept, default=str).encode())
 
 
-def nothing_to_do(settings: Settings) -> SyncResult | None:
+def nothing_to_do(places: SyncPlaces) -> SyncResult | None:
     """Returns the result of a sync that has nothing to do; None if it may have something to do.
 
     Raises:
         PostgresError: the embedded server's folder is not this user's.
     """
     started = time.monotonic()
-    if settings.dsn or settings.data_url or settings.inbox_url or not _free(settings.lake_dir / "lock"):
+    if not places.local or not _free(places.lake_dir / "lock"):
         return None
     try:
-        kept = json.loads((settings.lake_dir / _NAME).read_bytes())
-        state = state_at_rest(settings.server_dir)
-        if state is None or kept["key"] != _key(settings, fingerprint(settings), state):
+        kept = json.loads((places.lake_dir / _NAME).read_bytes())
+        state = state_at_rest(places.server_dir)
+        if state is None or kept["key"] != _key(places, fingerprint(places), state):
             return None
         return SyncResult(
             run_id=new_run_id(dt.datetime.now(dt.UTC)),
@@ -130,8 +147,8 @@ def _line(kind: type[L], kept: dict[str, Any]) -> L:
     return kind(**values)
 
 
-def _key(settings: Settings, read: str, state: str) -> str:
-    lake = "\n".join(sorted(_files(settings.lake_dir, _OURS)))
+def _key(places: SyncPlaces, read: str, state: str) -> str:
+    lake = "\n".join(sorted(_files(places.lake_dir, _OURS)))
     return hashlib.sha256(f"{read}\n{state}\n{lake}".encode("utf-8", "surrogateescape")).hexdigest()
 
 

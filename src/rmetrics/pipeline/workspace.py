@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rmetrics.checks.recompute import TypedInput
 from rmetrics.errors import LakeError
 from rmetrics.findings import Finding, Severity, count
-from rmetrics.lake import Lake, RawFile, TypedFile, open_lake
+from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import Snapshot, load
 from rmetrics.pipeline.compute.compute import Computed, compute, inputs_digest, standing
@@ -20,11 +20,11 @@ from rmetrics.pipeline.compute.typed_inputs import typed_inputs
 from rmetrics.pipeline.landing.losses import lost_error, lost_exports
 from rmetrics.pipeline.landing.placement import PlacedExport, place
 from rmetrics.pipeline.landing.typed_rows import definition_of
+from rmetrics.pipeline.project import Project
 from rmetrics.progress import Progress, silent
-from rmetrics.rules import Rules, load_rules
+from rmetrics.rules import Rules
 from rmetrics.rules.companies import require_company
 from rmetrics.rules.edits import rule_edits
-from rmetrics.settings import Settings, memory_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +53,18 @@ class Workspace:
         return {p.rank: p.raw for p in self.computed.placed}
 
 
-def landed(
-    settings: Settings,
-    *,
-    thorough: bool = False,
-    lake: Lake | None = None,
-) -> tuple[Lake, Rules, list[PlacedExport]]:
-    """Returns the lake, the rules in force, and the exports placed under them.
+def landed(project: Project, *, thorough: bool = False) -> list[PlacedExport]:
+    """Returns the exports in the lake, placed under the rules in force.
 
     Args:
-        settings: the project's places and limits.
+        project: the project, or one of its companies.
         thorough: read every landed file, not only those whose size or time changed.
-        lake: to read from; None for the project's own.
 
     Raises:
-        RulesError, SettingsError: the rules do not load.
+        RulesError: the rules are those of a group, of which a company must be named.
         LakeError: nothing landed yet, or a landed export is damaged or gone; names the file and the export to put back.
     """
-    rules, lake = load_rules(settings.rules_dir, settings.company), lake or open_lake(settings)
+    lake, rules = project.lake, project.rules
     require_company(rules)
     sound, damaged = lake.examine_raw(thorough=thorough)
     if lost := lost_exports(lake, sound, damaged):
@@ -79,32 +73,29 @@ def landed(
     if not placed:
         raise LakeError(
             f"no export has landed in {lake.place} yet",
-            f"Put your exports into {settings.inbox} and run: rmetrics sync",
+            f"Put your exports into {project.inbox} and run: rmetrics sync",
         )
-    return lake, rules, placed
+    return placed
 
 
 @contextlib.contextmanager
-def opened(
-    settings: Settings, progress: Progress = silent, *, thorough: bool = False, lake: Lake | None = None
-) -> Iterator[Workspace]:
+def opened(project: Project, progress: Progress = silent, *, thorough: bool = False) -> Iterator[Workspace]:
     """Opens the lake for reading, under the rules in force.
 
     Args:
-        settings: the project's places and limits.
+        project: the project, or one of its companies.
         progress: receives progress reports.
         thorough: check the content of every file, not only of those whose size or time changed.
-        lake: to read from; None for the project's own.
 
     Yields:
         The lake with its computation, or a scratch lake computed now.
 
     Raises:
         LakeError: nothing landed yet, or a landed export is damaged or gone; names the file and the export to put back.
-        RulesError, SettingsError: the rules do not load.
+        RulesError: the rules are those of a group, of which a company must be named.
     """
     progress("verifying the lake", 0, 1)
-    lake, rules, placed = landed(settings, thorough=thorough, lake=lake)
+    lake, rules, placed = project.lake, project.rules, landed(project, thorough=thorough)
     progress("verifying the lake", 1, 1)
     computed = load(lake)
     problems = [
@@ -115,7 +106,7 @@ def opened(
         yield Workspace(lake, rules, standing(lake, rules, lake.raw_files()))
         return
     with scratch_lake(lake, results=False) as scratch:
-        yield Workspace(scratch, rules, compute(scratch, rules, progress, memory=memory_of(settings)), tuple(problems))
+        yield Workspace(scratch, rules, compute(scratch, rules, progress, memory=project.memory), tuple(problems))
 
 
 def _stale(lake: Lake, computed: Snapshot, rules: Rules, placed: list[PlacedExport]) -> Iterator[Finding]:
@@ -125,7 +116,7 @@ def _stale(lake: Lake, computed: Snapshot, rules: Rules, placed: list[PlacedExpo
     before = computed.rules
     if before in ("", rules.digest):
         message = (
-            "the lake was not computed with these exports and this version (new ones landed, or some were withdrawn or "
+            "the lake was not computed from these exports by this version (exports have landed, or were withdrawn or "
             "restored since the last sync); run `rmetrics sync`"
         )
         yield Finding("not-synced", Severity.ERROR, message, 0)
@@ -133,8 +124,8 @@ def _stale(lake: Lake, computed: Snapshot, rules: Rules, placed: list[PlacedExpo
     old = old_rules(lake, before, rules)
     edits = "; ".join(str(e) for e in (rule_edits(old, rules) if old else ())[:3]) or f"see {rules.folder}"
     message = (
-        f"rules were edited after the last sync ({edits}): the figures here follow the edited rules, what is published "
-        "does not yet; see `rmetrics plan`, then run `rmetrics sync`"
+        f"rules were edited after the last sync ({edits}): the figures here follow the edited rules, the published "
+        "ones do not yet; see `rmetrics plan`, then run `rmetrics sync`"
     )
     yield Finding("rules-not-synced", Severity.ERROR, message, 0)
 
@@ -158,7 +149,7 @@ def _damaged(
     for name in dict.fromkeys(spoiled):
         what = "is damaged: its checksum does not match" if lake.store.head(name) else "is missing"
         place = lake.store.shown(name)
-        message = f"{place} {what}; delete it and run `rmetrics sync --full`, which makes it again from the exports"
+        message = f"{place} {what}; delete it and run `rmetrics sync --full`, which rebuilds it from the exports"
         yield Finding("damaged-file", Severity.ERROR, message, 1)
 
 

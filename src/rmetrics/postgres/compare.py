@@ -12,8 +12,7 @@ from rmetrics.postgres.ddl import has_all
 from rmetrics.postgres.limits import fitting
 from rmetrics.postgres.publish.months import PART, conformed, month_in_sql, month_of, polars_type, within
 from rmetrics.postgres.run_log import last_good
-from rmetrics.postgres.server import existing_server
-from rmetrics.settings import Settings
+from rmetrics.postgres.server import Database, existing_server
 from rmetrics.tables import PgTable
 
 MISSING, EXTRA = "missing in PostgreSQL", "only in PostgreSQL"
@@ -39,8 +38,8 @@ class RowDifference:
 
     def __str__(self) -> str:
         if self.column in (MISSING, EXTRA):
-            return f"{self.table} {self.key}: the row is {self.column}"
-        return f"{self.table} {self.key}: {self.column} is {self.postgres} in PostgreSQL, {self.lake} is computed"
+            return f"{self.table} {self.key}: row {self.column}"
+        return f"{self.table} {self.key}: {self.column} is {self.postgres} in PostgreSQL, {self.lake} computed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +51,29 @@ class TableDifferences:
     examples: tuple[RowDifference, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class LastPublished:
+    """A session of the published database, and the run and the rules whose figures it holds."""
+
+    session: Session
+    run_id: str
+    rules_hash: str
+
+
 @contextlib.contextmanager
-def published_session(settings: Settings) -> Iterator[tuple[Session, str, str] | None]:
-    """Yields a session of the published database, the last run's id and its rules hash; None if nothing is published.
+def published_session(database: Database) -> Iterator[LastPublished | None]:
+    """Yields a session of the published database; None if nothing is published.
 
     Raises:
         PostgresError: the server cannot be reached.
     """
-    with existing_server(settings) as target:
+    with existing_server(database) as target:
         if target is None:
             yield None
             return
-        with connect(target, schema=settings.pg_schema) as session:
+        with connect(target, schema=database.schema) as session:
             last = last_good(session) if has_all(session, ["sync_runs", "published_parts"]) else None
-            yield (session, last.run_id, last.rules_hash) if last else None
+            yield LastPublished(session, last.run_id, last.rules_hash) if last else None
 
 
 def table_differences(

@@ -6,7 +6,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from rmetrics.errors import PostgresError, SettingsError
@@ -18,8 +18,8 @@ _CONNECT_SECONDS = 10
 _HIGHEST_PORT = 65_535
 HERE = "to_regnamespace(quote_ident(current_schema()))"
 """SQL expression for the current schema; NULL if it does not exist."""
-_UNCHANGED = "Nothing was changed in the database; see `rmetrics status` and run the command again."
-_NOT_KNOWN = "It is not known whether the last step took hold; running the command again settles it."
+_UNCHANGED = "Nothing was changed in the database; check `rmetrics status`, then run the command again."
+_NOT_KNOWN = "It is not known whether the last step was committed; run the command again to resolve this."
 _ENVIRONMENT = threading.Lock()  # guards os.environ while libpq's variables are hidden
 _QUOTE_NOT = "-cquote_all_identifiers=off"
 # Our statements rely on these settings, but a role, a database, a DSN or the environment may override them: another
@@ -41,7 +41,7 @@ def quoted(name: str) -> str:
         SettingsError: the name is not a plain identifier of at most 63 letters, digits and _.
     """
     if not _IDENTIFIER.fullmatch(name):
-        raise SettingsError(f"{name!r} cannot be a name in PostgreSQL", "Use letters, digits and _, at most 63.")
+        raise SettingsError(f"{name!r} is not a valid name in PostgreSQL", "Use letters, digits and _, at most 63.")
     return f'"{name}"'
 
 
@@ -197,9 +197,9 @@ def connect(server: Server, *, schema: str = "public", autocommit: bool = False)
                 connection = _connected(server, _with_option(server.dsn, _QUOTE_NOT), autocommit=autocommit)
         if not _knows_types(connection, autocommit=autocommit):
             raise PostgresError(
-                f"PostgreSQL at {server.label} names its types in a form that the driver cannot read: "
+                f"PostgreSQL at {server.label} returns names of types in a form that the driver cannot read: "
                 "quote_all_identifiers is on",
-                "Switch it off for this user: ALTER ROLE ... SET quote_all_identifiers = off",
+                "Turn it off for this user: ALTER ROLE ... SET quote_all_identifiers = off",
             )
         yield Session(connection, server, None if autocommit else schema)
     finally:
@@ -282,7 +282,7 @@ def server_of(dsn: str) -> Server:
             raise ValueError  # an unencoded character of the password cut the host short  # noqa: TRY301
         hosts = [_host(h) for h in parts.netloc.rpartition("@")[2].split(",")]
     except ValueError:
-        raise SettingsError("RMETRICS_POSTGRES_DSN is not a URI that can be read", hint) from None
+        raise SettingsError("RMETRICS_POSTGRES_DSN is not a valid URI", hint) from None
     return Server(dsn, _label([h for h in hosts if h], unquote(parts.path.lstrip("/")), options), embedded=False)
 
 
@@ -357,8 +357,22 @@ def _has_code(sql: str) -> bool:
     return any(line.strip() and not line.strip().startswith("--") for line in sql.splitlines())
 
 
-def catalog(session: Session, table: str) -> Mapping[str, tuple[str, bool, bool]]:
-    """The columns of a table: name to (type, not null, generated or identity); empty if the table does not exist."""
+class ColumnThere(NamedTuple):
+    """A column as the database has it.
+
+    Attributes:
+        type: in PostgreSQL's words.
+        not_null: whether it refuses NULL.
+        generated: whether the database fills it.
+    """
+
+    type: str
+    not_null: bool
+    generated: bool
+
+
+def catalog(session: Session, table: str) -> Mapping[str, ColumnThere]:
+    """The columns of a table by name; empty if the table does not exist."""
     rows = session.query(
         "SELECT attname::text, format_type(atttypid, atttypmod), attnotnull, attgenerated <> '' OR attidentity <> '' "
         "FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid AND c.relname = $1 "
@@ -366,4 +380,4 @@ def catalog(session: Session, table: str) -> Mapping[str, tuple[str, bool, bool]
         "AND attnum > 0 AND NOT attisdropped ORDER BY attnum",
         [table],
     )
-    return {name: (kind, must, made) for name, kind, must, made in rows}
+    return {name: ColumnThere(*column) for name, *column in rows}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from rmetrics.errors import PostgresError
-from rmetrics.postgres.connection import HERE, Session, catalog, literal, quoted, statements
+from rmetrics.postgres.connection import HERE, ColumnThere, Session, catalog, literal, quoted, statements
 from rmetrics.postgres.ownership import own_relations, read_note, refuse_foreign, take_note
 from rmetrics.postgres.upgrade import upgrade
 from rmetrics.tables import PgTable
@@ -37,17 +37,18 @@ def require_writable(session: Session) -> None:
     )[0]
     where = session.server.label
     if number < _OLDEST_SERVER:
-        raise PostgresError(f"PostgreSQL at {where} is version {version}", "Upgrade the server: 14 or newer is needed.")
+        raise PostgresError(f"PostgreSQL at {where} is version {version}", "Upgrade the server to version 14 or newer.")
     if standby:
         raise PostgresError(
-            f"PostgreSQL at {where} is a standby, which takes no writes",
-            "Name the primary in RMETRICS_POSTGRES_DSN; of several hosts, ?target_session_attrs=read-write finds it.",
+            f"PostgreSQL at {where} is a standby, which does not accept writes",
+            "Name the primary in RMETRICS_POSTGRES_DSN; among several hosts, ?target_session_attrs=read-write selects "
+            "it.",
         )
     if read_only:
         raise PostgresError(
-            f"PostgreSQL at {where} lets this user only read (default_transaction_read_only is on)",
-            "Switch it off for the user that syncs: ALTER ROLE ... SET default_transaction_read_only = off "
-            "(it may be set for the database, or in the DSN, too).",
+            f"PostgreSQL at {where} allows this user only to read (default_transaction_read_only is on)",
+            "Turn it off for the user that syncs: ALTER ROLE ... SET default_transaction_read_only = off "
+            "(it may also be set for the database or in the DSN).",
         )
 
 
@@ -103,8 +104,9 @@ def _as_owner() -> Iterator[None]:
         if error.state != _NO_RIGHT:
             raise
         raise PostgresError(
-            f"{error.message}: tables and columns have to be made, and this user may not make them",
-            "As the owner of the tables: rmetrics schema --apply, then the script of rmetrics schema --roles again.",
+            f"{error.message}: tables or columns must be created, and this user may not create them",
+            "As the owner of the tables, run rmetrics schema --apply, then the script of rmetrics schema --roles "
+            "again.",
         ) from None
 
 
@@ -199,11 +201,11 @@ def has_columns(session: Session, tables: Sequence[PgTable]) -> bool:
     return {(t.name, name) for t in tables for name in t.names} <= {(str(t), str(n)) for t, n in rows}
 
 
-def withhold(table: PgTable, there: Mapping[str, tuple[str, bool, bool]]) -> list[str]:
+def withhold(table: PgTable, there: Mapping[str, ColumnThere]) -> list[str]:
     """The statements that clear columns published before the rules set ``publish = false``."""
     found = []
     for name in (n for n in table.withheld if n in there):
-        if there[name][1]:
+        if there[name].not_null:
             found.append(f"ALTER TABLE {quoted(table.name)} ALTER COLUMN {quoted(name)} DROP NOT NULL")
         found.append(f"UPDATE {quoted(table.name)} SET {quoted(name)} = NULL WHERE {quoted(name)} IS NOT NULL")
     return found

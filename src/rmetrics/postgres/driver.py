@@ -22,7 +22,7 @@ def require_driver() -> None:
     version = metadata.version("adbc-driver-postgresql")
     if tuple(int(p) for p in version.split(".")[:2]) < _OLDEST:
         raise SettingsError(
-            f"adbc-driver-postgresql {version} stores some amounts wrong without an error",
+            f"adbc-driver-postgresql {version} stores some amounts incorrectly without an error",
             "Install 1.13 or newer: pip install 'adbc-driver-postgresql>=1.13,<2'",
         )
 

@@ -11,15 +11,14 @@ from rmetrics.errors import BusyError, RmetricsError, asked_to_stop, of_the_syst
 from rmetrics.findings import Severity
 from rmetrics.postgres.connection import redacted
 from rmetrics.postgres.run_log import Attempt, note_run
-from rmetrics.postgres.server import existing_server
-from rmetrics.settings import Settings
+from rmetrics.postgres.server import Database, existing_server
 
 FINDING = "run-failed"
-_FAULT = "a bug in rmetrics; its output on stderr says where"  # replaces the message, which may quote a row
+_FAULT = "a bug in rmetrics; see its output on stderr"  # replaces the message, which may quote a row
 
 
 @contextlib.contextmanager
-def failure_noted(settings: Settings, attempt: Attempt) -> Iterator[None]:
+def failure_noted(database: Database, attempt: Attempt) -> Iterator[None]:
     """Records a run that fails inside the block, if a database can be reached, and re-raises the error."""
     try:
         yield
@@ -30,18 +29,18 @@ def failure_noted(settings: Settings, attempt: Attempt) -> Iterator[None]:
             raise
         # If the row cannot be written, the cause is most likely the same: report the original error.
         with contextlib.suppress(Exception):
-            _note(settings, attempt, error)
+            _note(database, attempt, error)
         raise
 
 
-def _note(settings: Settings, attempt: Attempt, error: Exception) -> None:
-    with existing_server(settings) as target:
+def _note(database: Database, attempt: Attempt, error: Exception) -> None:
+    with existing_server(database) as target:
         if target is None:
             return
         known = error if isinstance(error, RmetricsError) else of_the_system(error)
-        message = redacted(known.message, settings.dsn or "") if known else _FAULT
+        message = redacted(known.message, database.dsn or "") if known else _FAULT
         detail = {
             "error": {"kind": type(error).__name__, "message": message},
             "findings": [{"code": FINDING, "severity": Severity.ERROR, "message": message, "rows": 0}],
         }
-        note_run(target, settings.pg_schema, attempt, "failed", json.dumps(detail))
+        note_run(target, database.schema, attempt, "failed", json.dumps(detail))

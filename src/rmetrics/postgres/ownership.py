@@ -221,9 +221,9 @@ def refuse_foreign(
     more = f" and {len(found) - 5} more" if len(found) > 5 else ""
     verb = "was" if len(found) == 1 else "were"
     raise PostgresError(
-        f"{listed}{more} {verb} not made by rmetrics, and rmetrics needs the name; nothing was changed",
-        f"Rename {'it' if len(found) == 1 else 'them'}, or publish into a schema of its own: "
-        "RMETRICS_PG_SCHEMA=rmetrics (the first sync makes the schema).",
+        f"{listed}{more} {verb} not created by rmetrics, which needs this name; nothing was changed",
+        f"Rename {'it' if len(found) == 1 else 'them'}, or publish to a separate schema: "
+        "RMETRICS_PG_SCHEMA=rmetrics (the first sync creates the schema).",
     )
 
 
@@ -265,7 +265,7 @@ def require_own(session: Session, names: Sequence[str]) -> frozenset[str]:
     refuse_foreign(session, names, own)
     if missing := [n for n in names if n not in own]:
         raise PostgresError(
-            f"the table {missing[0]} is not there any more; nothing was changed",
+            f"the table {missing[0]} no longer exists; nothing was changed",
             "Run: rmetrics schema --apply, then sync again.",
         )
     return own

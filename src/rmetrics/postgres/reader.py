@@ -17,13 +17,13 @@ from urllib.parse import urlencode
 
 from rmetrics.errors import SettingsError
 from rmetrics.files import current_user, open_private
-from rmetrics.postgres.connection import Server, connect, literal, quoted, statements
+from rmetrics.postgres.connection import connect, literal, quoted, statements
 from rmetrics.postgres.ddl import apply_schema, fit_tables
 from rmetrics.postgres.embedded import embedded_running, network_port, start_embedded
 from rmetrics.postgres.embedded.cluster import LOOPBACK
 from rmetrics.postgres.roles import READER, roles_script
-from rmetrics.rules import load_rules
-from rmetrics.settings import Settings
+from rmetrics.postgres.server import Database
+from rmetrics.rules import Rules
 from rmetrics.shipped import schema_script
 from rmetrics.tables import published_tables
 
@@ -61,49 +61,48 @@ class Reader:
         return f"jdbc:postgresql://{self.host}:{self.port}/{self.database}?{options}"
 
 
-def open_port(settings: Settings, port: int) -> Reader:
+def open_port(database: Database, rules: Rules, password_file: Path, port: int) -> Reader:
     """Starts the embedded server on a loopback port, leaves it running, and grants the reader access.
 
     Creates the tables if there are none, so that dashboards can be set up before the first sync. Run it again after an
     upgrade or when rules add a table: grants are made table by table.
+
+    Args:
+        database: the project's.
+        rules: the rules in force, which declare tables.
+        password_file: keeps the reader's password.
+        port: on the loopback.
 
     Raises:
         PostgresError: the port is in use, or the server does not start.
         BusyError: another command uses the server, which would have to restart.
         SettingsError: the password cannot be stored.
     """
-    rules = load_rules(settings.rules_dir, settings.company)
-    own = start_embedded(settings.server_dir, port)
-    with connect(own, schema=settings.pg_schema) as session:
-        apply_schema(session, schema_script(), settings.pg_schema)
+    own = start_embedded(database.folder, port)
+    with connect(own, schema=database.schema) as session:
+        apply_schema(session, schema_script(), database.schema)
         fit_tables(session, published_tables(rules))
-        path = password_file(settings)
-        password = _kept(path) or _made(path)
+        password = _kept(password_file) or _made(password_file)
         with session.transaction():
-            for statement in statements(roles_script(settings.pg_schema)):
+            for statement in statements(roles_script(database.schema)):
                 session.execute(statement)
             session.execute(f"ALTER ROLE {quoted(READER)} PASSWORD {literal(verifier(password))}")
-    return _reader(settings, own, port, password)
+    return Reader(own.dsn, port, password, password_file.resolve())
 
 
-def reader(settings: Settings) -> Reader:
+def reader(database: Database, password_file: Path) -> Reader:
     """The reader's current login.
 
     Raises:
         SettingsError: the server does not run, listens on no port, or the password file is missing.
     """
-    own, port = embedded_running(settings.server_dir), network_port(settings.server_dir)
-    password = _kept(password_file(settings))
+    own, port = embedded_running(database.folder), network_port(database.folder)
+    password = _kept(password_file)
     if own is None or not port or password is None:
-        why = "does not run" if own is None else "listens on no port"
-        why = why if own is None or not port else "has a reader whose password file is gone"
+        why = "is not running" if own is None else "does not listen on a port"
+        why = why if own is None or not port else "has a reader whose password file is missing"
         raise SettingsError(f"the embedded PostgreSQL {why}", "Open one: rmetrics db start --port 5433")
-    return _reader(settings, own, port, password)
-
-
-def password_file(settings: Settings) -> Path:
-    """The path of the reader's password file."""
-    return settings.data_dir / "reader.pgpass"
+    return Reader(own.dsn, port, password, password_file.resolve())
 
 
 def verifier(password: str, salt: bytes | None = None) -> str:
@@ -121,10 +120,6 @@ def verifier(password: str, salt: bytes | None = None) -> str:
     server = hmac.digest(salted, b"Server Key", "sha256")
     salt_text, stored_text, server_text = (base64.b64encode(b).decode() for b in (salt, stored, server))
     return f"SCRAM-SHA-256${_ROUNDS}:{salt_text}${stored_text}:{server_text}"
-
-
-def _reader(settings: Settings, own: Server, port: int, password: str) -> Reader:
-    return Reader(own.dsn, port, password, password_file(settings).resolve())
 
 
 def _kept(path: Path) -> str | None:
@@ -156,8 +151,9 @@ def _made(path: Path) -> str:
 
 def _no_file(path: Path, error: OSError) -> SettingsError:
     return SettingsError(
-        f"the reader's password cannot be kept in {path}: {error.strerror}", "Make the file yours, or remove it."
+        f"the reader's password cannot be stored in {path}: {error.strerror}",
+        "Take ownership of the file, or remove it.",
     )
 
 
-__all__ = ["Reader", "open_port", "password_file", "reader", "verifier"]
+__all__ = ["Reader", "open_port", "reader", "verifier"]

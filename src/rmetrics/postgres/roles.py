@@ -66,21 +66,21 @@ def roles_script(schema: str = "public", role: str = READER) -> str:
     """
     who, where, owner, writer = quoted(role), quoted(schema), quoted(OWNER), quoted(WRITER)
     return f"""\
--- Three roles: {OWNER} owns the tables and makes new ones, {WRITER} syncs, {role} is Grafana's.
--- Run it as a superuser, or as the owner of the tables who may create roles, after the schema:
+-- Three roles: {OWNER} owns the tables and creates new ones, {WRITER} syncs, {role} is for Grafana.
+-- Run this after the schema, as a superuser or as an owner of the tables who may create roles:
 --   rmetrics schema --apply && rmetrics schema --roles | psql "$RMETRICS_POSTGRES_DSN"
--- then give the two that log in their passwords, which no script should hold:
+-- then set passwords for the two that log in; no script should contain them:
 --   \\password {WRITER}
 --   \\password {role}
--- and let the syncs log in as {WRITER}. After an upgrade, or when rules ask for a new table or column, a sync says so:
--- run `rmetrics schema --apply` as the owner, then this script again: it grants table by table.
+-- and let syncs log in as {WRITER}. If an upgrade or new rules need a new table or column, a sync reports it:
+-- run `rmetrics schema --apply` as the owner, then this script again, which grants rights table by table.
 
 DO $$ BEGIN CREATE ROLE {owner} NOLOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
 DO $$ BEGIN CREATE ROLE {writer} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
 DO $$ BEGIN CREATE ROLE {who} LOGIN CONNECTION LIMIT 20; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
 ALTER ROLE {who} SET search_path = {where};
 ALTER ROLE {who} SET statement_timeout = '15s';
--- Hygiene only, the role can switch it off. The grants below are the wall.
+-- A precaution only: the role can turn this off. The grants below are the protection.
 ALTER ROLE {who} SET default_transaction_read_only = on;
 ALTER ROLE {who} SET timezone = 'UTC';
 
@@ -89,17 +89,17 @@ DO $$ BEGIN EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', curren
 DO $$ BEGIN EXECUTE format('GRANT CONNECT ON DATABASE %I TO %I', current_database(), '{role}'); END $$;
 GRANT USAGE ON SCHEMA {where} TO {who};
 
--- The owner: whoever runs this stays able to act as it.
+-- The owner: the user of this script can still act as it.
 GRANT {owner} TO CURRENT_USER;
 GRANT USAGE, CREATE ON SCHEMA {where} TO {owner};
 
--- The writer: the temporary tables a publish stages rows in. Earlier scripts opened every table that the owner makes.
+-- The writer: may create the temporary tables of a publish. Earlier scripts granted it every table of the owner.
 DO $$ BEGIN EXECUTE format('GRANT CONNECT, TEMPORARY ON DATABASE %I TO {writer}', current_database()); END $$;
 GRANT USAGE ON SCHEMA {where} TO {writer};
 ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {where} REVOKE ALL ON TABLES FROM {writer};
 
--- Table by table, of those that rmetrics made: owned by the owner, rows written by the writer, aggregates read by the
--- reader (whatever was granted to it by hand goes). Anything else in this schema is somebody else's and left alone.
+-- For each table of rmetrics: the owner owns it, the writer writes its rows, the reader reads aggregates
+-- (its other grants are revoked). Anything else in this schema is not ours and remains unchanged.
 DO $$ DECLARE t record; BEGIN
   FOR t IN {_own(schema)}
   LOOP

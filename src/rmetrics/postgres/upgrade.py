@@ -141,8 +141,8 @@ def _column_upgrades(table: str, there: _Form, wanted: _Form, parts: Mapping[str
                 raise PostgresError(
                     f"table {table}: column {name} must be computed as {column.expression}, which this server cannot "
                     "change in place",
-                    f"Drop that column with CASCADE, then run rmetrics schema --apply; views on {table} that are your "
-                    "own have to be made again.",
+                    f"Drop this column with CASCADE, then run rmetrics schema --apply; your own views on {table} "
+                    "must then be created again.",
                 )
             yield f"{alter} ALTER COLUMN {quoted(name)} SET EXPRESSION AS ({column.expression})"
 

@@ -27,7 +27,7 @@ class UnusableAnswerError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ListPage:
     """The content of one response.
 
     Attributes:
@@ -48,7 +48,7 @@ def exact_json(body: bytes) -> Any:
         UnusableAnswerError: it is not JSON or is cut off, or an object has a key twice.
     """
     if _PAGE.match(body[:200]):
-        raise UnusableAnswerError("is a web page, not JSON: is a login needed?")
+        raise UnusableAnswerError("is a web page, not JSON: a login may be required")
     try:
         return json.loads(
             body.decode("utf-8-sig"),
@@ -62,7 +62,7 @@ def exact_json(body: bytes) -> Any:
     except RecursionError:
         raise UnusableAnswerError("is nested too deeply") from None
     except json.JSONDecodeError as error:
-        cut = "is cut off" if error.pos >= len(error.doc.rstrip()) - 1 else "is not JSON"
+        cut = "is truncated" if error.pos >= len(error.doc.rstrip()) - 1 else "is not JSON"
         raise UnusableAnswerError(f"{cut} ({len(body):,} bytes)") from None
 
 
@@ -71,12 +71,12 @@ def _number(text: str) -> str:
         return text
     value = Decimal(text)
     if not value.is_finite() or abs(value.adjusted()) > _MOST_DIGITS:
-        raise UnusableAnswerError("has a number beyond all measure")
+        raise UnusableAnswerError("has a number that is too large")
     return format(value, "f")
 
 
 def _no_number(text: str) -> str:
-    raise UnusableAnswerError(f"has {text} for a number")
+    raise UnusableAnswerError(f"has {text} as a number")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def found(path: str | None, document: Any) -> Any:
         raise UnusableAnswerError(f"does not fit {path!r}: {type(error).__name__}") from None
 
 
-def read_page(pull: ListPull, document: Any) -> Page:
+def read_page(pull: ListPull, document: Any) -> ListPage:
     """Extracts rows, total and cursor from one response.
 
     Raises:
@@ -112,8 +112,8 @@ def read_page(pull: ListPull, document: Any) -> Page:
     if not isinstance(rows, list):
         raise UnusableAnswerError(f"has no list under {pull.rows}")
     if not all(isinstance(r, dict) for r in rows):
-        raise UnusableAnswerError(f"has something other than objects under {pull.rows}")
-    return Page(tuple(_row(pull, r) for r in rows), _total(pull, document), _next(pull, document))
+        raise UnusableAnswerError(f"has values that are not objects under {pull.rows}")
+    return ListPage(tuple(_row(pull, r) for r in rows), _total(pull, document), _next(pull, document))
 
 
 def _total(pull: ListPull, document: Any) -> int | None:
@@ -135,7 +135,7 @@ def _next(pull: ListPull, document: Any) -> str | None:
         if not isinstance(more, bool):
             raise UnusableAnswerError(f"has neither true nor false under {paging.more}")
         if more and not value:
-            raise UnusableAnswerError(f"says that there is more, but has nothing under {paging.next}")
+            raise UnusableAnswerError(f"announces more rows, but has nothing under {paging.next}")
         value = value if more else None
     if value is None or value is False or value == "":
         return None
@@ -194,9 +194,9 @@ def _scaled(header: str, text: str, decimals: int) -> str:
     try:
         value = Decimal(text)
     except InvalidOperation:
-        raise UnusableAnswerError(f"has something other than a number in {header}") from None
+        raise UnusableAnswerError(f"has a value that is not a number in {header}") from None
     if not value.is_finite() or len(value.as_tuple().digits) > _MOST_DIGITS:
-        raise UnusableAnswerError(f"has something other than a number in {header}")
+        raise UnusableAnswerError(f"has a value that is not a number in {header}")
     sign, digits, exponent = value.as_tuple()
     plain = format(Decimal((sign, digits, int(exponent) - decimals)), "f")
     whole, _, rest = plain.partition(".")
@@ -208,7 +208,7 @@ def _zoned(header: str, text: str, zone: ZoneInfo) -> str:
     try:
         stamp = dt.datetime.fromisoformat(text)
     except ValueError:
-        raise UnusableAnswerError(f"has a time in {header} that is not written like 2026-01-31T23:30:00") from None
+        raise UnusableAnswerError(f"has a time in {header} that is not in the form 2026-01-31T23:30:00") from None
     return text if stamp.tzinfo else stamp.replace(tzinfo=zone).isoformat(sep=" ")
 
 

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 
 from rmetrics.errors import PullError
 from rmetrics.findings import count
-from rmetrics.pulls.answers import Page, Row
+from rmetrics.pulls.answers import ListPage, Row
 from rmetrics.rules.pulls import ListPull
 
-HINT = "Nothing of this pull is in force; the last good data stay. Try again: rmetrics pull"
+HINT = "No data of this pull are in force; the last complete data remain. To try again: rmetrics pull"
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ListReading:
     """One reading of a whole list, consistent in itself.
 
     Attributes:
@@ -57,7 +57,7 @@ def unsound(what: str, hint: str = HINT) -> UnsoundError:
     return UnsoundError(what, hint)
 
 
-def judged(pull: ListPull, pages: Sequence[Page]) -> Reading:
+def judged(pull: ListPull, pages: Sequence[ListPage]) -> ListReading:
     """Checks the pages of a reading against each other and returns it.
 
     Raises:
@@ -69,23 +69,23 @@ def judged(pull: ListPull, pages: Sequence[Page]) -> Reading:
     if total is not None and len(rows) != total:
         seen = sum(len(p.rows) for p in pages)
         message = f" ({seen:,} with repetitions)" if seen != len(rows) else ""
-        lacking = f"{count(total - len(rows), 'row')} missing" if len(rows) < total else "more than there should be"
+        lacking = f"{count(total - len(rows), 'row')} missing" if len(rows) < total else "more than declared"
         short = _short_page(pull, pages)
-        raise unsound(f"the server declares {count(total, 'row')}, {len(rows):,} came{message}: {lacking}{short}")
+        raise unsound(f"the server declares {count(total, 'row')}, {len(rows):,} received{message}: {lacking}{short}")
     if pull.most is not None and len(rows) >= pull.most:
         raise unsound(
-            f"{len(rows):,} rows came, and the known cap is {pull.most:,}: the server may hold more",
-            "Ask for a shorter span (overlap, --since), or raise most if the cap is higher.",
+            f"{len(rows):,} rows received, and the known cap is {pull.most:,}: the server may have more",
+            "Request a shorter span (overlap, --since), or raise `most` if the cap is higher.",
         )
     if not rows and total is None and not pull.may_be_empty:
         raise unsound(
-            "the list is empty, and no total proves that it is",
-            "If it may be empty, declare may_be_empty = true, or total. Is the token still good?",
+            "the list is empty, and no total confirms this",
+            "If it may be empty, declare may_be_empty = true, or total. Otherwise check that the token is still valid.",
         )
-    return Reading(tuple(rows), len(pages), total)
+    return ListReading(tuple(rows), len(pages), total)
 
 
-def _short_page(pull: ListPull, pages: Sequence[Page]) -> str:
+def _short_page(pull: ListPull, pages: Sequence[ListPage]) -> str:
     """Names the first page, other than the last, that is not full."""
     size = pull.paging.size
     if size is None or pull.paging.kind not in {"offset", "page"}:
@@ -94,14 +94,14 @@ def _short_page(pull: ListPull, pages: Sequence[Page]) -> str:
     return "" if short is None else f" (page {short[0]} has {short[1]:,} of {size:,})"
 
 
-def _one_total(pages: Sequence[Page]) -> int | None:
+def _one_total(pages: Sequence[ListPage]) -> int | None:
     totals = list(dict.fromkeys(p.total for p in pages))
     if len(totals) > 1:
         raise unsound(f"the declared total changed from {totals[0]} to {totals[1]} while the pages were read")
     return totals[0] if totals else None
 
 
-def _no_page_twice(pull: ListPull, pages: Sequence[Page]) -> None:
+def _no_page_twice(pull: ListPull, pages: Sequence[ListPage]) -> None:
     """Refuses a repeated page; without ``unique`` only its whole content reveals it."""
     if pull.unique:
         return
@@ -112,11 +112,11 @@ def _no_page_twice(pull: ListPull, pages: Sequence[Page]) -> None:
         # A page with a single row may rightly equal an earlier one if the total counts both.
         digest = "".join(content(r) for r in page.rows)
         if digest in seen and (len(page.rows) > 1 or page.total is None):
-            raise unsound(f"page {number} is page {seen[digest]} again, and another is missing")
+            raise unsound(f"page {number} repeats page {seen[digest]}, and another page is missing")
         seen[digest] = number
 
 
-def _unique(pull: ListPull, pages: Sequence[Page]) -> list[Row]:
+def _unique(pull: ListPull, pages: Sequence[ListPage]) -> list[Row]:
     """Returns the rows with each key once.
 
     Raises:
@@ -136,10 +136,10 @@ def _unique(pull: ListPull, pages: Sequence[Page]) -> list[Row]:
                 kept[key] = (digest, number)
                 rows.append(row)
             elif before[0] != digest:
-                raise unsound(f"a row ({names}) stands on page {before[1]} and page {number} with different content")
+                raise unsound(f"a row ({names}) is on page {before[1]} and page {number} with different content")
     return rows
 
 
-def agree(first: Reading, second: Reading) -> bool:
+def agree(first: ListReading, second: ListReading) -> bool:
     """Whether two readings have the same rows."""
     return first.digest == second.digest

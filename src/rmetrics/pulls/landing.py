@@ -24,7 +24,7 @@ Fits = Callable[[Path, str], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
+class LandedPull:
     """A pulled file in the inbox. ``new``: whether a file was written; False without rows or with known content."""
 
     manifest: Manifest
@@ -77,7 +77,7 @@ def finish(folder: Path) -> None:
         raise _unwritable(folder, error) from error
 
 
-def put(folder: Path, content: bytes, manifest: Manifest, fits: Fits, modified_ns: int | None = None) -> Landed:
+def put(folder: Path, content: bytes, manifest: Manifest, fits: Fits, modified_ns: int | None = None) -> LandedPull:
     """Puts one file and its manifest into the inbox.
 
     Args:
@@ -98,25 +98,25 @@ def put(folder: Path, content: bytes, manifest: Manifest, fits: Fits, modified_n
             place.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         if manifest.file is None:
             _empty(folder, manifest)
-            return Landed(manifest, new=False)
+            return LandedPull(manifest, new=False)
         before = _same(folder, sha256)
         if before is not None:
             path, old = before
             kept = replace(manifest, file=old.file)
             replace_private(path, kept.document())
-            return Landed(kept, new=False)
+            return LandedPull(kept, new=False)
         manifest = replace(manifest, file=_free(folder, manifest.file))
         assert manifest.file is not None  # noqa: S101 - it was not above
         part = part_of(folder / manifest.file)
         write_durably(part, content, modified_ns=modified_ns)
         if why := fits(part, manifest.file):
             part.unlink()
-            raise incomplete(f"what came does not fit the feed {manifest.feed}: {why}", _UNFIT)
+            raise incomplete(f"the answer does not fit the feed {manifest.feed}: {why}", _UNFIT)
         replace_private(folder / f"{manifest.file}{SUFFIX}", manifest.document())
         put_in_place(part, folder / manifest.file)
     except OSError as error:
         raise _unwritable(folder, error) from error
-    return Landed(manifest, new=True)
+    return LandedPull(manifest, new=True)
 
 
 def judge(folder: Path, content: bytes, name: str, feed: str, fits: Fits) -> None:
@@ -138,7 +138,7 @@ def judge(folder: Path, content: bytes, name: str, feed: str, fits: Fits) -> Non
         raise incomplete(f"{name} does not fit the feed {feed}: {why}", _UNFIT)
 
 
-_UNFIT = "Nothing of it is in force. Compare columns = {...} of the pull with the headers of the feed."
+_UNFIT = "None of its rows are in force. Compare columns = {...} of the pull with the headers of the feed."
 
 
 def _same(folder: Path, sha256: str) -> tuple[Path, Manifest] | None:
@@ -175,5 +175,5 @@ def _digest(path: Path) -> str:
 
 def _unwritable(folder: Path, error: OSError) -> LakeError:
     return LakeError(
-        f"cannot write pulled files into {folder}: {error.strerror}", "Check the disk, its space and the permissions."
+        f"cannot write pulled files to {folder}: {error.strerror}", "Check the disk, its space and the permissions."
     )

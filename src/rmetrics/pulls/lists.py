@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from rmetrics.concealed import conceal
-from rmetrics.pulls.answers import Page, UnusableAnswerError, exact_json, found, read_page
-from rmetrics.pulls.completeness import Reading, UnsoundError, agree, incomplete, judged, unsound
+from rmetrics.pulls.answers import ListPage, UnusableAnswerError, exact_json, found, read_page
+from rmetrics.pulls.completeness import ListReading, UnsoundError, agree, incomplete, judged, unsound
 from rmetrics.pulls.paging import PAGES, Position, first_position, next_position, probes_further
 from rmetrics.pulls.requests import Request, bearer_request, filled, followed, origin, page_request
-from rmetrics.pulls.transport import AgainError, Answer, NoSuchPageError, RefusedSecretError, Transport
+from rmetrics.pulls.transport import AgainError, NoSuchPageError, RefusedSecretError, Response, Transport
 from rmetrics.pulls.window import midnight
 from rmetrics.rules.pulls import ListPull
 
@@ -26,7 +26,7 @@ class Proved:
         requests: number of pages requested in all.
     """
 
-    reading: Reading
+    reading: ListReading
     readings: int
     requests: int
 
@@ -62,7 +62,7 @@ def read_list(pull: ListPull, values: Mapping[str, str | int | None], progress: 
     origins = {origin(pull.url)} | ({origin(pull.bearer.url)} if pull.bearer else set())
     with Transport(frozenset(origins), seconds=pull.budget, interval=pull.interval) as transport:
         reader = _Reader(pull, values, transport, progress)
-        before: Reading | None = None
+        before: ListReading | None = None
         fault: UnsoundError | None = None
         for number in range(1, READINGS + 1):
             try:
@@ -78,7 +78,7 @@ def read_list(pull: ListPull, values: Mapping[str, str | int | None], progress: 
             before = reading
     if fault is not None:
         raise fault
-    raise incomplete(f"{READINGS} readings did not agree: the list changes while it is read")
+    raise incomplete(f"{READINGS} readings differ: the list changes while it is read")
 
 
 class _Reader:
@@ -88,42 +88,43 @@ class _Reader:
         self.pull, self.values, self.transport, self.progress = pull, dict(values), transport, progress
         self.requests = 0
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[ListPage]:
         """Reads all pages once.
 
         Raises:
             PullError: a page is missing, or the pages do not end by their rule.
         """
-        pages: list[Page] = []
+        pages: list[ListPage] = []
         asked: set[str | None] = {None}
         here: Position | None = _first(self.pull, self.values)
         while here is not None:
             page, link = self._page(here)
             if probes_further(here, page):
                 raise unsound(
-                    f"page {here.number} has rows, though the page before was not full: rows are missing between them",
-                    "Does the server give fewer rows than size? Lower size to its limit.",
+                    f"page {here.number} has rows, although the previous page was not full: rows are missing in "
+                    "between",
+                    "If the server returns fewer rows than size, lower size to its limit.",
                 )
             pages.append(page)
             rows = sum(len(p.rows) for p in pages)
             self.progress(rows, page.total or 0)
             here = next_position(self.pull, here, page, rows, link)
             if here is not None and here.cursor is not None and here.cursor in asked:
-                raise unsound(f"page {here.number - 1} leads back to a page that was read already")
+                raise unsound(f"page {here.number - 1} leads back to a page already read")
             if here is not None:
                 asked.add(here.cursor)
                 if here.number > PAGES:
                     raise incomplete(f"the list does not end after {PAGES:,} pages")
         return pages
 
-    def _page(self, here: Position) -> tuple[Page, str | None]:
+    def _page(self, here: Position) -> tuple[ListPage, str | None]:
         what = f"page {here.number}"
         self.requests += 1
 
-        def read(answer: Answer) -> tuple[Page, str | None]:
+        def read(answer: Response) -> tuple[ListPage, str | None]:
             document = exact_json(answer.body)
             if self.pull.throttled and found(self.pull.throttled, document):
-                raise AgainError("asks to be asked later")
+                raise AgainError("asks for a later retry")
             return read_page(self.pull, document), answer.link
 
         for renewed in (False, True):
@@ -134,13 +135,13 @@ class _Reader:
                     named = " or ".join(self.pull.secrets.values()) or "a secret"
                     raise incomplete(
                         f"{what}: the server refuses access ({error}): {named} is wrong or has expired",
-                        "Get a new one, put it in the place of the old one, and pull again.",
+                        "Get a new one, replace the old one, and pull again.",
                     ) from None
                 self.values.pop("bearer", None)
             except NoSuchPageError:
                 if here.probe:  # some servers have no page after the last one
-                    return Page(()), None
-                raise incomplete(f"{what}: the server has no such page (404)", "Check url.") from None
+                    return ListPage(()), None
+                raise incomplete(f"{what}: the address does not exist on the server (404)", "Check `url`.") from None
         raise AssertionError  # pragma: no cover - the second round returns or raises
 
     def _request(self, here: Position) -> Request:
@@ -154,7 +155,7 @@ class _Reader:
         assert self.pull.bearer is not None  # noqa: S101 - the caller has looked
         path = self.pull.bearer.value
 
-        def read(answer: Answer) -> str:
+        def read(answer: Response) -> str:
             token = found(path, exact_json(answer.body))
             if not isinstance(token, str) or len(token) < 4:
                 raise UnusableAnswerError(f"has no token under {path}")
@@ -166,7 +167,7 @@ class _Reader:
             named = " or ".join(self.pull.secrets.values())
             raise incomplete(
                 f"the access token is refused: {named} is wrong or has expired",
-                "Get a new one, put it in the place of the old one, and pull again.",
+                "Get a new one, replace the old one, and pull again.",
             ) from None
         conceal(token)
         return token

@@ -46,9 +46,9 @@ def read_mailbox(
         with _signed_in(imap, pull, secrets, where) as box:
             return list(_files(imap, box, pull, since, progress))
     except imaplib.IMAP4.abort:
-        raise incomplete(f"{where}: the connection broke off") from None
+        raise incomplete(f"{where}: the connection was lost") from None
     except (imap.errors.ImapToolsError, imaplib.IMAP4.error) as error:
-        raise incomplete(f"{where}: the server refused what was asked ({type(error).__name__})") from None
+        raise incomplete(f"{where}: the server refused the request ({type(error).__name__})") from None
     except ssl.SSLError:
         raise incomplete(f"{where}: the certificate cannot be verified") from None
     except OSError as error:
@@ -91,7 +91,7 @@ def _files(
     for number, uid in enumerate(uids, 1):
         messages = list(box.fetch(imap.AND(uid=uid), mark_seen=False))
         if len(messages) != 1:
-            raise incomplete(f"message {uid} is listed, but did not come")
+            raise incomplete(f"message {uid} is listed but was not delivered")
         message = messages[0]
         progress(number, len(uids))
         if not _is_from(message.from_, pull.from_):
@@ -112,7 +112,7 @@ def _arrived(box: Any, uid: str) -> dt.datetime:
     _, answer = box.client.uid("FETCH", uid, "(INTERNALDATE)")
     parts = imaplib.Internaldate2tuple(answer[0]) if answer and isinstance(answer[0], bytes) else None
     if parts is None:
-        raise incomplete(f"message {uid} is listed, but the server does not say when it came")
+        raise incomplete(f"message {uid} is listed without the time of its arrival")
     return dt.datetime.fromtimestamp(time.mktime(parts), dt.UTC)
 
 
@@ -124,12 +124,12 @@ def _of_message(message: Any, uid: str, arrived: dt.datetime, pull: ImapPull) ->
         if fitting(a.filename or "", pull.files)
     ]
     if message.obj.defects:
-        raise incomplete(f"{told} is damaged or cut off ({type(message.obj.defects[0]).__name__})")
+        raise incomplete(f"{told} is damaged or truncated ({type(message.obj.defects[0]).__name__})")
     found += _linked(_ADDRESS.findall(f"{message.text}\n{message.html}"), arrived, uid, pull, told)
     if not found:
         wanted = ", ".join((*pull.files, *pull.links))
         raise incomplete(
-            f"{told} has neither an attachment nor a link that fits {wanted}",
+            f"{told} has neither an attachment nor a link that matches {wanted}",
             "Narrow from and subject to the reports, or widen files or links.",
         )
     return found
@@ -158,7 +158,7 @@ def _linked(
             try:
                 content = transport.ask(what, Request("GET", address), lambda answer: answer.body)
             except (RefusedSecretError, NoSuchPageError):
-                raise incomplete(f"{what}: the server does not give it (it may have expired)") from None
+                raise incomplete(f"{what}: the server does not return it (it may have expired)") from None
             name = urlsplit(address).path.rpartition("/")[2] or f"link {number}.csv"
             yield PulledFile(name, content, _nanoseconds(arrived), {"message": uid, "arrived": str(arrived)})
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rmetrics.pulls.answers import Page
+from rmetrics.pulls.answers import ListPage
 from rmetrics.rules.pulls import ListPull, Paging
 
 PAGES = 20_000  # beyond this a list counts as endless
@@ -31,7 +31,7 @@ def first_position(paging: Paging) -> Position:
     return Position(1, start)
 
 
-def next_position(pull: ListPull, here: Position, page: Page, rows: int, link: str | None) -> Position | None:
+def next_position(pull: ListPull, here: Position, page: ListPage, rows: int, link: str | None) -> Position | None:
     """Returns the position after a page; None after the last.
 
     Counted pages end when the total is reached or with an empty page. Without a total, a page that is not full is the
@@ -64,6 +64,6 @@ def next_position(pull: ListPull, here: Position, page: Page, rows: int, link: s
             return Position(here.number + 1, on, probe=probe) if page.rows else None
 
 
-def probes_further(here: Position, page: Page) -> bool:
+def probes_further(here: Position, page: ListPage) -> bool:
     """Whether a page that must be empty has rows."""
     return here.probe and bool(page.rows)

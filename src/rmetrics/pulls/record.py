@@ -36,7 +36,7 @@ class PullRecord:
         """Describes what is wrong with the pull; empty if nothing is."""
         if self.tried_at is None:
             return "it has never run"
-        last = f"last complete {self.complete_at:%Y-%m-%d %H:%M} UTC" if self.complete_at else "it never was complete"
+        last = f"last complete {self.complete_at:%Y-%m-%d %H:%M} UTC" if self.complete_at else "never complete"
         if self.why:
             return f"not complete on {self.tried_at:%Y-%m-%d %H:%M} UTC ({last}): {self.why}"
         if self.complete_at is None or now - self.complete_at > OVERDUE:

@@ -97,7 +97,7 @@ def filled_headers(headers: Mapping[str, str], values: Values) -> dict[str, str]
     for name, value in made.items():
         if not str(value).isprintable() or not str(value).isascii():
             raise SettingsError(
-                f"the secret for the header {name} holds a character that no header may have",
+                f"the secret for the header {name} contains a character that is not allowed in headers",
                 "Copy the secret again, without line breaks.",
             )
     return {k: str(v) for k, v in made.items()}

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from rmetrics.concealed import LEAST, conceal
+from rmetrics.environment import KEY_RING, named_setting
 from rmetrics.errors import SettingsError
-from rmetrics.settings import KEY_RING, named_setting
 
 
 def secrets_of(names: Mapping[str, str]) -> dict[str, str]:
@@ -26,7 +26,7 @@ def secrets_of(names: Mapping[str, str]) -> dict[str, str]:
             )
         secret = value.get_secret_value()
         if len(secret) < LEAST:
-            raise SettingsError(f"the secret {name} is shorter than {LEAST} characters", "Copy it again, in full.")
+            raise SettingsError(f"the secret {name} is shorter than {LEAST} characters", "Copy it again in full.")
         conceal(secret)
         found[placeholder] = secret
     return found

@@ -67,7 +67,7 @@ def read_folder(
         store, path = core.url_to_fs(url, **{k: filled(v, secrets) for k, v in pull.options.items()})
     except (ImportError, ValueError):
         raise SettingsError(
-            f"no package for {pull.url.partition('://')[0]}:// is installed", "Install the package of that store."
+            f"no package for {pull.url.partition('://')[0]}:// is installed", "Install the package for this store."
         ) from None
     try:
         listed = _listing(store, path, pull.files)
@@ -80,7 +80,7 @@ def read_folder(
         store.invalidate_cache()
         _same(listed, _listing(store, path, pull.files))
     except FileNotFoundError:
-        raise incomplete(f"there is no folder {pull.url}, or a file went away while it was read") from None
+        raise incomplete(f"there is no folder {pull.url}, or a file disappeared while it was read") from None
     except Exception as error:
         # Each store raises its own classes, whose messages may contain secrets: only bugs and our own errors pass.
         if isinstance(error, OSError) or type(error).__module__.partition(".")[0] not in {"rmetrics", "builtins"}:
@@ -114,7 +114,7 @@ def _file(name: str, content: bytes, listed: Listing) -> PulledFile:
     if not content:
         raise incomplete(f"{name} is empty: it may still be syncing")
     if len(content) != size:
-        raise incomplete(f"{name} is listed with {size:,} bytes, {len(content):,} came")
+        raise incomplete(f"{name} is listed with {size:,} bytes, {len(content):,} received")
     return PulledFile(name, content, at or None, {"name": name, "size": size, "modified_ns": at})
 
 
@@ -145,21 +145,21 @@ def read_sftp(
     key = Path(pull.key_file).expanduser() if pull.key_file else None
     if not trusted.is_file():
         raise SettingsError(
-            f"there is no {trusted}, which would hold the key of {host}",
-            f"Make it, and compare the key with the vendor's: ssh-keyscan {host} >> {trusted}",
+            f"{trusted}, the file with the key of {host}, does not exist",
+            f"Create it, and compare the key with the vendor's: ssh-keyscan {host} >> {trusted}",
         )
     try:
         reading = _read_sftp(ssh, pull, secrets, known, progress, trusted, key)
         return asyncio.run(asyncio.wait_for(reading, pull.budget))
     except ssh.HostKeyNotVerifiable:
-        raise incomplete(f"{host}: its key is not the one in {trusted}, or does not stand there") from None
+        raise incomplete(f"{host}: its key differs from the one in {trusted}, or is missing there") from None
     except ssh.PermissionDenied:
         named = " or ".join(pull.secrets.values()) or "the key"
         raise incomplete(f"{host}: the login is refused: {named} is wrong or has expired") from None
     except ssh.SFTPNoSuchFile:
-        raise incomplete(f"{host}: there is no such folder, or a file went away while it was read") from None
+        raise incomplete(f"{host}: there is no such folder, or a file disappeared while it was read") from None
     except TimeoutError:
-        raise incomplete(f"{host}: the time budget of {pull.within} is used up") from None
+        raise incomplete(f"{host}: the time budget of {pull.within} is exhausted") from None
     except (OSError, ssh.Error) as error:
         raise incomplete(f"{host}: cannot be read ({type(error).__name__})") from None
     except (ssh.KeyImportError, ssh.KeyEncryptionError):

@@ -50,7 +50,7 @@ class NoSuchPageError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """A server's response.
 
     Attributes:
@@ -91,7 +91,7 @@ class Transport:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def ask(self, what: str, request: Request, read: Callable[[Answer], T]) -> T:
+    def ask(self, what: str, request: Request, read: Callable[[Response], T]) -> T:
         """Sends a request, repeatedly if necessary, until the response can be read.
 
         Args:
@@ -132,19 +132,19 @@ class Transport:
     def _left(self, what: str) -> float:
         left = self._deadline - time.monotonic()
         if left <= 0:
-            raise incomplete(f"{what}: the time budget of {self._seconds:,.0f} seconds is used up", _BUDGET)
+            raise incomplete(f"{what}: the time budget of {self._seconds:,.0f} seconds is exhausted", _BUDGET)
         return left
 
-    def _once(self, what: str, request: Request, read: Callable[[Answer], T]) -> T:
+    def _once(self, what: str, request: Request, read: Callable[[Response], T]) -> T:
         for _ in range(_REDIRECTS):
             self._must_be_declared(what, request.url)
             answer = self._sent(what, request)
-            if isinstance(answer, Answer):
+            if isinstance(answer, Response):
                 return read(answer)
             if request.method != "GET":
-                raise incomplete(f"{what}: the server sends a POST elsewhere ({origin(answer)})")
+                raise incomplete(f"{what}: the server redirects a POST ({origin(answer)})")
             request = followed(request, answer)
-        raise incomplete(f"{what}: the server leads in a circle")
+        raise incomplete(f"{what}: the server redirects in a circle")
 
     def _must_be_declared(self, what: str, url: str) -> None:
         try:
@@ -154,7 +154,7 @@ class Transport:
         if target not in self._origins or not safe:
             raise incomplete(f"{what}: leads to {target}, which is not declared", _HOSTS)
 
-    def _sent(self, what: str, request: Request) -> "Answer | str":
+    def _sent(self, what: str, request: Request) -> "Response | str":
         """Sends one request; returns the response or the address of a redirect."""
         pause = self._last + self._interval - time.monotonic()
         if pause > 0:
@@ -172,16 +172,16 @@ class Transport:
                 self._refuse(what, response)
                 body = self._body(what, response)
         except httpx.TimeoutException:
-            raise AgainError("did not come in time") from None
+            raise AgainError("did not arrive in time") from None
         except httpx.ConnectError as error:
             if "CERTIFICATE" in str(error).upper():
                 raise incomplete(f"{what}: the certificate of {request.origin} cannot be verified", _TLS) from None
-            raise AgainError(f"did not come: no connection to {request.origin}") from None
+            raise AgainError(f"did not arrive: no connection to {request.origin}") from None
         except httpx.RequestError as error:
             raise AgainError(f"broke off ({type(error).__name__})") from None
         except (httpx.InvalidURL, ValueError):
-            raise incomplete(f"{what}: the address cannot be used") from None
-        return Answer(body, _next_link(request.url, response))
+            raise incomplete(f"{what}: the address is invalid") from None
+        return Response(body, _next_link(request.url, response))
 
     def _refuse(self, what: str, response: Any) -> None:
         status = response.status_code
@@ -193,7 +193,8 @@ class Transport:
             after = retry_after(response.headers.get("retry-after", ""), response.headers.get("date", ""))
             if after is not None and after > self._left(what):
                 raise incomplete(
-                    f"{what}: the server asks to wait {after:,.0f} seconds, longer than the time budget allows", _BUDGET
+                    f"{what}: the server requests a wait of {after:,.0f} seconds, longer than the time budget allows",
+                    _BUDGET,
                 )
             raise AgainError(f"is {status} {response.reason_phrase}", after)
         if status != 200:
@@ -212,15 +213,15 @@ class Transport:
         theirs = _http_date(headers.get("date", ""))
         if theirs is not None and abs(theirs - dt.datetime.now(dt.UTC)) > SKEW:
             raise incomplete(
-                f"{what}: the server's clock says {theirs:%Y-%m-%d %H:%M} UTC, this machine's "
-                f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M}: the wrong days would be asked for",
+                f"{what}: the server's clock shows {theirs:%Y-%m-%d %H:%M} UTC, this machine's "
+                f"{dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M}: the wrong days would be requested",
                 "Set the clock of this machine, then pull again.",
             )
 
 
 _TLS = "Nothing was sent. A company's own authority is trusted through SSL_CERT_FILE."
 _BUDGET = 'Pull again later, or allow more time: within = "30 minutes".'
-_HOSTS = "Only the hosts of url (and hosts) are spoken to. If the server has moved, change url."
+_HOSTS = "Only the hosts of `url` (and `hosts`) are contacted. If the server has moved, change `url`."
 
 
 def retry_after(text: str, date: str) -> float | None:
@@ -261,4 +262,4 @@ def _joined(base: str, address: str) -> str:
         return address
 
 
-__all__ = ["Answer", "PullError", "RefusedSecretError", "Transport", "retry_after"]
+__all__ = ["PullError", "RefusedSecretError", "Response", "Transport", "retry_after"]

@@ -24,7 +24,7 @@ _EXCEPTIONS = (*_SINGLE, *_GROUPS)
 _NESTED = {"journeys": "sources", "feeds": "columns"}  # tables nested in a table: merged by name as well
 
 
-class Company(Table):
+class CompanyRule(Table):
     """A company of the group.
 
     Attributes:
@@ -68,7 +68,7 @@ def require_company(rules: Rules) -> None:
     """
     if rules.companies and rules.company is None:
         raise SettingsError(
-            "the rules declare companies, and this command is about one of them",
+            "the rules declare companies, and this command needs one of them",
             f"Name it: RMETRICS_COMPANY={next(iter(rules.companies))} rmetrics ...",
         )
 
@@ -82,8 +82,8 @@ def require_history(rules: Rules) -> None:
     require_company(rules)
     if rules.company is not None and rules.companies[rules.company].publish != "own":
         raise SettingsError(
-            f"{rules.company} is published in the group's tables alone, which keep no history",
-            f'To keep one from now on, say publish = "own" in [companies.{rules.company}], then sync.',
+            f"{rules.company} is published in the group's tables only, which have no history",
+            f'To keep a history from now on, set publish = "own" in [companies.{rules.company}], then sync.',
         )
 
 
@@ -111,7 +111,7 @@ def of_company(tree: Tree, name: str) -> Tree:
         key = f"{at}.rules.{table}"
         if table not in _EXCEPTIONS or not isinstance(own, dict):
             allowed = ", ".join(_EXCEPTIONS)
-            message = f"is no table with exceptions{did_you_mean(table, _EXCEPTIONS)}; allowed: {allowed}"
+            message = f"is not a table that allows exceptions{did_you_mean(table, _EXCEPTIONS)}; allowed: {allowed}"
             made.problems.append(_problem(tree, key, message))
             continue
         made.tables[table] = _with(tree, made, table, own, key)
@@ -159,8 +159,8 @@ def _overtaken(
             when = f"from {day} on" if isinstance(day, dt.date) else "later"
             where = _place(tree, f"{table}.changes.{i}")
             message = (
-                f"the rules of all change {name} {when} ({where}): give the company's own changes, or changes = [] "
-                "where its value stays"
+                f"the common rules change {name} {when} ({where}): declare the company's own changes, or changes = [] "
+                "to keep its value"
             )
             yield _problem(tree, f"{key}.{name}", message)
 
@@ -186,4 +186,4 @@ def _table(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-__all__ = ["COMPANIES", "Company", "of_company", "require_company", "require_history"]
+__all__ = ["COMPANIES", "CompanyRule", "of_company", "require_company", "require_history"]

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from rmetrics.rules.expressions import tree, typing
 from rmetrics.rules.expressions.parsing import parse
-from rmetrics.rules.expressions.refusal import RefusedError
+from rmetrics.rules.expressions.refusal import RefusedExpressionError
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.expressions.written import sql_of
 from rmetrics.rules.feeds import ColumnType
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CheckedCondition:
     """The result of checking a condition.
 
     Attributes:
@@ -31,7 +31,7 @@ class Reading:
     never: tuple[str, ...] = ()
 
 
-def read_condition(text: str, row: Row, *, kind: ColumnType | None = None) -> Reading:
+def read_condition(text: str, row: Row, *, kind: ColumnType | None = None) -> CheckedCondition:
     """Parses and type-checks an expression.
 
     Args:
@@ -45,12 +45,14 @@ def read_condition(text: str, row: Row, *, kind: ColumnType | None = None) -> Re
         else:
             typing.derived(text, row, kind)
         node = parse(text)
-    except RefusedError as refusal:
-        return Reading(problem=str(refusal))
+    except RefusedExpressionError as refusal:
+        return CheckedCondition(problem=str(refusal))
     nodes = list(tree.walk(node))
     guarded = set(tree.columns_in(*(n for n in nodes if _guards(n))))
     unsafe = tuple(dict.fromkeys(u for n in nodes for u in _unsafe(n) if u[1] not in guarded))
-    return Reading(columns=tree.columns_in(node), blank_unsafe=unsafe, never=tuple(m for n in nodes for m in _never(n)))
+    return CheckedCondition(
+        columns=tree.columns_in(node), blank_unsafe=unsafe, never=tuple(m for n in nodes for m in _never(n))
+    )
 
 
 def _guards(node: tree.Node) -> bool:
@@ -61,7 +63,7 @@ def _guards(node: tree.Node) -> bool:
 def _unsafe(node: tree.Node) -> Iterator[tuple[str, str]]:
     """Yields (operator, column) for tests that are not true for a blank, although readers expect them to be."""
     match node:
-        case tree.Compared("<>", left, right):
+        case tree.Comparison("<>", left, right):
             tested, operator = tree.columns_in(left, right), "<>"
         case tree.In(value, _, True):
             tested, operator = tree.columns_in(value), "NOT IN"
@@ -74,11 +76,11 @@ def _unsafe(node: tree.Node) -> Iterator[tuple[str, str]]:
 
 def _never(node: tree.Node) -> Iterator[str]:
     match node:
-        case tree.Compared("IS DISTINCT FROM" | "IS NOT DISTINCT FROM"):
+        case tree.Comparison("IS DISTINCT FROM" | "IS NOT DISTINCT FROM"):
             return
-        case tree.Compared(sign, left, right) if tree.Null() in (left, right):
+        case tree.Comparison(sign, left, right) if tree.Null() in (left, right):
             other = sql_of(right if left == tree.Null() else left)
             right_form = f"{other} IS {'NOT ' if sign == '<>' else ''}NULL"
             yield f"{sql_of(node)} is true for no row; write {right_form}"
         case tree.In(value, among, True) if tree.Null() in among:
-            yield f"{sql_of(value)} NOT IN (..., NULL) is true for no row; take NULL out of the list"
+            yield f"{sql_of(value)} NOT IN (..., NULL) is true for no row; remove NULL from the list"

@@ -20,8 +20,8 @@ from rmetrics.rules.feeds import ColumnType
 
 US, EXCEL = "us", "excel"
 NAMED: Mapping[str, str] = {
-    US: "dates as American spreadsheets write them: month first, or with the month's name, with or without a time",
-    EXCEL: "serial numbers of Excel, such as 46000.5",
+    US: "dates as in American spreadsheets: month first, or the name of the month, with or without a time",
+    EXCEL: "Excel serial numbers, such as 46000.5",
 }
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -30,14 +30,14 @@ SPECIFIERS: Mapping[str, tuple[str, str]] = {
     "%Y": ("year of four digits", "2026"),
     "%y": ("year of two digits: 69 to 99 are 1969 to 1999, 00 to 68 are 2000 to 2068", "26"),
     "%m": ("month as a number, with or without a leading zero", "07"),
-    "%b": ("name of the month, short or whole", "Jul"),
+    "%b": ("name of the month, short or full", "Jul"),
     "%B": ("the same", "July"),
     "%h": ("the same", "Jul"),
     "%d": ("day of the month, with or without a leading zero", "31"),
     "%e": ("the same", "31"),
     "%o": ("day of the month, with or without its ordinal ending", "31st"),
     "%j": ("day of the year", "212"),
-    "%a": ("weekday, short or whole; it must be the right one", "Fri"),
+    "%a": ("weekday, short or full; it must match the date", "Fri"),
     "%A": ("the same", "Friday"),
     "%H": ("hour, 0 to 23, with or without a leading zero", "23"),
     "%k": ("the same", "23"),
@@ -45,13 +45,13 @@ SPECIFIERS: Mapping[str, tuple[str, str]] = {
     "%l": ("the same", "11"),
     "%M": ("minute", "30"),
     "%S": ("second", "15"),
-    "%f": ("digits of a fraction of a second, after a point of the form's own", "250"),
+    "%f": ("digits of a fraction of a second, after a point in the format", "250"),
     "%.f": ("a fraction of a second with its point, or nothing", ".250"),
     "%p": ("AM or PM, in any case, with or without points", "PM"),
     "%P": ("the same", "pm"),
     "%z": ("offset from UTC, or a zone as under %Z", "-0400"),
     "%Z": ("name of a zone: UTC, GMT, an American one such as EDT or ET, or an IANA name", "EDT"),
-    "%s": ("seconds since 1970, alone", "1785555015"),
+    "%s": ("seconds since 1970; not combined with others", "1785555015"),
     "%F": ("short for %Y-%m-%d", "2026-07-31"),
     "%D": ("short for %m/%d/%y", "07/31/26"),
     "%T": ("short for %H:%M:%S", "23:30:15"),
@@ -113,7 +113,7 @@ _DIGITS = {"Y": "[0-9]{4}", "M": "[0-9]{2}", "S": "[0-9]{2}", "f": "[0-9]{1,9}",
 _WIDTH = {"Y": 4, "y": 2, "m": 2, "d": 2, "H": 2, "I": 2, "M": 2, "S": 2, "j": 3}
 _NUMBERS = frozenset("YymdHIMSfsj")
 _CLOCK = frozenset("HIMSfp")
-_EXAMPLE = "the form out of the specifiers in docs/rules.md, for instance %m/%d/%Y %I:%M %p"
+_EXAMPLE = "a format of the specifiers in docs/rules.md, for instance %m/%d/%Y %I:%M %p"
 _TOKEN = re.compile(r"%(?:[-_0]?[A-Za-z%]|:{1,3}z|#z|\.[0-9]?f|[0-9]f|.|$)|\s+|[^%\s]+", re.DOTALL)
 _DATED = (ColumnType.TIMESTAMP, ColumnType.DATE, ColumnType.MONTH)
 
@@ -316,7 +316,7 @@ def _specifier_problem(text: str) -> str | None:
         instead = _INSTEAD.get(plain)
         if instead == " ":
             return f"has {part}; write a blank"
-        return f"has {part}, which is not understood; write {instead or _EXAMPLE}"
+        return f"has {part}, which is unknown; write {instead or _EXAMPLE}"
     return None
 
 
@@ -328,14 +328,14 @@ def _clash(text: str) -> str | None:
     fields = set(names)
     for name in dict.fromkeys(names):
         if names.count(name) > 1:
-            return f"has {' and '.join(t.text for t in tokens if t.field == name)}, which read the same; leave one out"
+            return f"has {' and '.join(t.text for t in tokens if t.field == name)}, which are equivalent; remove one"
     for one, other in (("Y", "y"), ("m", "b"), ("H", "I")):
         if {one, other} <= fields:
-            return f"has both {shown[one]} and {shown[other]}; leave one out"
+            return f"has both {shown[one]} and {shown[other]}; remove one"
     if "s" in fields and len(fields) > 1:
-        return "has %s beside others; %s stands alone"
+        return "has %s with other specifiers; use %s alone"
     if "j" in fields and fields & set("mbd"):
-        return "has %j, the day of the year, beside a month or a day; leave one out"
+        return "has %j, the day of the year, with a month or a day; remove one"
     if "p" in fields and "H" in fields:
         right = re.sub(r"%([-_0]?)[HkRT]", lambda m: {"R": "%I:%M", "T": "%I:%M:%S"}.get(m[0][-1], f"%{m[1]}I"), text)
         return f"has the 24-hour {shown['H']} with {shown['p']}; write {right!r}"
@@ -359,11 +359,11 @@ def _gap(text: str, kind: ColumnType, *, whole_months: bool) -> str | None:
                     "f": "a fraction without seconds", "z": "a zone without a time"}  # fmt: skip
             return f"has {what[needs]}; a time is written such as %H:%M, %H:%M:%S or %I:%M %p"
     if not fields & set("Yy") and not ("a" in fields and "d" in fields and fields & set("mb")):
-        return "has no year; add %Y, or the weekday %a beside day and month, from which the year is found"
+        return "has no year; add %Y, or the weekday %a beside day and month, from which the year follows"
     if not fields & set("mbj"):
         return "has no month; add %m, or %b for its name"
     if not day and kind is not ColumnType.MONTH and not (whole_months and kind is ColumnType.DATE):
-        return f'has no day, but a {kind} needs one; add %d, or say type = "month"'
+        return f'has no day, but a {kind} needs one; add %d, or set type = "month"'
     return None
 
 
@@ -372,13 +372,13 @@ def _joint(text: str) -> str | None:
     tokens = _tokens(text)
     for token, after in pairwise(tokens):
         if (token.field == "z" and _kind(after, 0) == "0") or (token.field == "p" and _kind(after, 0) == "a"):
-            return f"has {token.text}{after.text}: it cannot be seen where the one ends; put a blank between them"
+            return f"has {token.text}{after.text}: the end of the first is ambiguous; put a blank between them"
         touching = _kind(token, -1) == _kind(after, 0) == "0"
         loose = [
             t for t in (token, after) if t.field and (t.flag in {"-", "_"} or t.field in "fs" or t.text in _PADDED)
         ]
         if touching and loose:
-            return f"has {token.text}{after.text}: it cannot be seen where the one ends; put a blank between them"
+            return f"has {token.text}{after.text}: the end of the first is ambiguous; put a blank between them"
     return None
 
 

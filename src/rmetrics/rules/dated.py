@@ -3,7 +3,7 @@
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -25,17 +25,30 @@ A time zone, a feed's columns and a source's spellings apply to all of history.
 """
 
 
+class InForce(NamedTuple, Generic[T]):
+    """A version of a dated rule and when it applies.
+
+    Attributes:
+        start: the first day; None: always.
+        until: the first day on which it no longer applies; None: never.
+    """
+
+    start: dt.date | None
+    until: dt.date | None
+    value: T
+
+
 @dataclass(frozen=True, slots=True)
 class Dated(Generic[T]):
     """A rule and its changes: ``versions`` are (in force from, value); the first starts at None, which means always."""
 
     versions: tuple[tuple[dt.date | None, T], ...]
 
-    def spans(self) -> Iterator[tuple[dt.date | None, dt.date | None, T]]:
-        """Yields (from, until, value) with half-open ranges that cover all time."""
+    def spans(self) -> Iterator[InForce[T]]:
+        """Yields the versions with their half-open ranges, which cover all time."""
         starts = [start for start, _ in self.versions]
-        for (start, value), end in zip(self.versions, [*starts[1:], None], strict=True):
-            yield start, end, value
+        for (start, value), until in zip(self.versions, [*starts[1:], None], strict=True):
+            yield InForce(start, until, value)
 
     def at(self, day: dt.date | None) -> T:
         """Returns the value in force on ``day``; for None, the latest."""

@@ -98,7 +98,7 @@ def _jobs(rules: Rules, day: dt.date) -> Iterator[Said]:
 
 def _revenue(rules: Rules, day: dt.date) -> Iterator[Said]:
     revenue = rules.revenue.at(day)
-    share = f"revenue40 is {percent(revenue.share)} of what was paid"
+    share = f"revenue40 is {percent(revenue.share)} of the amount paid"
     yield _said(rules, "revenue", day, rules.revenue, "share", share, "revenue")
     on = "the day of its job" if revenue.date == "job" else "the day it was paid"
     yield _said(rules, "revenue", day, rules.revenue, "date", f"a payment counts on {on}", "revenue")
@@ -107,21 +107,21 @@ def _revenue(rules: Rules, day: dt.date) -> Iterator[Said]:
 def _calls(rules: Rules, day: dt.date) -> Iterator[Said]:
     parts = [f"{s.name} when {condition_in_words(s.where)}" for s in rules.calls.at(day).sources]
     if parts:
-        yield _said(rules, "calls", day, rules.calls, "sources", f"a call is of {'; '.join(parts)}", "calls")
+        yield _said(rules, "calls", day, rules.calls, "sources", f"a call belongs to {'; '.join(parts)}", "calls")
     if CALLS not in rules.feeds:
         return
     calls = rules.calls.at(day)
     for key, words in (
         (
             "existing_job",
-            f"a call is about an existing job where its number has one of the last {calls.existing_job} days",
+            f"a call is about an existing job if its number has one from the last {calls.existing_job} days",
         ),
         ("called_back", f"a missed caller must be reached within {calls.called_back} days"),
-        ("booked", f"a job of the number within {calls.booked} days is booked after the call"),
+        ("booked", f"a job of the number within {calls.booked} days after the call counts as booked"),
     ):
         yield _said(rules, "calls", day, rules.calls, key, words, "calls")
     if calls.not_customer is not None:
-        words = f"a call is not a customer's when {condition_in_words(calls.not_customer)}"
+        words = f"a call is not from a customer when {condition_in_words(calls.not_customer)}"
         yield _said(rules, "calls", day, rules.calls, "not_customer", words, "calls")
     if rules.business.hours:
         words = f"the phone is answered {'; '.join(rules.business.hours)}"
@@ -131,12 +131,12 @@ def _calls(rules: Rules, day: dt.date) -> Iterator[Said]:
 def _journeys(rules: Rules, day: dt.date) -> Iterator[Said]:
     """Yields the rules of journeys; phone numbers are counted, not listed, as a property manager's is personal data."""
     key, dated, common = "journeys", rules.journeys.common, rules.journeys.common.at(day)
-    window = f"a touch has the jobs of its number that are created {_within(common.window)}"
+    window = f"a touch gets the jobs of its number created {_within(common.window)}"
     yield _said(rules, key, day, dated, "window", window, key)
-    touch = f"of several touches in the window the {common.touch} has the job"
+    touch = f"of several touches in the window, the {common.touch} gets the job"
     yield _said(rules, key, day, dated, "touch", touch, key)
     most = f"more than {common.shared_when} jobs within {SHARED_WITHIN} days"
-    often = f"a number on {most} is shared: it is matched with the zip only"
+    often = f"a number on {most} is shared: it is matched only together with the ZIP code"
     yield _said(rules, key, day, dated, "shared_when", often, key)
     for rule, numbers, what in (
         ("own_numbers", common.own_numbers, "no customer's"),
@@ -148,7 +148,7 @@ def _journeys(rules: Rules, day: dt.date) -> Iterator[Said]:
     for name, own in rules.journeys.sources.items():
         place, days = f"journeys.sources.{name}", own.at(day).window
         if days is not None:
-            words = f"a touch of {name} has the jobs of its number that are created {_within(days)}"
+            words = f"a touch of {name} gets the jobs of its number created {_within(days)}"
             yield _said(rules, place, day, own, "window", words, key)
 
 
@@ -167,7 +167,7 @@ def _source(rules: Rules, name: str, day: dt.date) -> Iterator[Said]:
     yield _said(rules, key, day, dated, "leads", _leads(source), name)
     yield _said(rules, key, day, dated, "cost", _costs(source), name)
     if isinstance(source.leads, FeedLeads) or any(c.feed or c.monthly is not None for c in source.cost):
-        words = f"leads and costs that have no job type are {source.segment}"
+        words = f"leads and costs without a job type count in {source.segment}"
         yield _said(rules, key, day, dated, "segment", words, name)
 
 
@@ -202,7 +202,7 @@ def _measures(rules: Rules, day: dt.date) -> Iterator[Said]:
 def _pulls(rules: Rules) -> Iterator[Said]:
     for name, pull in rules.pulls.items():
         place = f"pulls.{name}"
-        back = f", looking back {pull.overlap}" if pull.looks_back else ""
+        back = f", with an overlap of {pull.overlap}" if pull.looks_back else ""
         words = f"{pull.feed} is fetched from {pull.url} ({pull.kind}){back}"
         yield Said("pulls", name, words, None, None, rules.place(place), place)
 
@@ -222,20 +222,20 @@ def _read(variant: Variant) -> str:
     """Returns the differences in how a variant is read, after a colon; "" if only its headers differ."""
     parts = []
     if variant.zone:
-        parts.append(f"times are of {variant.zone}")
+        parts.append(f"times are in {variant.zone}")
     if variant.scale:
         parts.append(f"amounts are divided by {variant.scale:,}")
     if variant.decimal == ",":
         parts.append("amounts are written 1.234,56")
     for name, column in variant.columns.items():
         if column.zone:
-            parts.append(f"{name} is of {column.zone}")
+            parts.append(f"{name} is in {column.zone}")
         if column.scale:
             parts.append(f"{name} is divided by {column.scale:,}")
         if column.minus:
-            parts.append(f"{name} is less {_listed(list(column.minus), 'or')}")
+            parts.append(f"{name} is reduced by {_listed(list(column.minus), 'or')}")
         if column.join:
-            parts.append(f"{name} is {_listed(list(column.join), 'and')} together")
+            parts.append(f"{name} joins {_listed(list(column.join), 'and')}")
         if column.constant:
             parts.append(f"{name} is always {column.constant}")
     return f": {'; '.join(parts)}" if parts else ""
@@ -247,8 +247,8 @@ def _leads(source: Source) -> str:
         return f"a row of {source.leads.feed} is a lead{fits}"
     return {
         "jobs": "every job of the source is a lead",
-        "units": "every job of the source that got a visit (a unit) is a lead",
-        "repairs": "every job of the source that became a repair is a lead",
+        "units": "every job of the source with a visit (a unit) is a lead",
+        "repairs": "every job of the source that is a repair is a lead",
     }[source.leads]
 
 
@@ -263,7 +263,7 @@ def _cost(cost: Cost) -> str:
     if cost.monthly is not None:
         return f"{cost.monthly:,.2f} a month, spread over its days"
     fits = f" where {condition_in_words(cost.where)}" if cost.where else ""
-    spread = ", a month's amount spread over its days" if cost.spread else ""
+    spread = ", each month's amount spread over its days" if cost.spread else ""
     return f"the sum of {cost.sum} in {cost.feed}{fits}{spread}"
 
 

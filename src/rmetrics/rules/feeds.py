@@ -91,16 +91,16 @@ class Column(Table):
     @model_validator(mode="after")
     def _source_of_values(self) -> "Column":
         if self.most is not None and self.type is not ColumnType.MONEY:
-            msg = 'most goes with type = "money" only'
+            msg = 'most requires type = "money"'
             raise ValueError(msg)
         if self.sql is not None and (self.from_ or self.join or self.constant or self.required or self.formats):
             msg = "a derived column (sql) has no from, join, constant, formats or required"
             raise ValueError(msg)
         if sum(map(bool, (self.from_, self.join, self.constant))) > 1:
-            msg = "a value has one origin: keep one of from, join and constant"
+            msg = "a value has one origin: keep only one of from, join and constant"
             raise ValueError(msg)
         if self.sql is None and not (self.from_ or self.join or self.constant):
-            msg = 'say where the value comes from: from = ["Header", ...] or sql = "..."'
+            msg = 'declare the origin of the value: from = ["Header", ...] or sql = "..."'
             raise ValueError(msg)
         return self
 
@@ -134,7 +134,7 @@ class When(Table):
     @model_validator(mode="after")
     def _tells_something(self) -> "When":
         if not (self.headers or self.any or self.files):
-            msg = 'must say which files are meant: when = ["Header", ...], or { headers, any, without, files }'
+            msg = 'must select files: when = ["Header", ...], or { headers, any, without, files }'
             raise ValueError(msg)
         return self
 
@@ -168,7 +168,7 @@ class VariantColumn(Table):
     @model_validator(mode="after")
     def _one_origin(self) -> "VariantColumn":
         if sum(map(bool, (self.from_, self.join, self.constant))) > 1:
-            msg = "a value has one origin: keep one of from, join and constant"
+            msg = "a value has one origin: keep only one of from, join and constant"
             raise ValueError(msg)
         return self
 

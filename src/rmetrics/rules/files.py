@@ -55,8 +55,7 @@ def read_tree(folder: Path) -> Tree:
     if not files:
         raise SettingsError(
             f"no rules in {folder}",
-            "Run `rmetrics init FOLDER` for a project with the shipped rules, name a project folder with -C, or set "
-            "RMETRICS_RULES_DIR.",
+            "Run `rmetrics init FOLDER` to create a project, name a project folder with -C, or set RMETRICS_RULES_DIR.",
         )
     made = _tree(tuple((path, _content(path)) for path in files))
     return Tree(dict(made.tables), dict(made.places), list(made.problems))
@@ -110,7 +109,7 @@ def _merge(tree: Tree, path: Path, content: bytes) -> None:
         tree.problems.append(RuleProblem(path, 0, "", "not UTF-8: save it as UTF-8 text"))
         return
     except _NumberError as error:
-        tree.problems.append(RuleProblem(path, error.line, "", "a number with more digits than any rule takes"))
+        tree.problems.append(RuleProblem(path, error.line, "", "a number with more digits than any rule allows"))
         return
     except RecursionError as error:
         tree.problems.append(RuleProblem(path, 0, "", f"cannot be read: {error}"))
@@ -172,7 +171,7 @@ def _put(
     line = lines.get(dotted) or min(below.values(), default=0)
     if dotted in tree.places:
         tree.problems.append(
-            RuleProblem(path, line, dotted, f"the same table stands in {tree.places[dotted]}; keep it in one file")
+            RuleProblem(path, line, dotted, f"the same table is also in {tree.places[dotted]}; keep it in one file")
         )
         return
     parent = tree.tables if len(key) == 1 else tree.tables.setdefault(key[0], {})

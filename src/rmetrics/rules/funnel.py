@@ -39,7 +39,7 @@ FUNNEL: Mapping[str, FunnelMeasure] = {
     "touches": FunnelMeasure("Touches", "every touch", by_jobs=False),
     "answered": FunnelMeasure(
         "Answered",
-        "touches that were answered: the call itself, or a call from the same number and source within ten minutes",
+        "touches answered: the call itself, or a call from the same number and source within ten minutes",
         by_jobs=False,
     ),
     "booked": FunnelMeasure("Booked", "touches that led to a job"),
@@ -47,18 +47,18 @@ FUNNEL: Mapping[str, FunnelMeasure] = {
     "repaired": FunnelMeasure("Repaired", "touches with a job that is a repair"),
     "paid": FunnelMeasure("Paid", "touches whose jobs were paid more than 0 in all"),
     "jobs": FunnelMeasure("Jobs of touches", "the jobs that touches led to"),
-    "touch_cost": FunnelMeasure("Cost of touches", "what touches cost by themselves", decimals=2, by_jobs=False),
-    "revenue_gross": FunnelMeasure("Paid by jobs of touches", "what the jobs of touches were paid, ever", decimals=2),
+    "touch_cost": FunnelMeasure("Cost of touches", "the cost of the touches themselves", decimals=2, by_jobs=False),
+    "revenue_gross": FunnelMeasure("Paid by jobs of touches", "all payments for the jobs of touches", decimals=2),
     "revenue40": FunnelMeasure(
-        "After payout, of jobs of touches", "the company's share of what the jobs of touches were paid", decimals=6
+        "Revenue after payout of jobs of touches", "the company's share of these payments", decimals=6
     ),
-    "no_job": FunnelMeasure("No job", "touches without a job whose number has none either, or whose job another has"),
-    "no_number": FunnelMeasure("No number", "touches without a job and without a number of a customer"),
+    "no_job": FunnelMeasure("No job", "touches without a job whose number has no job or one of another touch"),
+    "no_number": FunnelMeasure("No number", "touches without a job and without a customer's number"),
     "shared": FunnelMeasure("Shared number", "touches without a job whose number many customers share"),
     "outside_window": FunnelMeasure("Outside the window", "touches without a job whose number has jobs outside it"),
-    "by_link": FunnelMeasure("By link", "touches whose job the CRM names"),
-    "returning_customers": FunnelMeasure("Came before", "touches whose number had a job before that day"),
-    "booked_returning": FunnelMeasure("Booked, came before", "touches with a job whose number had one before that day"),
+    "by_link": FunnelMeasure("By link", "touches whose job is named by the CRM"),
+    "returning_customers": FunnelMeasure("Returning customers", "touches whose number had a job before that day"),
+    "booked_returning": FunnelMeasure("Booked returning customers", "touches with a job whose number had one before"),
 }  # fmt: skip
 """The additive columns of ``journey_metrics`` except ``cost``, which is a separate measure."""
 

@@ -23,7 +23,7 @@ _EXAMPLE = 'write weekdays and a span of local time, such as "Mon-Fri 08:00-18:0
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Span:
+class WeekdayHours:
     """Consecutive hours of one weekday.
 
     Attributes:
@@ -36,7 +36,7 @@ class Span:
     closes: int
 
 
-def spans_of(hours: tuple[str, ...]) -> tuple[Span, ...]:
+def spans_of(hours: tuple[str, ...]) -> tuple[WeekdayHours, ...]:
     """Returns the spans of a week in order; none if no hours are declared, which means that every hour counts.
 
     >>> spans_of(("Sat-Sun 9:00-9:30",))
@@ -48,22 +48,22 @@ def spans_of(hours: tuple[str, ...]) -> tuple[Span, ...]:
     found = sorted(span for text in hours for span in _spans(text))
     for before, after in pairwise(found):
         if before.day == after.day and after.opens < before.closes:
-            msg = f"has spans that overlap on {DAYS[after.day]}; write each hour once"
+            msg = f"has overlapping spans on {DAYS[after.day]}; list each hour once"
             raise ValueError(msg)
     return tuple(found)
 
 
-def _spans(text: str) -> list[Span]:
+def _spans(text: str) -> list[WeekdayHours]:
     form = _FORM.fullmatch(text.strip())
     if form is None:
-        msg = f"{text!r} is not understood; {_EXAMPLE}"
+        msg = f"{text!r} is not a span of hours; {_EXAMPLE}"
         raise ValueError(msg)
     opens, closes = (60 * (60 * int(form[h]) + int(form[m])) for h, m in (("h1", "m1"), ("h2", "m2")))
     if int(form["m1"]) > 59 or int(form["m2"]) > 59 or not opens < closes <= 86_400:
         msg = f"{text!r} must begin before it ends, at 24:00 at the latest"
         raise ValueError(msg)
     days = dict.fromkeys(day for part in form["days"].split(",") for day in _days(part.strip()))
-    return [Span(day, opens, closes) for day in days]
+    return [WeekdayHours(day, opens, closes) for day in days]
 
 
 def _days(part: str) -> list[int]:
@@ -79,4 +79,4 @@ def _readable(hours: tuple[str, ...]) -> tuple[str, ...]:
 
 Hours = Annotated[tuple[str, ...], AfterValidator(_readable)]
 
-__all__ = ["DAYS", "Hours", "Span", "spans_of"]
+__all__ = ["DAYS", "Hours", "WeekdayHours", "spans_of"]

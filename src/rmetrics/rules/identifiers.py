@@ -2,7 +2,7 @@
 
 import re
 
-IDENTIFIER_RULE = "is not a name PostgreSQL takes: lower case letters, digits and _, at most 63, a letter first"
+IDENTIFIER_RULE = "is not a valid name in PostgreSQL: use lower case letters, digits and _, at most 63, a letter first"
 
 
 IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from rmetrics.errors import RuleProblem, RulesError
-from rmetrics.rules.companies import COMPANIES, Company, of_company
+from rmetrics.rules.companies import COMPANIES, CompanyRule, of_company
 from rmetrics.rules.dated import DATED_KEYS, Dated
 from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.files import GROUPS, LISTS, NO_FIGURES, SINGLE, Tree, read_tree
@@ -115,12 +115,12 @@ class _Loader:
             tables=figures,
         )
 
-    def company(self, name: str, table: Any) -> Company | None:
+    def company(self, name: str, table: Any) -> CompanyRule | None:
         """Loads one company; its name becomes part of folder names and of a schema name."""
         key = f"{COMPANIES}.{name}"
         if not IDENTIFIER.fullmatch(name) or name == "public":
             self.problem(key, f"{name!r} {IDENTIFIER_RULE}, and not public")
-        return self.model(Company, key, table)
+        return self.model(CompanyRule, key, table)
 
     def required(self, name: str) -> Any:
         if name in self.tree.tables:
@@ -223,14 +223,14 @@ class _Loader:
     ) -> None:
         """Reports changes that are out of order, set a key that cannot change by date, or set nothing."""
         if last is not None and start <= last:
-            self.problem(f"{place}.from", f"{start} does not come after {last}; put changes in order, one a day")
+            self.problem(f"{place}.from", f"{start} is not after {last}; order changes by date, one per day")
         allowed = DATED_KEYS[key.split(".", maxsplit=1)[0]]
         for name in delta:
             if allowed is not None and name not in allowed and name in kind.model_fields:
                 can = ", ".join(sorted(allowed)) or "nothing"
-                self.problem(f"{place}.{name}", f"cannot change by date; what can is: {can}")
+                self.problem(f"{place}.{name}", f"cannot change by date; keys that can: {can}")
         if not delta:
-            self.problem(place, "changes nothing: give the keys that are different from this date on")
+            self.problem(place, "changes nothing: add the keys that differ from this date on")
 
     def model(
         self, kind: type[M], key: str, table: Any, *, given: str | None = None, only: set[str] | None = None
@@ -263,17 +263,17 @@ class _Loader:
 
 # Hints for missing keys.
 _MISSING: Mapping[str, str] = {
-    "date": ': name the column that places a row in a day, for instance date = "lead_at"',
-    "files": ': give at least one glob, for instance files = ["leads*"]',
+    "date": ': name the column that gives the day of a row, for instance date = "lead_at"',
+    "files": ': add at least one glob, for instance files = ["leads*"]',
     "columns": ': a feed needs [feeds.NAME.columns] with at least a date, for instance lead_at = { type = "timestamp", '
     'from = ["Date"], required = true }',
-    "leads": ': say what a lead is: "jobs", "units", "repairs", or { feed = "...", where = "..." }',
+    "leads": ': define a lead: "jobs", "units", "repairs", or { feed = "...", where = "..." }',
     "rows": ': the JMESPath of the rows in an answer, for instance rows = "data"',
-    "url": ": where to fetch from",
-    "feed": ": which feed the rows are of",
-    "share": ": revenue40 = gross * share; give a number from 0 to 1",
+    "url": ": the URL to fetch from",
+    "feed": ": the feed of the rows",
+    "share": ": revenue40 = gross * share; use a number from 0 to 1",
     "type": f": one of {', '.join(ColumnType)}",
-    "where": ": give the condition a row must meet",
+    "where": ": add the condition that a row must meet",
 }
 
 

@@ -9,7 +9,7 @@ from rmetrics.rules.conditions import read_condition
 from rmetrics.rules.dated import Dated
 from rmetrics.rules.expressions import tree, typing
 from rmetrics.rules.expressions.parsing import parse
-from rmetrics.rules.expressions.refusal import RefusedError
+from rmetrics.rules.expressions.refusal import RefusedExpressionError
 from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.measure_tables import JOURNEYS, SOURCES, Dimension, Measure
 from rmetrics.rules.measures import SHIPPED, TAKEN, declared, measure_row, sum_kind
@@ -60,14 +60,12 @@ class MeasureProblems:
         unknown = {"*", "measures", *(f"measures.{n}" for n in SHIPPED)} & set(self.broken)
         missing = [n for n in SHIPPED if n not in self.rules.measures]
         if there and missing and not unknown:
-            message = "may not be removed: they are what the published tables consist of"
-            self.say(
-                f"measures.{there[0]}", f"{', '.join(missing)} {message}; put back the shipped rules/measures.toml"
-            )
+            message = "may not be removed, because the published tables consist of them"
+            self.say(f"measures.{there[0]}", f"{', '.join(missing)} {message}; restore the shipped rules/measures.toml")
 
     def _name(self, at: str, name: str, what: str) -> None:
         if name in TAKEN:
-            self.say(at, f"{name!r} means something else in the published tables; choose another {what} name")
+            self.say(at, f"{name!r} has another meaning in the published tables; choose another {what} name")
 
     # -- measures
 
@@ -77,15 +75,15 @@ class MeasureProblems:
             other = given.format not in {None, shipped.format}
             if other or len(dated.versions) > 1 or any(getattr(given, k) != getattr(shipped, k) for k in _MEANING):
                 meaning = ", ".join(f"{k} = {v!r}" for k in _MEANING if (v := getattr(shipped, k)) is not None)
-                message = f"is one of the seven that the published tables consist of, which stay {meaning}"
-                self.say(at, f"{message}; only title and comment may be changed. Declare another measure beside it")
+                message = f"is one of the seven measures of the published tables, and remains {meaning}"
+                self.say(at, f"{message}; only title and comment may be changed. Declare another measure instead")
             return
         self._name(at, name, "measure")
         kinds = set()
         for i, (_, measure) in enumerate(dated.versions):
             place = at if i == 0 else f"{at}.changes.{i - 1}"
             if measure.ratio is not None and len(dated.versions) > 1:
-                message = "a ratio is made of its sums wherever it is shown, so it cannot change from a day on"
+                message = "a ratio is computed from its sums wherever it is shown, so it cannot change from a day on"
                 self.say(f"{at}.changes", f"{message}: change the sums, or declare another ratio")
                 return
             if measure.ratio is not None:
@@ -93,28 +91,28 @@ class MeasureProblems:
             elif self._rows(f"{at}.of", measure.of or ""):
                 kinds.add(self._sum(place, measure))
         if len(kinds - {None}) > 1:
-            self.say(at, "adds up money before a change and whole numbers after it; make them two measures")
+            self.say(at, "adds up money on one side of a change and whole numbers on the other; declare two measures")
 
     def _ratio(self, at: str, name: str, parts: tuple[str, ...]) -> None:
         known = {n for n in {*self.rules.measures, *SHIPPED} if f"measures.{n}" not in self.broken}
         for part in parts:
             if part == name:
-                self.say(f"{at}.ratio", f"reads its own result: {name!r} is made of itself; name two sums")
+                self.say(f"{at}.ratio", f"reads its own result: {name!r} contains itself; name two sums")
             elif part not in known:
                 if not {"*", f"measures.{part}"} & set(self.broken):
                     self.say(f"{at}.ratio", f"no such measure: {part!r}{did_you_mean(part, known)}")
             elif not declared(self.rules)[part].is_sum:
                 whole = declared(self.rules)[part].latest.ratio or ()
                 message = (
-                    f"{part!r} is a ratio itself ({self.rules.place(f'measures.{part}')}); a ratio of ratios means"
+                    f"{part!r} is itself a ratio ({self.rules.place(f'measures.{part}')}); a ratio of ratios means"
                 )
-                self.say(f"{at}.ratio", f"{message} nothing once it is added up: use the sums it is made of, {whole}")
+                self.say(f"{at}.ratio", f"{message} nothing once added up: use its sums, {whole}")
 
     def _rows(self, at: str, of: str) -> bool:
         if of in _FIGURES or of in {*self.rules.measures, *SHIPPED} - set(self.rules.feeds):
-            self.say(at, f"{of!r} holds results, and a measure that reads results could read its own; name a feed")
+            self.say(at, f"{of!r} contains results, and a measure of results could read its own; name a feed")
         elif of == SOURCES:
-            self.say(at, "is what the rules of the sources make, leads and cost only; name a feed")
+            self.say(at, "is the result of the rules of the sources, for leads and cost only; name a feed")
         elif of == JOURNEYS and of not in self.rules.feeds:
             return True
         elif of not in self.rules.feeds and not {"*", f"feeds.{of}"} & set(self.broken):
@@ -133,13 +131,13 @@ class MeasureProblems:
         if measure.count is not None:
             return ColumnType.INTEGER
         if measure.share is not None:
-            self.say(f"{at}.share", "belongs to revenue40 alone: a share of anything else is a figure of another name")
+            self.say(f"{at}.share", "applies to revenue40 only: a share of anything else is a different figure")
         if self._unknown(measure.sum or ""):
             return None
         self._own_result(f"{at}.sum", measure.sum or "", row)
         try:
             return sum_kind(measure, self.rules)
-        except RefusedError as refusal:
+        except RefusedExpressionError as refusal:
             known = [n for n, t in row.columns if t in {ColumnType.MONEY, ColumnType.INTEGER, ColumnType.DURATION}]
             near = did_you_mean(measure.sum or "", known)
             self.say(f"{at}.sum", f"must add up money or whole numbers: {refusal}{near}")
@@ -160,7 +158,7 @@ class MeasureProblems:
         self._name(at, name, "dimension")
         feed = self.rules.feeds.get(dimension.of)
         if feed is None and dimension.of == JOURNEYS:
-            message = "touches have a source and no members; name the feed of the leads, the calls or the jobs"
+            message = "touches have a source but no members; name the feed of the leads, the calls or the jobs"
             self.say(f"{at}.of", message)
         elif feed is None and not {"*", f"feeds.{dimension.of}"} & set(self.broken):
             self.say(f"{at}.of", f"no such feed: {dimension.of!r}{did_you_mean(dimension.of, self.rules.feeds)}")
@@ -187,13 +185,13 @@ class MeasureProblems:
             near = did_you_mean(column, columns)
             self.say(f"{at}.column", f"names no column of {dimension.of}: {column!r}{near}")
         elif kind not in {*_MEMBERS, ColumnType.PHONE}:
-            self.say(f"{at}.column", f"{column!r} is {kind}, which has no members; make a text of it: sql = ...")
+            self.say(f"{at}.column", f"{column!r} is {kind}, which has no members; turn it into text: sql = ...")
         elif dimension.split and kind is not ColumnType.TEXT:
-            self.say(f"{at}.split", f"{column!r} is {kind}; only a text has parts")
+            self.say(f"{at}.split", f"{column!r} is {kind}; only text has parts")
 
 
 def _private(column: str, why: str) -> str:
-    return f"{column!r} {why}: the members of a dimension are published, and this column must not be"
+    return f"{column!r} {why}: the members of a dimension are published, but this column must not be"
 
 
 def _made_of(text: str, feed: Feed) -> list[str]:
@@ -209,7 +207,7 @@ def _made_of(text: str, feed: Feed) -> list[str]:
 def _columns(text: str) -> Iterator[str]:
     try:
         yield from tree.columns_in(parse(text))
-    except RefusedError:
+    except RefusedExpressionError:
         return
 
 

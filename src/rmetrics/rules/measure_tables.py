@@ -71,20 +71,20 @@ class Measure(Table):
     def _one_form(self) -> "Measure":
         forms = [k for k in ("count", "sum", "ratio") if getattr(self, k) is not None]
         if len(forms) != 1:
-            msg = 'give one of count = "condition", sum = "column", ratio = ["above", "below"]'
+            msg = 'use one of count = "condition", sum = "column", ratio = ["above", "below"]'
             raise ValueError(msg)
         if self.ratio is not None:
             if self.of or self.where or self.share:
-                msg = "a ratio is made of two measures: of, where and share belong to these"
+                msg = "a ratio consists of two measures: of, where and share belong to them"
                 raise ValueError(msg)
             if len(self.ratio) != 2:
                 msg = 'ratio takes two measures: ratio = ["above", "below"]'
                 raise ValueError(msg)
         elif self.of is None:
-            msg = 'say over which rows: of = "jobs", "payments", "calls" or another feed'
+            msg = 'name the feed of the rows: of = "jobs", "payments", "calls" or another feed'
             raise ValueError(msg)
         elif self.count is not None and (self.where or self.share):
-            msg = "where and share go with sum; write the condition into count"
+            msg = "where and share require sum; for a count, put the condition into count"
             raise ValueError(msg)
         return self
 
@@ -109,10 +109,10 @@ class Dimension(Table):
     @model_validator(mode="after")
     def _one_origin(self) -> "Dimension":
         if (self.column is None) == (self.sql is None):
-            msg = 'give one of column = "..." and sql = "..."'
+            msg = 'use one of column = "..." and sql = "..."'
             raise ValueError(msg)
         if self.count_for == "each" and self.split is None:
-            msg = "count_for goes with split: without it a row has one member"
+            msg = "count_for requires split: without split, a row has one member"
             raise ValueError(msg)
         return self
 

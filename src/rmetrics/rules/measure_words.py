@@ -27,8 +27,8 @@ def dimension_in_words(dimension: Dimension) -> str:
     by = dimension.column or " ".join((dimension.sql or "").split())
     words = f"by {by} of {dimension.of}"
     if dimension.split is not None:
-        counts = "the first" if dimension.count_for == "first" else "each, so that counts do not add up"
-        words += f", parted at {dimension.split!r}: amounts in equal parts, counts for {counts}"
+        counts = "the first" if dimension.count_for == "first" else "each one, so counts do not add up"
+        words += f", split at {dimension.split!r}: amounts in equal parts, counts for {counts}"
     return f"{words}; the {dimension.limit:,} largest members by name"
 
 

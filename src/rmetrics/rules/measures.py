@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rmetrics.rules.dated import Dated
 from rmetrics.rules.expressions import tree, typing
 from rmetrics.rules.expressions.parsing import parse
-from rmetrics.rules.expressions.refusal import RefusedError
+from rmetrics.rules.expressions.refusal import RefusedExpressionError
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.feeds import ROW_ID, ColumnType
 from rmetrics.rules.measure_tables import JOURNEYS, SOURCES, Dimension, Format, Measure, Return, Unit
@@ -193,7 +193,7 @@ def sum_kind(measure: Measure, rules: Rules) -> ColumnType:
     row = measure_row(rules, measure.of)
     try:
         typing.derived(measure.sum, row, ColumnType.INTEGER)
-    except RefusedError:
+    except RefusedExpressionError:
         typing.derived(measure.sum, row, ColumnType.MONEY)
         return ColumnType.MONEY
     return ColumnType.INTEGER

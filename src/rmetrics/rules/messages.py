@@ -61,7 +61,7 @@ class Channel(Table):
             raise PydanticCustomError(
                 HIDDEN,
                 "must be the name of a setting, such as RMETRICS_NOTIFY_OWNER, whose value in .env or the environment "
-                "is the URL (what was found is not repeated: it may be a secret; take it out of this file)",
+                "is the URL (the value found is not shown, as it may be a secret; remove it from this file)",
             )
         return value
 
@@ -111,7 +111,7 @@ def braces_in(text: str) -> Iterator[str]:
         if name is None:
             continue
         if form or conversion or not name.isidentifier():
-            msg = "only the name of a column may stand in braces"
+            msg = "braces may contain the name of a column only"
             raise ValueError(msg)
         yield name
 
@@ -139,11 +139,11 @@ def judge_messages(
             say("brief.feeds", f"there is no feed {name!r}{did_you_mean(name, feeds)}")
     for name, channel in channels.items():
         if not channel.gets:
-            say(f"notify.{name}.gets", 'is empty, so nothing is sent: give "brief", "alerts" or both', warn=True)
+            say(f"notify.{name}.gets", 'is empty, so nothing is sent: use "brief", "alerts" or both', warn=True)
     times = Counter(a.name for a in alerts.values())
     for at, alert in alerts.items():
         if times[alert.name] > 1:
-            say(f"{at}.name", f"{alert.name!r} is the name of {times[alert.name]} alerts; each needs its own")
+            say(f"{at}.name", f"{times[alert.name]} alerts are named {alert.name!r}; each needs its own name")
         _judge_alert(at, alert, VIEWS[alert.over], zone, say)
         _judge_command(f"{at}.explain", alert, say)
 
@@ -156,8 +156,8 @@ def _judge_alert(at: str, alert: Alert, view: PublishedView, zone: str, say: Cal
         say(f"{at}.where", part, warn=True)
     for key in ("months", "days"):
         if getattr(alert, key) is not None and view.window != key:
-            can = f"takes {view.window}" if view.window else "has only what is current"
-            say(f"{at}.{key}", f"does not go with {alert.over}, which {can}")
+            can = f"takes {view.window}" if view.window else "has current values only"
+            say(f"{at}.{key}", f"cannot be used with {alert.over}, which {can}")
     for name in alert.show:
         if name not in view.columns:
             say(f"{at}.show", f"{alert.over} has no column {name!r}{did_you_mean(name, view.columns)}")

@@ -58,7 +58,7 @@ class Business(Table):
     def _known_country(cls, value: str | None) -> str | None:
         if value is None or value == "US" or has_holidays(value):  # the shipped country is accepted without the import
             return value
-        msg = "no such country; use its ISO 3166 code of two letters, such as US or CA"
+        msg = "unknown country; use its ISO 3166 code of two letters, such as US or CA"
         raise ValueError(msg)
 
 
@@ -156,10 +156,10 @@ class Cost(Table):
     def _one_form(self) -> "Cost":
         forms = [k for k in ("feed", "per_lead", "per_unit", "per_repair", "monthly") if getattr(self, k) is not None]
         if len(forms) != 1:
-            msg = "give one of feed (with sum), per_lead, per_unit, per_repair, monthly"
+            msg = "use one of feed (with sum), per_lead, per_unit, per_repair, monthly"
             raise ValueError(msg)
         if self.feed is None and (self.sum or self.where or self.spread):
-            msg = "sum, where and spread go with feed only"
+            msg = "sum, where and spread require feed"
             raise ValueError(msg)
         if self.feed is not None and self.sum is None:
             msg = 'name the money column to add up: sum = "..."'

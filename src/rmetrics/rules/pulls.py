@@ -106,13 +106,13 @@ class Paging(Table):
             msg = f'kind = "{self.kind}" needs size, the rows of a full page'
             raise ValueError(msg)
         if named and self.next is None:
-            msg = f'kind = "{self.kind}" needs next, the JMESPath of what the next page is asked with'
+            msg = f'kind = "{self.kind}" needs next, the JMESPath of the cursor or token of the next page'
             raise ValueError(msg)
         if not named and (self.next or self.more or self.start):
-            msg = f'start, next and more go with kind = "cursor" or "token", not with "{self.kind}"'
+            msg = f'start, next and more require kind = "cursor" or "token", not "{self.kind}"'
             raise ValueError(msg)
         if self.first is not None and not counted:
-            msg = 'first goes with kind = "offset" or "page"'
+            msg = 'first requires kind = "offset" or "page"'
             raise ValueError(msg)
         return self
 
@@ -192,7 +192,9 @@ class ListPull(PullBase):
     @model_validator(mode="after")
     def _can_be_proved(self) -> "ListPull":
         if not self.twice and not (self.total and self.unique):
-            msg = "twice = false needs total and unique: nothing else would show that the list moved while it was read"
+            msg = (
+                "twice = false needs total and unique: nothing else would show that the list changed while it was read"
+            )
             raise ValueError(msg)
         if self.stamps and self.zone is None:
             msg = 'stamps needs zone, for instance zone = "UTC"'
@@ -216,7 +218,7 @@ class HttpPull(ListPull):
     @model_validator(mode="after")
     def _sends_what_it_can(self) -> "HttpPull":
         if self.body is not None and self.method != "POST":
-            msg = 'body goes with method = "POST"'
+            msg = 'body requires method = "POST"'
             raise ValueError(msg)
         return self
 
@@ -255,7 +257,7 @@ class ImapPull(FilePull):
     @model_validator(mode="after")
     def _says_which_mail(self) -> "ImapPull":
         if not (self.from_ or self.subject):
-            msg = "needs from or subject: which messages are meant"
+            msg = "needs from or subject, to select messages"
             raise ValueError(msg)
         if self.links and not self.hosts:
             msg = 'links needs hosts, for instance hosts = ["reports.example.com"]'
@@ -304,7 +306,7 @@ def problems_of(pull: Pull) -> Iterator[tuple[str, str]]:
     if pull.kind != "folder":
         yield from _address(pull.url, *_SCHEMES[pull.kind])
     elif re.match(r"(https?|ftp)://", pull.url):
-        yield "url", 'is a web address: kind = "http" reads those; a folder is a path or the URL of a store'
+        yield "url", 'is a web address: use kind = "http" for it; a folder is a path or the URL of a store'
     if isinstance(pull, ListPull):
         if pull.bearer:
             yield from ((f"bearer.{k}", told) for k, told in _address(pull.bearer.url, "https", "http"))
@@ -317,15 +319,18 @@ def _placeholders(pull: Pull) -> Iterator[tuple[str, str]]:
     for key, text in _texts(pull):
         used = set(PLACEHOLDER.findall(text))
         for name in sorted(used - known):
-            yield key, f"{{{name}}} is neither one of secrets nor one of {', '.join(sorted(OWN_PLACEHOLDERS))}"
+            yield key, f"{{{name}}} is neither under secrets nor one of {', '.join(sorted(OWN_PLACEHOLDERS))}"
         named = used & {*pull.secrets, "bearer", "cursor"}
         if text and not named and _SENSITIVE.search(key.rpartition(".")[2]):
-            yield key, "holds what looks like a secret: put it into a setting, name that under secrets, write {name}"
+            yield (
+                key,
+                "seems to contain a secret: put it into a setting, name the setting under secrets, and write {name}",
+            )
     for name in pull.secrets:
         if name in OWN_PLACEHOLDERS:
-            yield f"secrets.{name}", "is a placeholder of rmetrics' own; choose another name"
+            yield f"secrets.{name}", "is a placeholder reserved by rmetrics; choose another name"
     if any(isinstance(v, Decimal) for v in _leaves([getattr(pull, "body", None), getattr(pull, "variables", None)])):
-        yield "body", "has a number with decimals; write it as text in quotes"
+        yield "body", "has a number with decimals; quote it as text"
 
 
 def _address(url: str, secure: str, plain: str) -> Iterator[tuple[str, str]]:
@@ -336,9 +341,9 @@ def _address(url: str, secure: str, plain: str) -> Iterator[tuple[str, str]]:
         yield "url", f"is not an address such as {secure}://host/path"
         return
     if parts.username or parts.password:
-        yield "url", "holds a user or password; name a setting under secrets instead"
+        yield "url", "contains a user or password; name a setting under secrets instead"
     elif not host or "{" in parts.netloc:
-        yield "url", f"must name its host in full, such as {secure}://host/path; a host is never a placeholder"
+        yield "url", f"must name its host in full, such as {secure}://host/path; a host cannot be a placeholder"
     elif parts.scheme == plain and not is_loopback(host):
         yield "url", f"must be {secure}://; {plain}:// is for this machine only"
     elif parts.scheme not in {secure, plain}:
@@ -352,9 +357,9 @@ def _paging(pull: ListPull) -> Iterator[tuple[str, str]]:
         if name not in used:
             yield "paging", f'kind = "{pull.paging.kind}" needs {{{name}}} in params, url, body or variables'
     if "size" in used and pull.paging.size is None:
-        yield "paging", "needs size, which {size} stands for"
+        yield "paging", "needs size, the value of {size}"
     if "bearer" in used and pull.bearer is None:
-        yield "bearer", "is missing: {bearer} stands for the token that it gets"
+        yield "bearer", "is missing: it fetches the token of {bearer}"
 
 
 def _texts(pull: PullBase) -> Iterator[tuple[str, str]]:

@@ -37,9 +37,9 @@ def judge_returns(rules: Rules, added: frozenset[str], say: Say, condition: Say)
 def _name(at: str, name: str, rules: Rules, added: frozenset[str], say: Say) -> None:
     feed = rules.feeds[JOBS]
     if name in {*feed.columns, feed.business_date} | added:
-        say(at, f"jobs have a column {name!r} already; choose another name")
+        say(at, f"jobs already have a column {name!r}; choose another name")
     elif name in TAKEN or name in {*rules.measures, *SHIPPED}:
-        say(at, f"{name!r} is a measure, or means something else where measures are listed; choose another name")
+        say(at, f"{name!r} is a measure, or has another meaning in lists of measures; choose another name")
 
 
 def _same(at: str, rule: Return, columns: Mapping[str, Column], say: Say) -> None:
@@ -48,13 +48,13 @@ def _same(at: str, rule: Return, columns: Mapping[str, Column], say: Say) -> Non
         if spec is None:
             say(at, f"names no column of {JOBS}: {column!r}{did_you_mean(column, columns)}")
         elif spec.type not in {*_ALIKE, ColumnType.PHONE}:
-            say(at, f"{column!r} is {spec.type}: what tells customers and their appliances apart is a text")
+            say(at, f"{column!r} is {spec.type}: columns that identify customers and their appliances must be text")
     if len(set(rule.same)) < len(rule.same):
         say(at, "names a column twice")
     phones = [c for c in rule.same if c in columns and columns[c].type is ColumnType.PHONE]
     if len(phones) != 1 and all(c in columns for c in rule.same):
         known = ", ".join(n for n, c in columns.items() if c.type is ColumnType.PHONE) or "none is declared"
-        say(at, f"must name one phone number, by which customers are followed ({known}), found {len(phones)}")
+        say(at, f"must name one phone number, which identifies the customer ({known}), found {len(phones)}")
 
 
 __all__ = ["judge_returns"]

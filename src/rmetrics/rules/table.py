@@ -24,7 +24,7 @@ def known_zone(value: str) -> str:
         ValueError: the time zone database has no zone of that name.
     """
     if not is_zone(value):
-        msg = "no such time zone; use an IANA name such as America/New_York"
+        msg = "unknown time zone; use an IANA name such as America/New_York"
         raise ValueError(msg)
     return value
 

@@ -75,7 +75,7 @@ class Dispute(Table):
     @model_validator(mode="after")
     def _in_order(self) -> "Dispute":
         if self.from_ and self.until and self.from_ >= self.until:
-            msg = "until must come after from"
+            msg = "until must be after from"
             raise ValueError(msg)
         return self
 

@@ -115,7 +115,7 @@ class _Validation:
         for operator, column in reading.blank_unsafe:
             if column not in filled:
                 instead = f"{column} IS DISTINCT FROM ..." if operator == "<>" else f"... OR {column} IS NULL"
-                message = f"{operator} leaves out rows where {column} is blank; if they count, write {instead}"
+                message = f"{operator} excludes rows where {column} is blank; if they count, write {instead}"
                 self.say(key, message, warn=True)
 
     def identifier(self, key: str, name: str, what: str) -> None:
@@ -130,7 +130,7 @@ class _Validation:
         at = f"feeds.{name}"
         self.identifier(at, name, "feed")
         if name in OWN_TABLES:
-            self.say(at, f"{name!r} is a table of rmetrics' own; choose another feed name")
+            self.say(at, f"{name!r} is a table of rmetrics; choose another feed name")
         self._names(at, name, feed)
         for missing in sorted(CORE_COLUMNS.get(name, frozenset()) - set(feed.columns)):
             self.say(at, f"the metrics need the column {missing!r} of this feed")
@@ -161,19 +161,19 @@ class _Validation:
         for column, spec in feed.columns.items():
             self.identifier(f"{at}.columns.{column}", column, "column")
             if column in added:
-                self.say(f"{at}.columns.{column}", f"rmetrics adds {column!r} to this feed itself; choose another name")
+                self.say(f"{at}.columns.{column}", f"rmetrics itself adds {column!r} to this feed; choose another name")
             if self.usable(name) and feed.date != column == feed.business_date and spec.type not in _DAYS:
                 self.say(
                     f"{at}.columns.{column}",
-                    f"{column!r} is where the business day of {feed.date!r} goes; choose another name, or set "
+                    f"{column!r} is the column for the business day of {feed.date!r}; choose another name, or set "
                     "local_date",
                 )
         for column in feed.publish_by or feed.key:
             if column in feed.columns and not feed.columns[column].publish:
                 self.say(
                     f"{at}.columns.{column}",
-                    "is part of the key, and the key is published: take away publish = false, or leave it out of the "
-                    "key and say in identity what makes a row the same row",
+                    "is part of the key, and the key is published: remove publish = false, or remove the column from "
+                    "the key and list under identity the columns that identify a row",
                 )
         if feed.local_date is not None:
             self.identifier(f"{at}.local_date", feed.local_date, "column")
@@ -191,7 +191,7 @@ class _Validation:
                 if column not in feed.mapped:
                     self.say(f"{at}.{key}", f"names no mapped column: {column!r}{did_you_mean(column, feed.mapped)}")
         if feed.identity and len(feed.key) > 1:
-            self.say(f"{at}.identity", "goes with a key of one text column, or none")
+            self.say(f"{at}.identity", "requires a key of one text column, or none")
         if feed.repeats == "sum" and not any(c.type is ColumnType.MONEY for c in feed.mapped.values()):
             self.say(f"{at}.repeats", '"sum" needs a money column to add up')
         self._job_link(at, feed)
@@ -223,9 +223,9 @@ class _Validation:
         for key, of_type in (("scale", ColumnType.MONEY), ("minus", ColumnType.MONEY), ("values", ColumnType.TEXT)):
             given = column.scale != 1 if key == "scale" else getattr(column, key)
             if given and column.type is not of_type:
-                self.say(f"{at}.{key}", f"goes with a {of_type} column; this one is {column.type}")
+                self.say(f"{at}.{key}", f"requires a {of_type} column; this one is {column.type}")
         if column.constant and column.type is not ColumnType.TEXT:
-            self.say(f"{at}.constant", f"goes with a text column; this one is {column.type}")
+            self.say(f"{at}.constant", f"requires a text column; this one is {column.type}")
 
     # -- variants
 
@@ -244,7 +244,7 @@ class _Validation:
             for j, earlier in enumerate(feed.variants[:i]):
                 if _overlap(earlier.when, variant.when):
                     first = f"{feed.variant_name(j)!r} ({self.rules.place(f'{at}.variants.{j}')})"
-                    message = f"every file of it would be a file of {first} too; add without = [...] to one of them"
+                    message = f"every file of it would also be a file of {first}; add without = [...] to one of them"
                     self.say(f"{place}.when", message)
 
     def _variant_column(self, place: str, feed: Feed, column: str) -> None:
@@ -252,7 +252,7 @@ class _Validation:
             near = did_you_mean(column, feed.mapped)
             self.say(f"{place}.columns.{column}", f"the feed has no column {column!r}{near}")
         elif column not in feed.mapped:
-            self.say(f"{place}.columns.{column}", "is computed by sql from the other columns: change those instead")
+            self.say(f"{place}.columns.{column}", "is computed by sql from other columns: change those instead")
 
     def _variant_as_read(self, place: str, feed: Feed, variant: Variant) -> None:
         """Checks that a feed as read through a variant is as consistent as the feed itself must be."""
@@ -265,16 +265,16 @@ class _Validation:
             column = read.mapped.get(name)
             told = column and (column.required or read.identity or feed.repeats == "sum" or column.default)
             if column is not None and not told and not column.constant:
-                self.say(f"{place}.columns.{name}", "is part of the key: it must be required here as well")
+                self.say(f"{place}.columns.{name}", "is part of the key: it must also be required here")
         if variant.identity is not None and not feed.identity:
             self.say(f"{place}.identity", "the feed has a key and no identity, which its variants share")
         dated = read.mapped.get(feed.date)
         if dated is not None and not dated.required and feed.mapped[feed.date].required:
-            self.say(f"{place}.columns.{feed.date}", "places a row in a day: it must be required here as well")
+            self.say(f"{place}.columns.{feed.date}", "gives the day of a row: it must also be required here")
 
     def _headers(self, at: str, feed: Feed) -> None:
         if not feed.files:
-            self.say(f"{at}.files", 'is empty: give at least one glob such as "leads*"')
+            self.say(f"{at}.files", 'is empty: add at least one glob such as "leads*"')
         if not any(c.required for c in feed.mapped.values()):
             self.say(f"{at}.columns", "no column is required: a feed is recognised by its required columns' headers")
 
@@ -332,14 +332,16 @@ class _Validation:
                 or not name
                 or normal_source(name) in {normal_source(ALL), normal_source(UNATTRIBUTED)}
             ):
-                self.say(f"sources.{name}", f"{name!r} cannot be a source's name ({ALL} and {UNATTRIBUTED} are taken)")
+                self.say(
+                    f"sources.{name}", f"{name!r} is not allowed for a source ({ALL}, {UNATTRIBUTED} are reserved)"
+                )
             for spelling in (name, *dated.latest.aliases):
                 owner = claimed.setdefault(normal_source(spelling), name)
                 if owner != name:
                     where = self.rules.place(f"sources.{owner}")
                     self.say(
                         f"sources.{name}.aliases",
-                        f"{spelling!r} is a spelling of {owner!r} too ({where}); it can mean only one of them",
+                        f"{spelling!r} is also a spelling of {owner!r} ({where}); it can belong to one of them only",
                     )
             for i, (_, source) in enumerate(dated.versions):
                 at = f"sources.{name}" if i == 0 else f"sources.{name}.changes.{i - 1}"
@@ -364,7 +366,7 @@ class _Validation:
         """Requires leads from a feed's rows for terms; their conditions use the facts of a lead."""
         if not isinstance(source.leads, FeedLeads):
             if source.disputes:
-                self.say(f"{at}.disputes", 'goes with leads = { feed = "..." }: a vendor is told of its own rows')
+                self.say(f"{at}.disputes", 'requires leads = { feed = "..." }: claims refer to rows of the vendor')
             return
         feed = source.leads.feed
         if not self.usable(feed):

@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ _TABLE_FUNCTIONS = frozenset({
 _REFUSED_FUNCTIONS = frozenset({"write_log", "getenv", "sleep_ms", "nextval", "currval", "query", "query_table"})
 
 
-_open = weakref.WeakSet[duckdb.DuckDBPyConnection]()
+_opened = ContextVar["Opened | None"]("opened", default=None)
 
 
 def file_name(path: Path) -> str:
@@ -71,10 +72,12 @@ def sandbox(
         spill = Path(tempfile.mkdtemp(prefix="duckdb-", dir=temp.resolve()))
     except OSError as error:
         raise LakeError(
-            f"cannot make a folder in {temp}: {error.strerror or error}", "Check the disk's free space and permissions."
+            f"cannot create a folder in {temp}: {error.strerror or error}",
+            "Check the disk's free space and permissions.",
         ) from error
     connection = duckdb.connect(config=_CONFIG)
-    _open.add(connection)
+    if opened := _opened.get():
+        opened.add(connection)
     weakref.finalize(connection, shutil.rmtree, spill, ignore_errors=True)
     try:
         if memory_limit is not None:
@@ -86,7 +89,7 @@ def sandbox(
     except duckdb.Error as error:
         raise SettingsError(
             f"DuckDB cannot work with the memory limit {memory_limit!r} and {threads} threads",
-            "Write the limit like 2GB and at least one thread.",
+            "Use a limit such as 2GB and at least one thread.",
         ) from error
     allowed = ", ".join(text(file_name(f)) for f in files)
     connection.execute("SET TimeZone = 'UTC'")
@@ -97,11 +100,30 @@ def sandbox(
     return connection
 
 
-def interrupt() -> None:
-    """Ends what DuckDB is doing in any connection of this process that was made here; it fails with an error."""
-    for connection in list(_open):
-        with contextlib.suppress(duckdb.Error):  # closed meanwhile
-            connection.interrupt()
+class Opened:
+    """The connections that one piece of work opens, so that another thread can end the work."""
+
+    def __init__(self) -> None:
+        self._connections = weakref.WeakSet[duckdb.DuckDBPyConnection]()
+
+    @contextlib.contextmanager
+    def noted(self) -> Iterator[None]:
+        """Notes every sandbox that this thread opens inside the block."""
+        before = _opened.set(self)
+        try:
+            yield
+        finally:
+            _opened.reset(before)
+
+    def add(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Notes a connection for as long as it exists."""
+        self._connections.add(connection)
+
+    def interrupt(self) -> None:
+        """Ends what DuckDB is doing in these connections; it fails with an error."""
+        for connection in list(self._connections):
+            with contextlib.suppress(duckdb.Error):  # closed meanwhile
+                connection.interrupt()
 
 
 def only_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
@@ -112,7 +134,7 @@ def only_select(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
     """
     hint = "Give exactly one SELECT statement."
     if "\x00" in sql:
-        raise SettingsError("the statement holds a NUL character", hint)
+        raise SettingsError("the statement contains a NUL character", hint)
     try:
         statements = connection.extract_statements(sql)
     except duckdb.Error as error:
@@ -170,5 +192,5 @@ def translated(error: duckdb.Error, doing: str) -> RmetricsError:
         )
     return LakeError(
         f"DuckDB could not {doing} ({type(error).__name__})",
-        "Delete the computed files of the lake (all but raw/) and sync again; if it stays, report a bug.",
+        "Delete the computed files of the lake (all but raw/) and sync again; if the error remains, please report it.",
     )

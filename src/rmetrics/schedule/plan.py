@@ -16,7 +16,7 @@ FORGET_FIRST = ["launchctl", "bootout"]
 """Start of the command that precedes an install on launchd; it may fail, because there may be no earlier agent."""
 
 
-class Kind(StrEnum):
+class Scheduler(StrEnum):
     """A scheduler."""
 
     SYSTEMD = "systemd"
@@ -26,7 +26,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DailyRun:
     """A daily run of one project.
 
     Attributes:
@@ -50,10 +50,12 @@ class Plan:
     @property
     def mark(self) -> str:
         """The text that marks a file as written by this program."""
-        return f"Written by rmetrics schedule install for {self.project}; rmetrics schedule remove takes it away."
+        return f"Written by rmetrics schedule install for {self.project}; to remove it: rmetrics schedule remove."
 
 
-def files_of(kind: Kind, plan: Plan, home: Path, data: Path, config: Path | None = None) -> Mapping[Path, bytes]:
+def files_of(
+    kind: Scheduler, plan: DailyRun, home: Path, data: Path, config: Path | None = None
+) -> Mapping[Path, bytes]:
     """Returns the scheduler's files by path; none for cron, whose crontab belongs to the user.
 
     Args:
@@ -64,38 +66,40 @@ def files_of(kind: Kind, plan: Plan, home: Path, data: Path, config: Path | None
         config: the value of ``XDG_CONFIG_HOME``, if set.
     """
     match kind:
-        case Kind.SYSTEMD:
+        case Scheduler.SYSTEMD:
             folder = (config or home / ".config") / "systemd" / "user"
             return {
                 folder / f"{plan.name}.service": service_text(plan.mark, plan.project, plan.program).encode(),
                 folder / f"{plan.name}.timer": timer_text(plan.mark, plan.project, plan.at, plan.zone).encode(),
             }
-        case Kind.LAUNCHD:
+        case Scheduler.LAUNCHD:
             path = home / "Library" / "LaunchAgents" / f"{plan.name}.plist"
             return {path: plist_text(plan.name, plan.mark, plan.project, plan.at, plan.program)}
-        case Kind.WINDOWS:
+        case Scheduler.WINDOWS:
             path = data / "schedule" / f"{plan.name}.xml"
             return {path: task_xml(plan.mark, plan.project, plan.at, plan.program).encode("utf-16")}
-        case Kind.CRON:
+        case Scheduler.CRON:
             return {}
 
 
-def commands_of(kind: Kind, plan: Plan, files: Mapping[Path, bytes], user: int, *, install: bool) -> list[list[str]]:
+def commands_of(
+    kind: Scheduler, plan: DailyRun, files: Mapping[Path, bytes], user: int, *, install: bool
+) -> list[list[str]]:
     """Returns the commands that register the files with a scheduler, or remove them from it."""
     match kind:
-        case Kind.SYSTEMD:
+        case Scheduler.SYSTEMD:
             timer, base = f"{plan.name}.timer", ["systemctl", "--user"]
             if install:
                 return [[*base, "daemon-reload"], [*base, "enable", "--now", timer]]
             return [[*base, "disable", "--now", timer]]
-        case Kind.LAUNCHD:
+        case Scheduler.LAUNCHD:
             domain = f"gui/{user}"
             gone = [*FORGET_FIRST, f"{domain}/{plan.name}"]
             # launchd refuses an agent that is already loaded, so a new time needs a bootout first.
             return [gone, *(["launchctl", "bootstrap", domain, str(p)] for p in files)] if install else [gone]
-        case Kind.WINDOWS:
+        case Scheduler.WINDOWS:
             if install:
                 return [["schtasks", "/Create", "/TN", plan.name, "/XML", str(p), "/F"] for p in files]
             return [["schtasks", "/Delete", "/TN", plan.name, "/F"]]
-        case Kind.CRON:
+        case Scheduler.CRON:
             return []

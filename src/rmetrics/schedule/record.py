@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from rmetrics.files import PRIVATE_FOLDER, replace_private
-from rmetrics.schedule.plan import Kind
+from rmetrics.schedule.plan import Scheduler
 
 _INSTALLED, _RAN = "schedule.json", "schedule-run.json"
 GRACE = dt.timedelta(hours=1)  # a run may start late and takes some time
@@ -63,7 +63,7 @@ def installed_in(data: Path) -> Installed | None:
     kept = _read(data / _INSTALLED)
     try:
         return Installed(
-            str(Kind(kept["kind"])), str(kept["at"]), str(kept["zone"]), tuple(kept["files"]),
+            str(Scheduler(kept["kind"])), str(kept["at"]), str(kept["zone"]), tuple(kept["files"]),
             dt.datetime.fromisoformat(kept["installed_at"]),
         )  # fmt: skip
     except (KeyError, TypeError, ValueError):
@@ -107,7 +107,7 @@ def trouble(installed: Installed, ran: Ran | None, now: dt.datetime) -> str:
         before = f"it last ran {ran.started_at.astimezone(due.tzinfo):%Y-%m-%d %H:%M}" if ran else "it has never run"
         return f"the daily run was due {due:%Y-%m-%d %H:%M}, but {before}"
     if ran is not None and ran.finished_at is None and now - ran.started_at > GRACE:
-        return f"the daily run of {ran.started_at:%Y-%m-%d %H:%M} UTC did not end"
+        return f"the daily run of {ran.started_at:%Y-%m-%d %H:%M} UTC did not finish"
     if ran is not None and ran.sync:
         return f"the sync of the last daily run ended with exit code {ran.sync}"
     if ran is not None and ran.brief:

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from rmetrics.errors import BusyError, RmetricsError, SettingsError
 from rmetrics.serve.current import Current
-from rmetrics.serve.frame import Asked, Page, document, error_page
+from rmetrics.serve.frame import Page, PageRequest, document, error_page
 from rmetrics.serve.knobs import Edited
 from rmetrics.serve.pages.explanation import OutdatedError, explanation
 from rmetrics.serve.pages.funnel import funnel
@@ -29,7 +29,7 @@ from rmetrics.serve.trial import SECONDS, Trials
 from rmetrics.serve.view import View
 from rmetrics.settings import Settings
 
-PAGES: dict[str, Callable[[Asked], Page]] = {
+PAGES: dict[str, Callable[[PageRequest], Page]] = {
     "/": overview,
     "/month/{month}": month,
     "/source/{name:path}": source,
@@ -63,15 +63,15 @@ class Site:
     def warm(self) -> None:
         """Opens the project before the first request; its errors appear on the pages."""
         with contextlib.suppress(RmetricsError), self.current.view() as view:
-            overview(Asked(self.settings, view, self.rows, {}, {}, self._charts))
+            overview(PageRequest(self.settings, view, self.rows, {}, {}, self._charts))
 
-    def asked(self, request: Request, view: View) -> Asked:
+    def asked(self, request: Request, view: View) -> PageRequest:
         """Combines a request with everything its page is built from."""
         if len(self._charts) > _MOST_CHARTS:  # most belong to earlier versions
             self._charts.clear()
-        return Asked(self.settings, view, self.rows, request.query_params, request.path_params, self._charts)
+        return PageRequest(self.settings, view, self.rows, request.query_params, request.path_params, self._charts)
 
-    def answer(self, request: Request, make: Callable[[Asked], Page]) -> Response:
+    def answer(self, request: Request, make: Callable[[PageRequest], Page]) -> Response:
         """Renders a page from one view; again from the newest if a sync published another version meanwhile."""
         try:
             with self.current.view() as view:
@@ -82,7 +82,7 @@ class Site:
             # The outdated view is released by now, so it can close before the newest one opens.
             with self.current.view(newest=True) as view, contextlib.suppress(OutdatedError):
                 return _html(make(self.asked(request, view)), view.mark)
-            raise BusyError("a sync is changing the figures right now", "Load the page again in a moment.")
+            raise BusyError("a sync is replacing the figures", "Reload the page in a moment.")
         except RmetricsError as error:
             return _html(error_page(error), self._mark())
 
@@ -127,13 +127,13 @@ def _static(request: Request) -> Response:
 
 
 def _not_found(_request: Request, _error: Exception) -> Response:
-    return _html(error_page(SettingsError("there is no such page", "See the overview: /")), "")
+    return _html(error_page(SettingsError("this page does not exist", "See the overview: /")), "")
 
 
 def _failed(_request: Request, _error: Exception) -> Response:
     """Renders an unexpected exception without details; the server writes the traceback to stderr."""
     page = Page(
-        "Failed", "<h1>This page failed</h1><p>It is a bug in rmetrics; the terminal has the details.</p>", "", 500
+        "Failed", "<h1>This page failed</h1><p>This is a bug in rmetrics; the terminal shows the details.</p>", "", 500
     )
     return _html(page, "")
 
@@ -141,7 +141,7 @@ def _failed(_request: Request, _error: Exception) -> Response:
 def application(site: Site) -> Starlette:
     """Builds the application, which has no access control of its own: wrap it in ``Guard``."""
 
-    def route(path: str, make: Callable[[Asked], Page]) -> Route:
+    def route(path: str, make: Callable[[PageRequest], Page]) -> Route:
         def answer(request: Request) -> Response:
             return site.answer(request, make)
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from rmetrics.postgres.compare import published_session
 from rmetrics.postgres.ddl import has_all
-from rmetrics.settings import Settings
+from rmetrics.postgres.server import Database
 
 STEPS = ("calls", "inbound", "answered", "missed", "with_job", "jobs", "units", "repairs")
 
 
 @dataclass(frozen=True, slots=True)
-class FunnelLine:
+class CallFunnelLine:
     """The calls of a source in a month.
 
     Attributes:
@@ -24,7 +24,7 @@ class FunnelLine:
     steps: Mapping[str, int]
 
 
-def call_funnel(settings: Settings) -> tuple[FunnelLine, ...] | None:
+def call_funnel(database: Database) -> tuple[CallFunnelLine, ...] | None:
     """Returns the calls of each month by source, newest month first; None if nothing is published.
 
     Calls without a date are left out: they belong to no month.
@@ -32,11 +32,11 @@ def call_funnel(settings: Settings) -> tuple[FunnelLine, ...] | None:
     Raises:
         PostgresError: the server cannot be reached.
     """
-    with published_session(settings) as last:
-        if last is None or not has_all(last[0], ["call_funnel"]):
+    with published_session(database) as last:
+        if last is None or not has_all(last.session, ["call_funnel"]):
             return None
-        rows = last[0].query(
+        rows = last.session.query(
             f"SELECT month, source, {', '.join(STEPS)} FROM call_funnel WHERE month IS NOT NULL "
             "ORDER BY month DESC, source"
         )
-    return tuple(FunnelLine(m, s, dict(zip(STEPS, map(int, steps), strict=True))) for m, s, *steps in rows)
+    return tuple(CallFunnelLine(m, s, dict(zip(STEPS, map(int, steps), strict=True))) for m, s, *steps in rows)

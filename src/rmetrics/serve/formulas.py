@@ -36,7 +36,7 @@ def _ratio(title: str, top: str, bottom: str, shown: Callable[[Decimal], str]) -
         below = getattr(line, bottom)
         return Decimal(getattr(line, top)) / below if below else None
 
-    return Formula(title, f"{top} divided by {bottom}; nothing where {bottom} is 0", (top, bottom), value, shown)
+    return Formula(title, f"{top} divided by {bottom}; blank if {bottom} is 0", (top, bottom), value, shown)
 
 
 def _projected(title: str, measure: str) -> Formula:
@@ -44,8 +44,8 @@ def _projected(title: str, measure: str) -> Formula:
         return page.month_end(line, measure)
 
     words = (
-        f"an estimate: {measure} up to the last whole day, plus for each day left the level of the last six weeks by "
-        "the pattern of weekdays and holidays; nothing with fewer than eight weeks of data, nor for a segment or a day"
+        f"an estimate: {measure} up to the last full day, plus the level of the last six weeks for each remaining day, "
+        "by the pattern of weekdays and holidays; blank for fewer than eight weeks of data, for a segment and for a day"
     )
     return Formula(title, words, (measure,), value, cells.whole)
 
@@ -56,7 +56,7 @@ def _pace(title: str, measure: str) -> Formula:
         target = getattr(line, f"target_{measure}")
         return Decimal(getattr(line, measure)) / (target * passed / days) if target and passed else None
 
-    words = f"{measure} so far, divided by what the target asks for by now: its share of the days with data"
+    words = f"{measure} so far, divided by the pace: the share of the target for the days with data"
     return Formula(title, words, (measure, f"target_{measure}"), value, cells.share)
 
 
@@ -71,7 +71,7 @@ FORMULAS: Mapping[str, Formula] = {
     "cpl": _ratio("Cost per lead", "cost", "leads", _two),
     "cost_per_repair": _ratio("Cost per repair", "cost", "repairs", _two),
     "avg_ticket": _ratio("Average ticket", "revenue_gross", "repairs", _two),
-    "profit": Formula("Profit", "revenue40 less cost", ("revenue40", "cost"), lambda line, *_: line.profit, _two),
+    "profit": Formula("Profit", "revenue40 minus cost", ("revenue40", "cost"), lambda line, *_: line.profit, _two),
     "attained_repairs": _ratio("Repairs against target", "repairs", "target_repairs", cells.share),
     "attained_revenue40": _ratio("Revenue40 against target", "revenue40", "target_revenue40", cells.share),
     "pace_repairs": _pace("Repairs against the target's pace", "repairs"),
@@ -99,9 +99,9 @@ def funnel_formulas(rules: Rules) -> dict[str, Formula]:
 
 
 TARGETS: Mapping[str, tuple[str, int]] = {
-    "target_repairs": ("Target of repairs", 0),
-    "target_revenue40": ("Target of revenue40", 2),
-    "target_conv_l2r": ("Target of leads to repairs", 4),
-    "target_cpl_max": ("Ceiling of cost per lead", 2),
+    "target_repairs": ("Target for repairs", 0),
+    "target_revenue40": ("Target for revenue40", 2),
+    "target_conv_l2r": ("Target for leads to repairs", 4),
+    "target_cpl_max": ("Ceiling for cost per lead", 2),
 }
 """Title and number of decimals of each target, by column."""

@@ -27,7 +27,7 @@ MENU = (
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PageRequest:
     """A request for a page.
 
     Attributes:
@@ -59,7 +59,7 @@ class Asked:
             return None
         month = parse_month(text)
         if month is None:
-            raise SettingsError(f"not a month: {text!r}", "Write it YYYY-MM, for instance 2024-11.")
+            raise SettingsError(f"not a month: {text!r}", "Use the form YYYY-MM, for instance 2024-11.")
         return month_named(month, {line.month for line in self.view.page().lines})
 
     @property
@@ -114,7 +114,7 @@ def document(page: Page, mark: str) -> str:
 <div id="news" role="status" aria-live="polite"></div>
 <main id="content" tabindex="-1">{notes}{page.body}</main>
 <footer>rmetrics {escape(__version__)}, on this machine only. Every figure leads to its rule, its rows and its proof.
-Nothing can be changed here.</footer>
+These pages are read-only.</footer>
 </body>
 </html>
 """
@@ -132,7 +132,7 @@ def notes_of(view: View) -> tuple[str, ...]:
     """Returns remarks that apply to every figure of a view."""
     waiting = len(view.waiting)
     them = "export is" if waiting == 1 else "exports are"
-    landed = f"{waiting} landed {them} not in these figures yet: run rmetrics sync."
+    landed = f"{waiting} landed {them} not in these figures yet; run: rmetrics sync"
     return (*(p.message for p in view.lake.problems), *((landed,) if waiting else ()))
 
 

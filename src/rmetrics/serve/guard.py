@@ -83,11 +83,11 @@ class Guard:
 
     def _refused(self, request: Request) -> Response | None:
         if not self._known_host(request.headers):
-            return PlainTextResponse("This name is not known here: use the address that was printed.\n", 400)
+            return PlainTextResponse("Unknown host name: use the address that rmetrics serve printed.\n", 400)
         if request.method not in {"GET", "HEAD"}:
-            return PlainTextResponse("Nothing can be written here.\n", 405, {"Allow": "GET, HEAD"})
+            return PlainTextResponse("These pages are read-only.\n", 405, {"Allow": "GET, HEAD"})
         if _of_another_site(request.headers):
-            return PlainTextResponse("Pages of other sites may link here, and nothing else.\n", 403)
+            return PlainTextResponse("Other sites may only link to these pages.\n", 403)
         given = request.query_params.get("token", request.cookies.get(self._cookie, ""))
         if secrets.compare_digest(given.encode(), self._token.encode()):
             return None
@@ -148,8 +148,8 @@ def _locked(request: Request) -> Response:
     text = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">{retry}<title>rmetrics: locked</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>'
-        "<body><h1>Locked</h1><p>Open the address that <code>rmetrics serve</code> printed: it carries the token.</p>"
-        f'<p>If you have done so in this browser already: <a href="{escape(again)}">continue</a>.</p></body></html>'
+        "<body><h1>Locked</h1><p>Open the address that <code>rmetrics serve</code> printed: it contains the token.</p>"
+        f'<p>If you have already done so in this browser, <a href="{escape(again)}">continue</a>.</p></body></html>'
     )
     policy = _POLICY.format(style=f" 'sha256-{_STYLE_HASH}'")
     return HTMLResponse(text, 401, {"Content-Security-Policy": policy, "WWW-Authenticate": "Token"})

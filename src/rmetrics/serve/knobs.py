@@ -22,7 +22,7 @@ from rmetrics.rules import Rules
 from rmetrics.rules.model import FeedLeads, Place
 
 _KINDS: Mapping[str, str] = {
-    "share": "share of what was paid", "per_lead": "price per lead", "per_unit": "price per unit",
+    "share": "share of the amount paid", "per_lead": "price per lead", "per_unit": "price per unit",
     "per_repair": "price per repair", "monthly": "monthly fee", "window": "window in days",
 }  # fmt: skip
 _NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?")
@@ -154,9 +154,11 @@ def edited(knob: Knob, value: str, start: dt.date | None) -> Edited:
             from that day exists already.
     """
     if not _NUMBER.fullmatch(value):
-        raise SettingsError(f"not a number that a rule takes: {value!r}", "Write it like 25.00, or 0.42 for a share.")
+        raise SettingsError(
+            f"not a valid number for a rule: {value!r}", "Use a form such as 25.00, or 0.42 for a share."
+        )
     if start is not None and knob.since is not None:
-        raise SettingsError(f"{knob.key} holds from {knob.since} already", "Try another value without a day.")
+        raise SettingsError(f"{knob.key} already has a value from {knob.since} on", "Try another value without a date.")
     text = knob.file.read_text(encoding="utf-8-sig")
     document = tomlkit.parse(text)
     number = tomlkit.parse(f"x = {value}")["x"]
@@ -210,7 +212,9 @@ def _dated(document: Any, knob: Knob, number: Any, start: dt.date) -> str:
         _at(value, knob.path[depth + 1 : -1])[knob.path[-1]] = number
     changes = table.get("changes")
     if any(c["from"] == start and key in c for c in changes or ()):
-        raise SettingsError(f"a change of {knob.key} holds from {start} already", "Try that one's value instead.")
+        raise SettingsError(
+            f"{knob.key} already has a change from {start} on", "Try another value for this change instead."
+        )
     if changes is None:
         changes = table["changes"] = tomlkit.aot()
     made = tomlkit.table() if isinstance(changes, AoT) else tomlkit.inline_table()

@@ -57,7 +57,7 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError, OverflowError) as error:
         told = getattr(error, "strerror", None) or str(error)
         raise SettingsError(
-            f"cannot listen on {host}, port {port}: {told}", "Name another port or host: --port 8788, --host 127.0.0.1."
+            f"cannot listen on {host}, port {port}: {told}", "Use another port or host: --port 8788, --host 127.0.0.1."
         ) from error
     return found
 

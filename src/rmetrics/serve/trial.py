@@ -44,7 +44,7 @@ class Trials:
             LakeError: the trial timed out or failed.
         """
         if self._one.locked():
-            raise BusyError("another trial is being computed", "Wait until it is done, then try again.")
+            raise BusyError("another trial is being computed", "Wait until it has finished, then try again.")
         async with self._one:
             with tempfile.TemporaryDirectory(prefix="rmetrics-trial-") as folder:
                 return await self._planned(Path(folder), edited)
@@ -69,7 +69,7 @@ class Trials:
             out, _ = await asyncio.wait_for(process.communicate(), self._seconds)
         except TimeoutError:
             raise LakeError(
-                f"the trial took longer than {self._seconds:.0f} seconds and was ended",
+                f"the trial took longer than {self._seconds:.0f} seconds and was stopped",
                 "Edit a copy of the project and run: rmetrics plan",
             ) from None
         finally:
@@ -99,7 +99,9 @@ class Trials:
         try:
             found: Mapping[str, Any] = json.loads(text)
         except ValueError:
-            raise LakeError("the trial failed", "Run `rmetrics plan` in a copy of the project to see why.") from None
+            raise LakeError(
+                "the trial failed", "To see the reason, run `rmetrics plan` in a copy of the project."
+            ) from None
         error = found.get("error")
         if error is None:
             return found

@@ -24,15 +24,17 @@ from rmetrics.explain.funnel_figures import computed_days
 from rmetrics.explain.members import Members, explain_member, explain_members
 from rmetrics.explain.own_measures import beside, own_scales
 from rmetrics.html_report.data import PageData
-from rmetrics.lake import DECISIONS, LANDED, Lake, open_lake
+from rmetrics.lake import DECISIONS, LANDED, Lake
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import STATE, load
 from rmetrics.locks import held
+from rmetrics.opening import open_lake, open_project
 from rmetrics.pipeline.asked import Months
+from rmetrics.pipeline.project import Project
 from rmetrics.pipeline.workspace import Workspace, opened
 from rmetrics.postgres.compare import published_session
 from rmetrics.rules.files import rule_files
-from rmetrics.settings import Settings, memory_of
+from rmetrics.settings import Settings
 from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS, MEASURE_DAILY
 from rmetrics.usecases.report import page_data
 
@@ -68,13 +70,13 @@ class View:
     """One version of a project.
 
     Attributes:
-        settings: settings of the project itself, not of the linked copy.
+        project: the project over the linked copy of its lake.
         mark: the result of ``mark`` when the view was opened.
         lake: the workspace over the linked files; see ``opened``.
         waiting: names of exports that have landed but are not in any computation yet.
     """
 
-    settings: Settings
+    project: Project
     mark: str
     lake: Workspace
     waiting: tuple[str, ...]
@@ -124,7 +126,7 @@ class View:
         with self._one:
             if month not in self._open:
                 stack = contextlib.ExitStack()
-                made = stack.enter_context(explainer_of(self.lake, memory_of(self.settings), month=month))
+                made = stack.enter_context(explainer_of(self.lake, self.project.memory, month=month))
                 self._open[month] = made, stack
             self._open.move_to_end(month)
             while len(self._open) > _MONTHS_OPEN:
@@ -156,8 +158,8 @@ class View:
         with self.explainer(asked.month) as one:
             if offline:
                 return answer(one)
-            with published_session(self.settings) as last:
-                return answer(one.against(*last[:2]) if last else one)
+            with published_session(self.project.database) as last:
+                return answer(one.against(last.session, last.run_id) if last else one)
 
     def close(self) -> None:
         """Closes the connections; the view must not be used afterwards."""
@@ -186,18 +188,19 @@ def open_view(settings: Settings) -> Iterator[View]:
             if mark(settings) != before:  # a sync replaced the computation meanwhile
                 continue
             waiting = _without_new(scratch)
-            view = View(settings, before, stack.enter_context(opened(settings, lake=scratch)), waiting)
+            project = open_project(settings).over(scratch)
+            view = View(project, before, stack.enter_context(opened(project)), waiting)
             stack.callback(view.close)
             yield view
             return
-    raise BusyError("another run changed the lake meanwhile", "Wait for it to end, then try again.")
+    raise BusyError("another run has changed the lake in the meantime", "Wait for it to finish, then try again.")
 
 
 def _without_new(scratch: Lake) -> tuple[str, ...]:
     """Removes from a scratch lake the exports that the computation in force does not include; returns their names."""
-    known = {sha256 for sha256, _, _ in load(scratch).exports}
+    known = {e.sha256 for e in load(scratch).exports}
     if not known:
-        raise LakeError("nothing was computed yet", "Put your exports into the inbox and run: rmetrics sync")
+        raise LakeError("nothing has been computed yet", "Put your exports into the inbox and run: rmetrics sync")
     landed, damaged = scratch.examine_raw()
     new = [raw for raw in landed if raw.sha256 not in known and not raw.withdrawn]
     # The catalog may name exports whose files were not linked, because a sync may be landing them right now. A damaged

@@ -16,14 +16,13 @@ from typing import Any
 import polars as pl
 
 from rmetrics.errors import EngineError, RmetricsError
-from rmetrics.lake import Lake, open_lake
+from rmetrics.lake import Lake
 from rmetrics.lake.staged import put_in_force
 from rmetrics.parallel import in_order
 from rmetrics.pipeline.companies import CompanyMade, CompanyWork, Failure, make_company
+from rmetrics.pipeline.project import Places
 from rmetrics.progress import Progress
 from rmetrics.rules.files import rule_files
-from rmetrics.settings import Settings
-from rmetrics.spark.exports import travelling
 from rmetrics.spark.tasks import Tasks
 
 _FOR_EACH_SLOT, _FEWEST, _MOST = 4, 16, 128  # companies per wave; each holds a lock
@@ -33,14 +32,14 @@ Rules = tuple[tuple[str, bytes], ...]
 Wave = tuple[contextlib.ExitStack, list[tuple[CompanyMade, Lake | None]]]
 
 
-def work_for(settings: Settings, **of: Any) -> CompanyWork:
+def work_for(places: Places, **of: Any) -> CompanyWork:
     """Returns a company's work, ready to send to an executor.
 
     Args:
-        settings: the company's.
+        places: the company's.
         of: the other fields of ``CompanyWork``.
     """
-    return CompanyWork(settings=travelling(settings), **of)
+    return CompanyWork(places=places.travelling(), **of)
 
 
 def computed_companies(
@@ -60,7 +59,7 @@ def computed_companies(
             even one that ends its executor each time, is part of its result instead.
     """
     done = 0
-    rules = tuple((f.name, f.read_bytes()) for f in rule_files(works[0].settings.rules_dir)) if works else ()
+    rules = tuple((f.name, f.read_bytes()) for f in rule_files(works[0].places.rules_dir)) if works else ()
     with contextlib.ExitStack() as locks:
 
         def run(wave: Sequence[CompanyWork]) -> Wave:
@@ -98,7 +97,7 @@ def _of_wave(
         lake = lakes[made.name]
         try:
             if made.run is not None:  # first, because the results name these rules
-                lake.keep_rules(made.run.rules_hash, rule_files(wave[0].settings.rules_dir))
+                lake.keep_rules(made.run.rules_hash, rule_files(wave[0].places.rules_dir))
             put_in_force(lake, made.records)
         except RmetricsError as error:
             made = CompanyMade(made.name, failure=_told(error))
@@ -108,7 +107,7 @@ def _of_wave(
 
 
 def _locked(work: CompanyWork, stack: contextlib.ExitStack) -> tuple[CompanyWork, Lake, Failure | None]:
-    lake = open_lake(work.settings)
+    lake = work.places.lake.open()
     try:
         stack.enter_context(lake.locked())
         lake.sweep_drafts()

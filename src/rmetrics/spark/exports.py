@@ -4,17 +4,16 @@ import functools
 import pickle
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
 
 from rmetrics.lake import Lake, LakeAt, RawFile
 from rmetrics.lake.staged import open_staged
-from rmetrics.pipeline.landing.bucket_inbox import open_inbox
+from rmetrics.pipeline.landing.bucket_inbox import InboxAt
 from rmetrics.pipeline.landing.spread import Arrival, Landed, land_some, type_some
 from rmetrics.rules import Rules
-from rmetrics.settings import Settings
 from rmetrics.spark.tasks import Tasks
 
 _SCHEMA: dict[str, pl.DataType] = {"made": pl.Binary()}
@@ -27,24 +26,18 @@ class _Where:
 
     at: LakeAt
     rules: Rules
-    settings: Settings | None = None
-
-
-def travelling(settings: Settings) -> Settings:
-    """Returns settings for an executor: absolute paths, local engine, without the DSN."""
-    paths = {n: getattr(settings, n).resolve() for n in ("data_dir", "inbox_dir", "rules_dir", "local_dir")}
-    return settings.model_copy(update={**paths, "postgres_dsn": None, "engine": "local"})
+    inbox: InboxAt | None = None
 
 
 def landed_on(
-    engine: Tasks, settings: Settings, lake: Lake, rules: Rules, tasks: Sequence[Sequence[Arrival]]
+    engine: Tasks, inbox: InboxAt, lake: Lake, rules: Rules, tasks: Sequence[Sequence[Arrival]]
 ) -> Iterator[Landed]:
     """Lands files of the inbox on executors; see ``Runner.land``.
 
     Raises:
         EngineError, SettingsError, LakeError: Spark, the inbox or the lake cannot be used; nothing is in force.
     """
-    step = functools.partial(_land, where=_Where(lake.at, rules, travelling(settings)))
+    step = functools.partial(_land, where=_Where(lake.at, rules, inbox.here()))
     return map(pickle.loads, engine.collected(engine.each(tasks, step, _SCHEMA), _SCHEMA)["made"])
 
 
@@ -62,15 +55,15 @@ def typed_on(engine: Tasks, lake: Lake, rules: Rules, tasks: Sequence[Exports]) 
 
 
 def _land(arrivals: Sequence[Arrival], where: _Where) -> Iterator[pl.DataFrame]:
-    settings = where.settings
-    if settings is None:
+    inbox = where.inbox
+    if inbox is None:
         msg = "who lands knows the inbox"
         raise AssertionError(msg)
     with tempfile.TemporaryDirectory(prefix="rmetrics-", ignore_cleanup_errors=True) as own:
-        if settings.inbox_url is not None:
-            settings = settings.model_copy(update={"inbox_dir": Path(own) / "inbox"})
+        if inbox.url is not None:
+            inbox = replace(inbox, folder=Path(own) / "inbox")
         lake, _ = open_staged(where.at, Path(own) / "lake")
-        yield _answer(land_some(arrivals, open_inbox(settings), lake, where.rules))
+        yield _answer(land_some(arrivals, inbox.open(), lake, where.rules))
 
 
 def _type(exports: Exports, where: _Where) -> Iterator[pl.DataFrame]:
@@ -83,4 +76,4 @@ def _answer(made: Landed) -> pl.DataFrame:
     return pl.DataFrame({"made": [pickle.dumps(made)]}, schema=_SCHEMA)
 
 
-__all__ = ["landed_on", "travelling", "typed_on"]
+__all__ = ["landed_on", "typed_on"]

@@ -1,4 +1,4 @@
-"""The entry point from the commands to this package: computes on Spark if the settings say so."""
+"""The entry point from the commands to this package: computes on Spark."""
 
 import contextlib
 import datetime as dt
@@ -13,38 +13,37 @@ from rmetrics.lake import Lake, RawFile
 from rmetrics.pipeline.compute.local import Tables
 from rmetrics.pipeline.compute.names import tables
 from rmetrics.pipeline.compute.rows import Typed
+from rmetrics.pipeline.landing.bucket_inbox import InboxAt
 from rmetrics.pipeline.landing.spread import Arrival, Landed
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import Rules
-from rmetrics.settings import Settings
 
 if TYPE_CHECKING:
     from rmetrics.spark.engine import SparkEngine
 
 
 @contextlib.contextmanager
-def runner_of(settings: Settings) -> "Iterator[SparkRunner | None]":
-    """Yields the runner for these settings; None if this machine computes.
+def open_spark(master: str, folder: Path) -> "Iterator[SparkRunner]":
+    """Yields a runner on Spark.
 
     Spark starts only when something must be computed: most runs find everything up to date.
+
+    Args:
+        master: Spark's, or the address of a Spark Connect server.
+        folder: for Spark's temporary files.
     """
-    if settings.engine == "local":
-        yield None
-        return
     with contextlib.ExitStack() as stack:
-        yield SparkRunner(settings, stack)
+        yield SparkRunner(master, folder, stack)
 
 
 class SparkRunner:
     """Computes on Spark; see ``pipeline.compute.runner.Runner``."""
 
-    def __init__(self, settings: Settings, stack: contextlib.ExitStack) -> None:
-        self._settings, self._stack = settings, stack
+    def __init__(self, master: str, folder: Path, stack: contextlib.ExitStack) -> None:
+        self._master, self._folder, self._stack = master, folder, stack
         self._session: Any = None
 
-    def land(
-        self, settings: Settings, lake: Lake, rules: Rules, tasks: Sequence[Sequence[Arrival]]
-    ) -> Iterator[Landed]:
+    def land(self, inbox: InboxAt, lake: Lake, rules: Rules, tasks: Sequence[Sequence[Arrival]]) -> Iterator[Landed]:
         """Lands files of the inbox on executors.
 
         Raises:
@@ -52,7 +51,7 @@ class SparkRunner:
         """
         from rmetrics.spark.exports import landed_on
 
-        return landed_on(self.engine(silent), settings, lake, rules, tasks)
+        return landed_on(self.engine(silent), inbox, lake, rules, tasks)
 
     def retype(self, lake: Lake, rules: Rules, tasks: Sequence[Sequence[tuple[RawFile, str]]]) -> Iterator[Landed]:
         """Types exports again on executors.
@@ -80,8 +79,8 @@ class SparkRunner:
         made = compute_on(engine, lake, rules, typed, progress, buckets=buckets, newest_day=newest_day)
         if missing := set(tables(rules)) - set(made):
             raise EngineError(
-                f"these rules ask for what cannot be computed on Spark yet: {', '.join(sorted(missing))}",
-                "Compute on one machine (RMETRICS_ENGINE=local), or leave these rules out.",
+                f"these rules use features that Spark does not support yet: {', '.join(sorted(missing))}",
+                "Compute on one machine (RMETRICS_ENGINE=local), or remove these rules.",
             )
         return made
 
@@ -126,11 +125,10 @@ class SparkRunner:
 
             if progress is not None:
                 progress("starting Spark", 0, 1)
-            folder = self._settings.lake_dir / "spark"
-            self._session = self._stack.enter_context(started(self._settings.spark, folder.resolve()))
+            self._session = self._stack.enter_context(started(self._master, self._folder.resolve()))
             if progress is not None:
                 progress("starting Spark", 1, 1)
         return self._session
 
 
-__all__ = ["SparkRunner", "runner_of"]
+__all__ = ["SparkRunner", "open_spark"]

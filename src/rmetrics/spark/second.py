@@ -223,7 +223,10 @@ class SparkConnection:
 def _table(tree: exp.Expr) -> exp.Table:
     found = tree.this.this if isinstance(tree.this, exp.Schema) else tree.this
     if not isinstance(found, exp.Table):
-        raise EngineError(f"a statement of the second engine is of a form that is not known: {tree.key}", "Report it.")
+        raise EngineError(
+            f"a statement of the second engine has an unknown form: {tree.key}",
+            "This is a bug in rmetrics: please report it.",
+        )
     return found
 
 

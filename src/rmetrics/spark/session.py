@@ -60,12 +60,14 @@ def _needed(address: str) -> None:
         raise SettingsError("RMETRICS_ENGINE=spark needs pyspark", 'Install it: pip install "rmetrics[spark]"')
     if address.startswith("sc://"):
         if importlib.util.find_spec("grpc") is None:
-            raise SettingsError("sc:// needs the client of Spark Connect", 'Install it: pip install "pyspark[connect]"')
+            raise SettingsError(
+                "sc:// requires the client of Spark Connect", 'Install it: pip install "pyspark[connect]"'
+            )
         return
     home = os.environ.get("JAVA_HOME")
     if not (home and (Path(home) / "bin" / "java").exists()) and shutil.which("java") is None:
         raise SettingsError(
-            "Spark needs Java 17 or newer, and there is no `java` on the PATH and no JAVA_HOME",
+            "Spark requires Java 17 or newer, but there is no `java` on the PATH and no JAVA_HOME",
             "Install it (Debian: apt-get install openjdk-17-jre-headless), or use a Spark Connect server (sc://).",
         )
 
@@ -178,18 +180,18 @@ def spark_errors(doing: str) -> Iterator[None]:
             raise ours from error
         raise EngineError(
             f"Spark could not {doing} ({type(error).__name__}{_why(str(error))})",
-            "See the log of Spark's driver (lake/spark/java.log) and of its executors; the figures stay as they were.",
+            "See the log of Spark's driver (lake/spark/java.log) and of its executors; the figures are unchanged.",
         ) from error
 
 
 _REASONS = {
     "No module named 'rmetrics'": "rmetrics is not installed on its executors",
     "No module named": "a Python package is missing on its executors",
-    "No such file or directory": "an executor does not see the lake's folder: it must be shared",
-    "JAVA_GATEWAY_EXITED": "Java ended while it started",
-    "StackOverflowError": "a statement was too deep for its driver's stack: spark.driver.extraJavaOptions=-Xss16m",
+    "No such file or directory": "an executor cannot see the folder of the lake, which must be shared",
+    "JAVA_GATEWAY_EXITED": "Java stopped during its start",
+    "StackOverflowError": "a statement is too deep for the driver stack: set spark.driver.extraJavaOptions=-Xss16m",
     "OutOfMemoryError": "an executor ran out of memory",
-    "ExecutorLostFailure": "executors were lost more often than it tries again",
+    "ExecutorLostFailure": "executors were lost more often than the number of retries",
 }
 
 

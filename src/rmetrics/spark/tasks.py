@@ -170,7 +170,7 @@ def refuse_other(wanted: Versions, found: Versions | None = None, where: str = "
     for name, version in wanted:
         if there.get(name) != version:
             raise SettingsError(
-                f"{where} has {name} {there.get(name) or 'not at all'}, this machine has {version}: "
+                f"{where} has {name} {there.get(name) or 'not installed'}, this machine has {version}: "
                 "numbers could differ",
                 f"Install the same versions on all executors: {' '.join(f'{n}=={v}' for n, v in wanted)}",
             )

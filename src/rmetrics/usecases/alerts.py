@@ -14,6 +14,7 @@ from rmetrics.notify.evaluation import raised_alerts
 from rmetrics.notify.ledger import Ledger, open_ledger
 from rmetrics.notify.raised import Occurrence
 from rmetrics.notify.sending import Delivery, channels_of, send
+from rmetrics.opening import database_of
 from rmetrics.postgres.connection import connect
 from rmetrics.postgres.server import existing_server
 from rmetrics.rules import Rules, load_rules
@@ -86,7 +87,7 @@ def alerts(settings: Settings, *, send_them: bool = True, now: dt.datetime | Non
 
 def _found(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[Occurrence, ...] | None:
     today = now.astimezone(ZoneInfo(rules.business.timezone)).date()
-    with existing_server(settings) as target:
+    with existing_server(database_of(settings)) as target:
         if target is None:
             return None
         with connect(target, schema=settings.pg_schema) as session:
@@ -119,7 +120,7 @@ def alerts_after_sync(settings: Settings) -> tuple[Finding, ...]:
     except RmetricsError as error:
         return (Finding(NOT_SENT, Severity.WARNING, f"alerts could not be evaluated or sent: {error.message}", 0),)
     return tuple(
-        Finding(NOT_SENT, Severity.WARNING, f"the channel {d.channel} did not get the alerts: {d.why}", 0)
+        Finding(NOT_SENT, Severity.WARNING, f"the alerts were not sent to the channel {d.channel}: {d.why}", 0)
         for d in result.sent
         if d.failed
     )

@@ -15,11 +15,11 @@ from rmetrics.brief.published import read_facts, span_of, spread_feeds
 from rmetrics.brief.text import Brief, as_html, as_text, brief_of
 from rmetrics.errors import LakeError, PostgresError, SettingsError
 from rmetrics.files import replace_private
-from rmetrics.lake import open_lake
 from rmetrics.notify.channels import Message
 from rmetrics.notify.evaluation import raised_alerts
 from rmetrics.notify.ledger import Ledger, open_ledger
 from rmetrics.notify.sending import Delivery, channels_of, send, troubles_in
+from rmetrics.opening import database_of, open_lake
 from rmetrics.pipeline.claims import ClaimState, lead_claims
 from rmetrics.pipeline.compute.standing import last_rows
 from rmetrics.postgres.connection import connect
@@ -78,7 +78,7 @@ def brief(
     channels = channels_of(rules.notify, "brief")
     if send_it and not channels:
         raise SettingsError(
-            "no channel gets the brief", "Declare one: [notify.NAME] in the rules, see docs/brief.md, Sending."
+            "no channel for the brief is declared", "Declare [notify.NAME] in the rules; see docs/brief.md, Sending."
         )
     with _ledger(settings, needed=send_it) as ledger:
         key, error = day.isoformat(), None
@@ -118,7 +118,7 @@ def _facts(settings: Settings, rules: Rules, day: dt.date, now: dt.datetime, led
     troubles: tuple[SendTrouble, ...] = troubles_in(ledger, rules.notify, now) if ledger else ()
     today = day == now.astimezone(ZoneInfo(rules.business.timezone)).date()
     pulls = _pulls(settings, rules, now) if today else ()
-    with existing_server(settings) as target:
+    with existing_server(database_of(settings)) as target:
         if target is None:
             return read_facts(None, rules, day, since, until, troubles=troubles, pulls=pulls)
         with connect(target, schema=settings.pg_schema) as session:

@@ -12,6 +12,7 @@ from rmetrics.metrics.call_classes import CLASS, CLASSES, LOST
 from rmetrics.metrics.callers import Speed, Worth, customer_calls, speeds, waiting, worths
 from rmetrics.metrics.lead_speed import lead_speeds
 from rmetrics.metrics.phones import KEY
+from rmetrics.opening import open_project
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.speed import followed_leads
 from rmetrics.pipeline.workspace import opened
@@ -95,17 +96,17 @@ def calls(settings: Settings, day: dt.date | None = None, progress: Progress = s
         SettingsError: the rules declare no calls feed, or there are no calls.
         RulesError, LakeError: see ``errors``.
     """
-    with opened(settings, progress) as lake:
+    with opened(open_project(settings), progress) as lake:
         rules = lake.rules
         if CALLS not in rules.feeds:
-            raise SettingsError("the rules declare no calls", "Declare [feeds.calls], as `rmetrics init` ships it.")
+            raise SettingsError("the rules declare no calls", "Declare [feeds.calls]; `rmetrics init` writes one.")
         rows = lake.computed.rows
         every = customer_calls(rows.feed(CALLS), rules).collect()
         facts = rows.facts()
         last = every["day"].max()
         if not isinstance(last, dt.date):
             raise SettingsError(
-                "no inbound call has landed yet", "Put the phone log into the inbox; run rmetrics sync."
+                "no inbound call has landed yet", "Put the phone log into the inbox and run: rmetrics sync"
             )
         since = day or last - dt.timedelta(days=max(rules.calls.at(last).called_back - 1, 0))
         seen = every if day is None else every.filter(pl.col("day") == day)

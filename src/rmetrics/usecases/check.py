@@ -10,13 +10,13 @@ from pathlib import Path
 from rmetrics.checks.compare import CrossCheck
 from rmetrics.errors import LakeError
 from rmetrics.findings import Severity
-from rmetrics.lake import open_lake
 from rmetrics.lake.snapshot import load
+from rmetrics.opening import open_project, open_runner
 from rmetrics.pipeline.compute.desired import published_rows
 from rmetrics.pipeline.compute.runner import Runner
 from rmetrics.pipeline.forecasts import estimates_differing
-from rmetrics.pipeline.landing.bucket_inbox import open_inbox
 from rmetrics.pipeline.landing.inbox import inbox_files, inbox_name
+from rmetrics.pipeline.project import Project
 from rmetrics.pipeline.verify.amounts import HINT, large_sums, largest_amounts
 from rmetrics.pipeline.verify.cross_check import cross_check
 from rmetrics.pipeline.verify.leads import lead_files
@@ -27,8 +27,7 @@ from rmetrics.postgres.connection import Session
 from rmetrics.postgres.ddl import has_all
 from rmetrics.postgres.publish import published
 from rmetrics.progress import Progress, silent
-from rmetrics.settings import Settings, memory_of
-from rmetrics.spark.runner import runner_of
+from rmetrics.settings import Settings
 from rmetrics.tables import published_tables
 
 Published = Mapping[tuple[str, str, dt.date], tuple[Decimal | None, ...]]
@@ -68,42 +67,46 @@ def check(settings: Settings, *, offline: bool = False, progress: Progress = sil
         PostgresError: the database cannot be reached.
     """
     try:
-        with opened(settings, progress, thorough=True) as lake, runner_of(settings) as runner:
-            return _check(settings, lake, progress, runner, offline=offline)
+        project = open_project(settings)
+        with opened(project, progress, thorough=True) as lake, open_runner(settings) as runner:
+            return _check(project, lake, progress, runner, offline=offline)
     except LakeError as error:
         damage = CheckFinding("damaged-file", Severity.ERROR, "lake", 1, error.message, error.hint)
         return CheckResult((damage,), None, None, None)
 
 
 def _check(
-    settings: Settings, lake: Workspace, progress: Progress, runner: Runner | None, *, offline: bool
+    project: Project, lake: Workspace, progress: Progress, runner: Runner | None, *, offline: bool
 ) -> CheckResult:
     found = [CheckFinding(p.code, p.severity, "lake", p.rows, p.message) for p in lake.problems]
-    found += _not_landed(settings)
+    found += _not_landed(project)
     progress("recomputing with the second engine", 0, 1)
-    runner = runner if lake.lake.root == settings.lake_dir else None  # executors cannot see a scratch lake
+    runner = runner if lake.lake.root == project.lake.root else None  # executors cannot see a scratch lake
     with lead_files(lake.lake, lake.computed.rows) as leads:
         cross, answers = cross_check(
-            lake.lake, lake.rules, lake.computed, memory=memory_of(settings), runner=runner, leads=leads
+            lake.lake, lake.rules, lake.computed, memory=project.memory, runner=runner, leads=leads
         )
     progress("recomputing with the second engine", 1, 1)
     found += _engines(cross)
     found += _too_large(lake)
-    tables, run_id, estimates = None, None, None
-    if not offline:
-        tables, run_id, estimates = _published(settings, lake, found, progress)
-    found += _forecasts(lake, estimates)
+    there = None if offline else _published(project, lake, found, progress)
+    found += _forecasts(lake, there.estimates if there else None)
     found += [finding_of(a, lake.rules) for a in answers]
     order = list(Severity)
-    return CheckResult(tuple(sorted(found, key=lambda f: order.index(f.severity))), cross.count, tables, run_id)
+    return CheckResult(
+        tuple(sorted(found, key=lambda f: order.index(f.severity))),
+        cross.count,
+        there.tables if there else None,
+        there.run_id if there else None,
+    )
 
 
-def _not_landed(settings: Settings) -> Iterator[CheckFinding]:
+def _not_landed(project: Project) -> Iterator[CheckFinding]:
     """Yields a finding for files of the inbox that no sync has read."""
-    inbox = open_inbox(settings)
+    inbox = project.inbox.open()
     if isinstance(inbox, Path) and not inbox.is_dir():
         return
-    known = open_lake(settings).load_json("inbox").get("files", {})
+    known = project.lake.load_json("inbox").get("files", {})
     new = [
         name
         for path, status in inbox_files(inbox, known)
@@ -115,7 +118,7 @@ def _not_landed(settings: Settings) -> Iterator[CheckFinding]:
             Severity.WARNING,
             "lake",
             len(new),
-            "files of the inbox are new or changed since the last sync: nothing here knows them yet",
+            "files in the inbox are new or changed since the last sync and are not included here",
             "Run `rmetrics sync`.",
             tuple({"file": name} for name in new[:5]),
         )
@@ -128,8 +131,8 @@ def _engines(cross: CrossCheck) -> Iterator[CheckFinding]:
             Severity.ERROR,
             "engines",
             cross.count,
-            "figures differ between the two engines: one of them computes them wrong, or a file of the lake is damaged",
-            "Run `rmetrics sync --full`; if it stays, report it with your rules.",
+            "figures differ between the two engines: one of them is wrong, or a file of the lake is damaged",
+            "Run `rmetrics sync --full`; if the difference remains, report it with your rules.",
             tuple(dataclasses.asdict(m) for m in cross.mismatches[:5]),
         )
 
@@ -144,17 +147,33 @@ def _too_large(lake: Workspace) -> Iterator[CheckFinding]:
             )
 
 
-def _published(
-    settings: Settings, lake: Workspace, found: list[CheckFinding], progress: Progress
-) -> tuple[dict[str, int] | None, str | None, Published | None]:
-    with published_session(settings) as last:
+@dataclass(frozen=True, slots=True)
+class _There:
+    """The published tables compared with the lake.
+
+    Attributes:
+        tables: the number of differing rows by table.
+        run_id: the run that published them.
+        estimates: the published forecasts; None if they belong to other exports.
+    """
+
+    tables: dict[str, int]
+    run_id: str
+    estimates: Published | None
+
+
+def _published(project: Project, lake: Workspace, found: list[CheckFinding], progress: Progress) -> _There | None:
+    """Compares the published tables with the lake; None if nothing is published."""
+    with published_session(project.database) as last:
         if last is None:
             message = "nothing is published yet"
             found.append(CheckFinding("unpublished", Severity.INFO, "published", 0, message, "Run `rmetrics sync`."))
-            return None, None, None
-        session, run_id, rules_hash = last
-        if rules_hash != lake.rules.digest and not any(p.code == "rules-not-synced" for p in lake.problems):
-            message = f"what is published (run {run_id}) was computed by other rules than those in {lake.rules.folder}"
+            return None
+        session, run_id = last.session, last.run_id
+        if last.rules_hash != lake.rules.digest and not any(p.code == "rules-not-synced" for p in lake.problems):
+            message = (
+                f"the published figures (run {run_id}) were computed by rules other than those in {lake.rules.folder}"
+            )
             found.append(
                 CheckFinding("rules-not-published", Severity.ERROR, "published", 0, message, "Run `rmetrics sync`.")
             )
@@ -168,7 +187,7 @@ def _published(
         progress("comparing with PostgreSQL", len(tables), len(tables))
         # Estimates belong to the exports of the last publish: with newer exports they would differ anyway.
         same = published(session, []).inputs == load(lake.lake).inputs and has_all(session, ["forecasts"])
-        return counts, run_id, _estimates(session) if same else None
+        return _There(counts, run_id, _estimates(session) if same else None)
 
 
 def _estimates(session: Session) -> Published:
@@ -188,8 +207,8 @@ def _forecasts(lake: Workspace, published: Published | None) -> Iterator[CheckFi
             Severity.ERROR,
             "engines",
             len(wrong),
-            "estimates of the month's end are not what a second computation makes of the same days",
-            "Run `rmetrics sync --full`, which writes them again; if it stays, report it.",
+            "estimates of the month's end differ from a second computation over the same days",
+            "Run `rmetrics sync --full`, which writes them again; if the difference remains, report it.",
             tuple({"estimate": line} for line in wrong[:5]),
         )
 
@@ -201,8 +220,8 @@ def _table(differences: TableDifferences) -> Iterator[CheckFinding]:
             Severity.ERROR,
             "published",
             differences.rows,
-            f"rows of {differences.table} in PostgreSQL are not what is computed",
-            "Run `rmetrics sync --full`, which writes what is computed; and see who writes to the database.",
+            f"rows of {differences.table} in PostgreSQL differ from the computed rows",
+            "Run `rmetrics sync --full`, which writes the computed rows, and find out who else writes to the database.",
             tuple(
                 {"key": d.key, "column": d.column, "computed": d.lake, "published": d.postgres}
                 for d in differences.examples[:5]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from rmetrics.errors import SettingsError
+from rmetrics.opening import open_project
 from rmetrics.pipeline.asked import only_source
 from rmetrics.pipeline.claims import Claim, ClaimState, lead_claims
 from rmetrics.pipeline.workspace import opened
@@ -63,15 +64,15 @@ def disputes(
         RulesError, LakeError: see ``errors``.
     """
     now = now or dt.datetime.now(dt.UTC)
-    with opened(settings, progress) as lake:
+    with opened(open_project(settings), progress) as lake:
         rules = lake.rules
         with_terms = [n for n, dated in rules.sources.items() if any(v.disputes for _, v in dated.versions)]
         source = only_source(source, rules)
         if not with_terms or (source is not None and source not in with_terms):
             whose = f"the source {source}" if source else "any source"
             raise SettingsError(
-                f"the rules say nothing of what the vendor of {whose} credits",
-                "Add [[sources.NAME.disputes]] to the source's rules; see docs/rules.md, Disputes.",
+                f"the rules declare no terms for credits by the vendor of {whose}",
+                "Add [[sources.NAME.disputes]] to the rules of the source; see docs/rules.md, Disputes.",
             )
         found = lead_claims(lake.computed.rows, {r: e.name for r, e in lake.exports.items()}, now)
         wanted = with_terms if source is None else [source]

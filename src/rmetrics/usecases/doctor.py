@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from rmetrics.diagnosis.database import check_database
-from rmetrics.diagnosis.finding import Check, DoctorResult
+from rmetrics.diagnosis.finding import Diagnosis, DoctorResult
 from rmetrics.diagnosis.folders import (
     check_clock,
     check_folders,
@@ -15,7 +15,8 @@ from rmetrics.diagnosis.folders import (
 from rmetrics.diagnosis.program import check_libraries, check_python, check_rules, check_zone
 from rmetrics.diagnosis.scheduled import check_pulls, check_schedule
 from rmetrics.findings import Severity
-from rmetrics.lake import Damage, open_lake
+from rmetrics.lake import Damage
+from rmetrics.opening import open_lake
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import Rules
 from rmetrics.settings import Settings
@@ -31,7 +32,7 @@ def doctor(settings: Settings, *, verify: bool = False, progress: Progress = sil
     """
     rules: list[Rules] = []
     lake = open_lake(settings)
-    looks: list[Callable[[], Iterator[Check]]] = [
+    looks: list[Callable[[], Iterator[Diagnosis]]] = [
         check_python,
         check_libraries,
         lambda: check_rules(settings, rules),
@@ -45,15 +46,15 @@ def doctor(settings: Settings, *, verify: bool = False, progress: Progress = sil
         lambda: check_pulls(settings, rules),
         lambda: check_database(settings),
     ]
-    checks: list[Check] = []
+    checks: list[Diagnosis] = []
     for i, look in enumerate(looks):
         progress("looking", i, len(looks))
         try:
             checks += look()
         except OSError as error:
-            message = f"cannot look at {error.filename}: {error.strerror}"
+            message = f"cannot read {error.filename}: {error.strerror}"
             checks.append(
-                Check("files", Severity.ERROR, message, "Check its permissions, and those of the folders above it.")
+                Diagnosis("files", Severity.ERROR, message, "Check its permissions, and those of the folders above it.")
             )
     progress("looking", len(looks), len(looks))
     damaged: list[Damage] = []

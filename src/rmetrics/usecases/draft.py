@@ -20,14 +20,15 @@ import polars as pl
 
 from rmetrics.drafting.guess import BLANK, Guess, choose_date, choose_key, guesses, is_spend
 from rmetrics.drafting.known import Likeness, likeness, variant_text
-from rmetrics.drafting.toml_text import Plan, rules_text
+from rmetrics.drafting.toml_text import DraftPlan, rules_text
 from rmetrics.errors import LakeError, RuleProblem, RulesError, SettingsError
 from rmetrics.files import write_private
 from rmetrics.ingest.dates import Reading
 from rmetrics.ingest.read import PROBLEM, Export, RefusedError, open_export
 from rmetrics.ingest.recognise import normal_header
 from rmetrics.ingest.sniff import blocks
-from rmetrics.lake import Lake, RawFile, open_lake
+from rmetrics.lake import Lake, RawFile
+from rmetrics.opening import open_project
 from rmetrics.pipeline.landing.placement import place
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.feeds import ColumnType, Feed
@@ -84,8 +85,8 @@ def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
             rules, to a shipped example, or as jobs or payments of a CRM.
         RulesError: the current rules do not load.
     """
-    rules = load_rules(settings.rules_dir, settings.company)
-    source = source.strip()
+    project = open_project(settings)
+    rules, source = project.rules, source.strip()
     slug = _slug(source)
     target = settings.rules_dir / f"{slug}.toml"
     _refuse_known(rules, source, target)
@@ -93,7 +94,7 @@ def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
     _refuse_fitting(settings, rules, export)
     rows = _rows(opened, export)
     if not rows.height:
-        raise SettingsError(f"{export} has a header but no rows that fit it", "Export a time with some leads in it.")
+        raise SettingsError(f"{export} has a header but no rows that match it", "Export a period that contains leads.")
     today = dt.datetime.fromtimestamp(export.stat().st_mtime, dt.UTC).date()
     readable, skipped = _readable(opened.layout.headers)
     found = guesses(rows, readable, Reading(rules.business.timezone, today, rules.business.currency))
@@ -102,10 +103,10 @@ def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
     key, date = choose_key(found, rows.height), choose_date(found, rows.height)
     feed = _feed_name(slug, found)
     if feed in rules.feeds:
-        raise SettingsError(f"the feed {feed} is declared already ({rules.place(f'feeds.{feed}')})", "Edit it there.")
+        raise SettingsError(f"the feed {feed} is already declared ({rules.place(f'feeds.{feed}')})", "Edit it there.")
     found = _clear_of_the_day(_with_required(found, key, date), date)
-    plan = Plan(source, slug, feed, export.name, key, date, skipped)
-    found, text, problems = _that_takes_nothing(settings, open_lake(settings), rules, plan, found, export)
+    plan = DraftPlan(source, slug, feed, export.name, key, date, skipped)
+    found, text, problems = _that_takes_nothing(settings, project.lake, rules, plan, found, export)
     path = target.with_name(f"{target.name}.draft") if problems else target
     _write(path, text)
     notes = tuple(_notes(found, plan, opened, path, problems))
@@ -122,14 +123,16 @@ def _write(path: Path, text: str) -> None:
 def _slug(source: str) -> str:
     slug = re.sub(r"[^a-z0-9]+", "_", source.lower()).strip("_")[:50].strip("_")
     if not slug or not slug[0].isalpha():
-        raise SettingsError(f"no file or feed can be named after {source!r}", f"A feed's name {IDENTIFIER_RULE[3:]}.")
+        raise SettingsError(
+            f"{source!r} gives no valid name of a file or feed", f"The feed's name is {IDENTIFIER_RULE[3:]}."
+        )
     if len(source) > _LONGEST_SOURCE or not source.isprintable():
         raise SettingsError(
             f"{source!r} cannot be a source's name",
-            f"Take at most {_LONGEST_SOURCE} characters, all of them printable.",
+            f"Use at most {_LONGEST_SOURCE} characters, all of them printable.",
         )
     if normal_source(source) in {normal_source(ALL), normal_source(UNATTRIBUTED)}:
-        raise SettingsError(f"{source!r} cannot be a source's name: rmetrics uses it itself", "Choose another name.")
+        raise SettingsError(f"{source!r} cannot be a source's name: rmetrics reserves it", "Choose another name.")
     return slug
 
 
@@ -142,10 +145,10 @@ def _refuse_known(rules: Rules, source: str, target: Path) -> None:
     for name, dated in rules.sources.items():
         if normal_source(source) in {normal_source(s) for s in (name, *dated.latest.aliases)}:
             where = rules.place(f"sources.{name}")
-            raise SettingsError(f"{source!r} is declared already, as {name!r} ({where})", "Edit it there.")
+            raise SettingsError(f"{source!r} is already declared, as {name!r} ({where})", "Edit it there.")
     for path in (target, target.with_name(f"{target.name}.draft")):
         if path.exists():
-            raise SettingsError(f"{path} is there already", "Edit it, or move it away.")
+            raise SettingsError(f"{path} already exists", "Edit it or move it.")
 
 
 def _opened(export: Path) -> Export:
@@ -155,7 +158,7 @@ def _opened(export: Path) -> Export:
         header = _header(export, first)
         return open_export(export, export.name, {"draft": _feed_of(header)}) if header else first
     except RefusedError as error:
-        raise SettingsError(f"{export} {error}", "Give the file as the channel exports it.") from error
+        raise SettingsError(f"{export} {error}", "Use the file as the channel exports it.") from error
     except OSError as error:
         raise SettingsError(f"{export} cannot be read: {error.strerror}", "Check the path.") from error
 
@@ -222,15 +225,15 @@ def _refuse_fitting(settings: Settings, rules: Rules, export: Path) -> None:
         feed, variant = fits[0].feed, fits[0].variant
         place_of = rules.place(f"feeds.{feed}")
         known = f" ({variant})" if variant else ""
-        alone = f'Count it with a source alone: leads = {{ feed = "{feed}", where = "..." }}'
+        alone = f'Count it in the rules of a source: leads = {{ feed = "{feed}", where = "..." }}'
         hint = "Put it into the inbox: it needs no rules of its own." if feed in _COUNTED_ALREADY else alone
-        raise SettingsError(f"{export} is read already, as {feed}{known} ({place_of})", hint)
+        raise SettingsError(f"{export} is already read as {feed}{known} ({place_of})", hint)
     for path, feeds in _examples(settings):
         if any(f.fits for f in open_export(export, export.name, feeds).fits):
             what = next(iter(feeds.values())).comment.rstrip(".")
             raise SettingsError(
-                f"{export} needs no draft, rules for it are shipped: {what}",
-                f"Copy {path} to {settings.rules_dir / path.name}, read it through, then: rmetrics rules check",
+                f"{export} needs no draft: rmetrics includes rules for it: {what}",
+                f"Copy {path} to {settings.rules_dir / path.name}, review it, then run: rmetrics rules check",
             )
 
 
@@ -267,9 +270,9 @@ def _refuse_like(rules: Rules, like: Likeness, source: str, export: Path) -> Non
     path = rules.place(f"feeds.{like.feed}").rpartition(":")[0]
     indented = "\n".join(f"    {line}" for line in lines.splitlines())
     raise SettingsError(
-        f"{export} looks like {like.feed} of a CRM, which [feeds.{like.feed}] is for; drafted as leads of a channel, "
+        f"{export} looks like {like.feed} of a CRM: see [feeds.{like.feed}]; drafted as leads of a channel, "
         "its revenue would count as cost",
-        f"Add its headers to from = [...] of [feeds.{like.feed}], or add these lines at the end of {path}, then "
+        f"Add its headers to from = [...] of [feeds.{like.feed}], or append these lines to {path}, then run "
         f"`rmetrics rules check`:\n{indented}",
     )
 
@@ -282,7 +285,7 @@ def _rows(opened: Export, export: Path) -> pl.DataFrame:
             if sum(f.height for f in frames) >= _ROWS:
                 break
     except RefusedError as error:
-        raise SettingsError(f"{export} {error}", "Give the file as the channel exports it.") from error
+        raise SettingsError(f"{export} {error}", "Use the file as the channel exports it.") from error
     return pl.concat(frames).head(_ROWS) if frames else pl.DataFrame()
 
 
@@ -304,7 +307,7 @@ def _clear_of_the_day(found: Sequence[Guess], date: str) -> list[Guess]:
 
 
 def _that_takes_nothing(
-    settings: Settings, lake: Lake, rules: Rules, plan: Plan, found: list[Guess], export: Path
+    settings: Settings, lake: Lake, rules: Rules, plan: DraftPlan, found: list[Guess], export: Path
 ) -> tuple[list[Guess], str, list[RuleProblem]]:
     """Returns the draft with as many required columns as needed to take no exports of other feeds."""
     raws = lake.raw_files()
@@ -320,7 +323,7 @@ def _that_takes_nothing(
         spare = [i for i, g in enumerate(found) if not g.required and g.note != BLANK]
         if not spare:
             message = (
-                "exports of other feeds have all these headers too: say in `without` what this export does not have"
+                "exports of other feeds also have all these headers: list in `without` a header that is absent here"
             )
             return found, text, [RuleProblem(target, 0, f"feeds.{plan.feed}", message)]
         found = [replace(g, required=g.required or i == spare[0]) for i, g in enumerate(found)]
@@ -331,14 +334,14 @@ def _takes(raws: list[RawFile], were: Mapping[str, str], loaded: Rules) -> bool:
     return any(now.get(sha) != feed for sha, feed in were.items())
 
 
-def _unread(loaded: Rules, plan: Plan, export: Path, target: Path) -> list[RuleProblem]:
+def _unread(loaded: Rules, plan: DraftPlan, export: Path, target: Path) -> list[RuleProblem]:
     """Returns a problem if the draft would not read the export it was guessed from."""
     fits = [f for f in open_export(export, export.name, loaded.feeds).fits if f.fits]
     if [f.feed for f in fits] == [plan.feed]:
         return []
     others = " and ".join(f.feed for f in fits if f.feed != plan.feed)
-    why = f"it fits {others} as well" if others else "its header cannot be told from its other rows"
-    message = f"the export would not be read by this feed: {why}; correct the headers in from = [...] or say without"
+    why = f"it also fits {others}" if others else "its header cannot be distinguished from its other rows"
+    message = f"this feed would not read the export: {why}; correct the headers in from = [...] or add `without`"
     return [RuleProblem(target, 0, f"feeds.{plan.feed}", message)]
 
 
@@ -355,23 +358,23 @@ def _loaded(settings: Settings, target: Path, text: str) -> Rules | list[RulePro
 
 
 def _notes(
-    found: Sequence[Guess], plan: Plan, opened: Export, path: Path, problems: Sequence[RuleProblem]
+    found: Sequence[Guess], plan: DraftPlan, opened: Export, path: Path, problems: Sequence[RuleProblem]
 ) -> Iterator[str]:
     yield from opened.layout.notes
     if problems:
-        yield f"{path.name} is not in force: fill in what is missing and rename it to {plan.slug}.toml"
+        yield f"{path.name} is not in force: add the missing values and rename it to {plan.slug}.toml"
     if not plan.key:
-        yield "no column is an id of the row: rows are named by their content; see identity"
+        yield "no column identifies a row, so rows are identified by their content; see identity"
     if not plan.date:
-        yield "no column looks like a date: fill in date and the column's type and formats"
+        yield "no column looks like a date: add date, and the column's type and formats"
     for guess in found:
         if guess.note.startswith("could be"):
             yield f"{guess.header}: {guess.formats[0]} {guess.note}"
     private = [g.header for g in found if g.private]
     if private:
-        yield f"not published, because they seem to be about people: {', '.join(private)}"
+        yield f"not published, because they appear to be about people: {', '.join(private)}"
     if plan.skipped:
-        yield f"not read, because they have no name or stand twice: {', '.join(plan.skipped)}"
+        yield f"not read, because they have no name or a duplicate one: {', '.join(plan.skipped)}"
 
 
 __all__ = ["Draft", "Guess", "draft_rules"]

@@ -15,6 +15,7 @@ from rmetrics.explain.journeys import Story, job_story, lead_story
 from rmetrics.explain.lists import against_list, listed_metric
 from rmetrics.explain.members import Members, explain_member, explain_members
 from rmetrics.metrics.figures import Figure, figures_of
+from rmetrics.opening import open_project
 from rmetrics.periods import parse_month
 from rmetrics.pipeline.asked import Months
 from rmetrics.pipeline.workspace import opened
@@ -46,21 +47,23 @@ def parse_question(
     """
     first = None if month is None else parse_month(month)
     if first is None and month is not None:
-        raise SettingsError(f"--month {month!r} is not a month", "Write it like 2024-11.")
+        raise SettingsError(f"--month {month!r} is not a month", "Use the form YYYY-MM, for instance 2024-11.")
     on, until = span.days if span is not None and span.days else (None, None)
     if day is not None:
         try:
             on = dt.date.fromisoformat(day)
         except ValueError:
-            raise SettingsError(f"--day {day!r} is not a day", "Write it like 2024-11-05.") from None
+            raise SettingsError(
+                f"--day {day!r} is not a date", "Use the form YYYY-MM-DD, for instance 2024-11-05."
+            ) from None
         if span is not None and not span.one:
-            raise SettingsError("--day and --from, --to or --ytd exclude each other", "Name one day, or a span.")
+            raise SettingsError("--day cannot be combined with --from, --to or --ytd", "Name one day, or a span.")
         if first is None:
             first = on.replace(day=1)
         if on.replace(day=1) != first:
-            raise SettingsError(f"--day {day} is not in {month}", "Name a day of the month asked for.")
+            raise SettingsError(f"--day {day} is not in {month}", "Name a day of this month.")
     if (against is None) != (key is None):
-        raise SettingsError("--against and --key go together", '--against FILE.csv --key "Job #"')
+        raise SettingsError("--against and --key require each other", 'Use both: --against FILE.csv --key "Job #"')
     return Question(
         source,
         span if span is not None and not span.one else Months(last=first, one=True),
@@ -83,14 +86,20 @@ def _for_members(question: Question) -> str:
         SettingsError: the question names a source, a segment or a day, or a comparison with other numbers.
     """
     if question.dimension is None:
-        raise SettingsError("--member goes with --dimension", "Say of which: --dimension technician --member NAME.")
+        raise SettingsError(
+            "--member requires --dimension", "Name the dimension, for instance: --dimension technician --member NAME."
+        )
     if question.source.strip().upper() != ALL or question.segment is not None:
-        message = f"members of {question.dimension} are known for the whole company"
+        message = f"members of {question.dimension} are computed for the whole company only"
         raise SettingsError(message, "Leave out --source and --segment.")
     if question.day is not None:
-        raise SettingsError(f"members of {question.dimension} are known by month", "Name months: --month 2024-11.")
+        raise SettingsError(
+            f"members of {question.dimension} are computed by month only", "Name months: --month 2024-11."
+        )
     if question.expect or question.against is not None:
-        raise SettingsError("--expect and --against are for sources", "Leave out --dimension, or the comparison.")
+        raise SettingsError(
+            "--expect and --against cannot be combined with --dimension", "Leave out --dimension or the comparison."
+        )
     return question.dimension
 
 
@@ -106,9 +115,11 @@ def known_measure(name: str, option: str, known: Sequence[str]) -> None:
         parts = [COST if part == COST else f"{PREFIX}{part}" for part in RATIOS[name]]
         raise SettingsError(
             f"{option} {name!r} is a ratio: {' / '.join(parts)}, computed last",
-            f"Ask for its parts: {' '.join(f'--metric {part}' for part in parts)}",
+            f"Explain its parts: {' '.join(f'--metric {part}' for part in parts)}",
         )
-    raise SettingsError(f"{option} {name!r} is no measure{did_you_mean(name, known)}", f"Measures: {', '.join(known)}.")
+    raise SettingsError(
+        f"{option} {name!r} is not a measure{did_you_mean(name, known)}", f"Measures: {', '.join(known)}."
+    )
 
 
 def _numbers(expect: str | None) -> dict[str, Decimal]:
@@ -122,7 +133,7 @@ def _numbers(expect: str | None) -> dict[str, Decimal]:
         except InvalidOperation:
             equals = ""
         if not equals or not numbers[name].is_finite():
-            raise SettingsError(f"--expect {part.strip()!r} is not a number", "Write it like leads=70,cost=2900.50.")
+            raise SettingsError(f"--expect {part.strip()!r} is not a number", "Use the form leads=70,cost=2900.50.")
     return numbers
 
 
@@ -136,7 +147,7 @@ def explain_numbers(
     """
     gaps_too = question.expect or question.against is not None
     months = None if gaps_too else question.months  # the cause of a gap may lie in any month
-    with explainer(settings, months=months, offline=offline, progress=progress) as one:
+    with explainer(open_project(settings), months=months, offline=offline, progress=progress) as one:
         parts, made = _numbers_of(one, question.metrics)
         source, segment = one.source(question.source), one.segment(question.segment)
         first, last = one.months(question.months)
@@ -179,7 +190,7 @@ def explain_member_of(
         LakeError, PostgresError, RulesError: see ``explain``.
     """
     dimension = _for_members(question)
-    with explainer(settings, months=question.months, offline=offline, progress=progress) as one:
+    with explainer(open_project(settings), months=question.months, offline=offline, progress=progress) as one:
         parts, made = _parts(one, question.metrics)
         asked = _months_of(one, question)
         return with_ratios(explain_member(one, asked, dimension, question.member or "", parts), made)
@@ -198,7 +209,7 @@ def explain_members_of(
     Args, Raises: see ``explain_member_of``; the question names no member.
     """
     dimension = _for_members(question)
-    with explainer(settings, months=question.months, offline=offline, progress=progress) as one:
+    with explainer(open_project(settings), months=question.months, offline=offline, progress=progress) as one:
         parts, _ = _parts(one, question.metrics)
         asked = _months_of(one, question)
         found = explain_members(one, asked, dimension, parts)
@@ -250,8 +261,8 @@ def explain_journey(
         LakeError: nothing landed, or a landed export is damaged.
     """
     if (job is None) == (lead is None):
-        raise SettingsError("--job and --lead exclude each other", "Ask for one of them.")
-    with opened(settings, progress) as lake:
+        raise SettingsError("--job and --lead cannot be combined", "Use one of them.")
+    with opened(open_project(settings), progress) as lake:
         exports = {rank: raw.name for rank, raw in lake.exports.items()}
         rows = lake.computed.rows
         told = lead_story(rows, exports, lead) if lead is not None else job_story(rows, exports, job or "")
@@ -286,5 +297,5 @@ def explain(
         LakeError: nothing landed, or a landed export is damaged.
         PostgresError: the database cannot be reached.
     """
-    with explainer(settings, month=month, offline=offline, progress=progress) as one:
+    with explainer(open_project(settings), month=month, offline=offline, progress=progress) as one:
         return one.explain(Asked(one.source(source), one.month(month), one.segment(segment), day), metrics)

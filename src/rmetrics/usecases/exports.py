@@ -7,9 +7,9 @@ import datetime as dt
 from dataclasses import dataclass
 
 from rmetrics.errors import SettingsError
-from rmetrics.lake import RawFile, open_lake
+from rmetrics.lake import RawFile
+from rmetrics.opening import open_lake, open_project
 from rmetrics.pipeline.landing.placement import place
-from rmetrics.rules import load_rules
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings
 
@@ -53,8 +53,8 @@ def landed_exports(settings: Settings) -> tuple[LandedExport, ...]:
         RulesError: the rules do not load.
         LakeError: a record of the lake cannot be read.
     """
-    rules = load_rules(settings.rules_dir, settings.company)
-    raws = open_lake(settings).raw_files()
+    project = open_project(settings)
+    rules, raws = project.rules, project.lake.raw_files()
     feeds = {p.raw.sha256: p.feed for p in place(raws, rules)[0]}
     return tuple(_told(raw, feeds.get(raw.sha256)) for raw in raws)
 
@@ -108,11 +108,11 @@ def _one(raws: list[RawFile], which: str) -> RawFile:
     if not named:
         raise SettingsError(
             f"no landed export is called {which!r}{did_you_mean(which, {r.name for r in raws}, near=True)}",
-            f"Give a name or at least {_SHORTEST} digits of a hash from `rmetrics exports`.",
+            f"Use a name or at least {_SHORTEST} digits of a hash from `rmetrics exports`.",
         )
     if len(named) > 1:
         hashes = ", ".join(r.sha256[:12] for r in named)
-        raise SettingsError(f"{which!r} means {len(named)} exports: {hashes}", "Give the hash of the one you mean.")
+        raise SettingsError(f"{which!r} matches {len(named)} exports: {hashes}", "Use the hash of one of them.")
     return named[0]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from rmetrics.errors import SettingsError
 from rmetrics.files import part_of, write_private
 from rmetrics.grafana.kit import kit
-from rmetrics.grafana.model import Place
+from rmetrics.grafana.model import Installation
 from rmetrics.postgres.roles import roles_script
 from rmetrics.rules import Rules, load_rules
 from rmetrics.settings import Settings
@@ -29,7 +29,9 @@ class KitResult:
 
 def kit_files(rules: Rules, schema: str = "public", serve: str | None = None) -> dict[str, str]:
     """Returns every file of the kit for these rules, by path in the folder; ``serve`` is the URL of explanations."""
-    return kit(Place(rules.business.timezone, rules.business.currency, serve)) | {"reader.sql": roles_script(schema)}
+    return kit(Installation(rules.business.timezone, rules.business.currency, serve)) | {
+        "reader.sql": roles_script(schema)
+    }
 
 
 def write_kit(settings: Settings, folder: Path) -> KitResult:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from rmetrics.errors import SettingsError
+from rmetrics.opening import database_of
 from rmetrics.pipeline.asked import Months, months_named, only_source
 from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.ddl import has_all
@@ -112,14 +113,14 @@ def history(
     require_history(rules)
     recorded = None if metric is None else _recorded(metric, rules)
     if member is not None and dimension is None:
-        raise SettingsError("--member is one of a dimension", "Name it: --dimension NAME.")
+        raise SettingsError("--member requires --dimension", "Name it: --dimension NAME.")
     if dimension is not None and (daily or source is not None):
         raise SettingsError(
-            f"what members of {dimension} have is known by month and for the whole company",
+            f"figures of members of {dimension} are published by month and for the whole company only",
             "Leave out --daily and --source.",
         )
     wanted = _Wanted(source or "", recorded or "", dimension or "", member or "", daily)
-    with existing_server(settings) as target:
+    with existing_server(database_of(settings)) as target:
         if target is None:
             raise _nothing()
         return _history(target, settings, rules, months, wanted)
@@ -135,7 +136,7 @@ def _recorded(metric: str, rules: Rules) -> str:
     name = as_called(metric, rules)
     if name not in known:
         raise SettingsError(
-            f"no such measure: {metric!r}{did_you_mean(metric, known)}", f"Measures: {', '.join(known)}."
+            f"unknown measure: {metric!r}{did_you_mean(metric, known)}", f"Measures: {', '.join(known)}."
         )
     return as_recorded(name, rules)
 
@@ -201,8 +202,8 @@ def _members(session: Session, month: dt.date, last: dt.date, rules: Rules, want
         if not once:
             known = ", ".join(rules.dimensions)
             near = did_you_mean(wanted.dimension, rules.dimensions)
-            hint = f"Dimensions: {known}." if known else "Declare one: see docs/rules.md, Own measures."
-            raise SettingsError(f"no dimension {wanted.dimension!r}{near}", hint)
+            hint = f"Dimensions: {known}." if known else "To declare one, see docs/rules.md, Own measures."
+            raise SettingsError(f"unknown dimension: {wanted.dimension!r}{near}", hint)
     rows = session.query(
         "SELECT c.run_id, r.finished_at, c.month, c.metric, c.old_value, c.new_value, c.cause, c.dimension, c.member, "
         "c.members FROM member_changes AS c JOIN sync_runs AS r USING (run_id) "
@@ -223,7 +224,7 @@ def run_changes(settings: Settings, run_id: str, *, most: int) -> tuple[Recorded
     Raises:
         PostgresError: the server cannot be reached.
     """
-    with existing_server(settings) as target:
+    with existing_server(database_of(settings)) as target:
         if target is None:
             return ()
         with connect(target, schema=settings.pg_schema) as session:

@@ -13,11 +13,11 @@ from rmetrics.rules.model import is_zone
 from rmetrics.shipped import shipped
 
 _ENV_EXAMPLE = """\
-# Settings of this rmetrics project. Copy to .env and change what you need; everything has a default.
+# Settings of this rmetrics project. Copy to .env and change the settings you need; all have defaults.
 
-# Where to publish. Unset: an embedded PostgreSQL under data/postgres, nothing to install; for Grafana on this machine
-# open a port of it: rmetrics db start --port 5433
-# For a server elsewhere add ?sslmode=verify-full
+# The database to publish to. Default: an embedded PostgreSQL under data/postgres; for Grafana on this machine,
+# open a port: rmetrics db start --port 5433
+# For a remote server, add ?sslmode=verify-full
 # RMETRICS_POSTGRES_DSN=postgresql://user:password@host:5432/database
 
 # RMETRICS_PG_SCHEMA=public
@@ -25,16 +25,16 @@ _ENV_EXAMPLE = """\
 # RMETRICS_INBOX_DIR=data/inbox
 # RMETRICS_RULES_DIR=rules
 
-# Where `rmetrics serve` answers: figures of reports and dashboards then link to their explanations.
+# The address of `rmetrics serve`: figures in reports and dashboards then link to their explanations.
 # RMETRICS_SERVE_URL=http://127.0.0.1:8787
 
-# How much memory a run may use. Less of it: more of a large history is computed one month after the other.
+# The memory that a run may use. With less memory, more of a large history is computed month by month.
 # RMETRICS_MEMORY_LIMIT=4GiB
 
-# Secrets of pulls, under the names that rules/pulls.toml gives them.
+# Secrets of pulls, by their names in rules/pulls.toml.
 # CALLRAIL_TOKEN=
 
-# Where the brief and alerts go, once rules/messages.toml declares a channel with this name (docs/brief.md).
+# The recipient of the brief and alerts, if rules/messages.toml declares a channel with this name (docs/brief.md).
 # RMETRICS_NOTIFY_OWNER=mailtos://user:password@example.com?to=owner@example.com
 """
 _GITIGNORE = "data/\n.env\n"
@@ -78,13 +78,13 @@ def init_project(folder: Path, *, timezone: str | None = None, currency: str | N
         SettingsError: the folder already holds rules, or cannot be written; there is no such zone or currency.
     """
     if timezone is not None and not is_zone(timezone):
-        raise SettingsError(f"no time zone {timezone!r}", "Name it like America/Chicago.")
+        raise SettingsError(f"unknown time zone: {timezone!r}", "Use a name such as America/Chicago.")
     if currency is not None and currency.upper() not in CODES:
-        raise SettingsError(f"no currency {currency!r}", "Name its code, for instance USD.")
+        raise SettingsError(f"unknown currency: {currency!r}", "Use its code, for instance USD.")
     machine = machine_zone() if timezone is None else None
     rules = folder / "rules"
     if rules.exists() and any(rules.glob("*.toml")):
-        raise SettingsError(f"{rules} already holds rules", "Choose another folder; nothing was changed.")
+        raise SettingsError(f"{rules} already contains rules", "Choose another folder; nothing was changed.")
     made = []
     try:
         for made_folder in (folder, rules, rules / "examples", folder / "data", folder / "data" / "inbox"):

@@ -11,9 +11,10 @@ import polars as pl
 from rmetrics.findings import Finding
 from rmetrics.metrics.accuracy import Accuracy, accuracy
 from rmetrics.metrics.jobs import JOB_ID, METRIC_DATE, SOURCE
-from rmetrics.metrics.journeys import Numbers, matches, pairs
+from rmetrics.metrics.journeys import ByNumber, matches, pairs
 from rmetrics.metrics.touches import TOUCH
 from rmetrics.money import dollars
+from rmetrics.opening import open_project
 from rmetrics.pipeline.asked import Months, months_named, only_source
 from rmetrics.pipeline.compute.journeys import gathered
 from rmetrics.pipeline.compute.names import FACTS
@@ -176,7 +177,7 @@ def journeys(
         RulesError, SettingsError: the rules do not load, or there is no such source or month.
         LakeError: nothing landed yet, or a landed export is damaged.
     """
-    with opened(settings, progress) as lake:
+    with opened(open_project(settings), progress) as lake:
         held, rules = lake.computed.rows, lake.rules
         metrics = held.scan(JOURNEY_METRICS).collect()
         only = only_source(source, rules, metrics["source"])
@@ -239,14 +240,14 @@ def _agreement(rows: Rows, first: dt.date, last: dt.date, only: str | None) -> l
 
 
 def _sensitivity(
-    of: Numbers, calls: pl.LazyFrame | None, rules: Rules, first: dt.date, last: dt.date, only: str | None
+    of: ByNumber, calls: pl.LazyFrame | None, rules: Rules, first: dt.date, last: dt.date, only: str | None
 ) -> list[Sensitivity]:
     """Returns the matches that each window would make, all other rules unchanged."""
     inside = pl.col("touch_date").dt.month_start().is_between(first, last)
     if only is not None:
         inside &= pl.col("source_matched") == only
     widest = pl.lit(max(WINDOWS), dtype=pl.Int64).alias("window")
-    wide = Numbers(
+    wide = ByNumber(
         of.touches.with_columns(widest), of.touch_keys.with_columns(widest), of.jobs, of.job_keys, of.links, of.heard
     )
     every = pairs(wide).collect(engine="streaming").lazy()

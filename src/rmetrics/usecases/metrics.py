@@ -15,16 +15,17 @@ from rmetrics.metrics.by_period import (
     MEMBER,
     SPAN,
     Compare,
+    Coverage,
     Period,
     Span,
-    State,
     ages_of,
     compared_with,
     periods_of,
     sums,
 )
-from rmetrics.metrics.figures import SHIPPED, Figure, Kind, figures_of, quotient
+from rmetrics.metrics.figures import SHIPPED, Figure, FigureKind, figures_of, quotient
 from rmetrics.metrics.tallies import last_day
+from rmetrics.opening import open_project
 from rmetrics.periods import Grain, month_of, next_month, next_period, period_of
 from rmetrics.pipeline.asked import only_source
 from rmetrics.pipeline.compute.names import TALLIES
@@ -44,7 +45,7 @@ _Sums = Mapping[tuple[int, str | None], Mapping[str, Decimal]]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class MetricsRequest:
     """The request.
 
     Attributes:
@@ -73,7 +74,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Members:
+class MemberColumn:
     """The column of a table that holds the members, and the declared dimension that its rows belong to."""
 
     column: str | None
@@ -98,7 +99,7 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MetricsRow:
     """One number.
 
     Attributes:
@@ -113,13 +114,13 @@ class Row:
     period: str
     span: Span
     through: dt.date
-    state: State
+    state: Coverage
     source: str
     segment: str
     dimension: str | None
     member: str
     measure: str
-    kind: Kind
+    kind: FigureKind
     compared: Compared | None
     explain: str
     value: Decimal | None
@@ -135,14 +136,14 @@ class Metrics:
         problems: why the lake could not be used as it is.
     """
 
-    asked: Asked
+    asked: MetricsRequest
     data: Span
     currency: str
-    rows: tuple[Row, ...]
+    rows: tuple[MetricsRow, ...]
     problems: tuple[Finding, ...]
 
 
-def metrics(settings: Settings, asked: Asked, progress: Progress = silent) -> Metrics:
+def metrics(settings: Settings, asked: MetricsRequest, progress: Progress = silent) -> Metrics:
     """Returns measures by period, and by member of a dimension if one is named, added up by both engines.
 
     Args:
@@ -155,17 +156,19 @@ def metrics(settings: Settings, asked: Asked, progress: Progress = silent) -> Me
         LakeError: nothing landed, or no row counts.
         CheckError: the engines differ: a bug; no figure is shown.
     """
-    with opened(settings, progress) as lake:
+    with opened(open_project(settings), progress) as lake:
         known = figures_of(lake.rules)
         for name in asked.measures:
             if name not in known:
-                raise SettingsError(f"no measure {name!r}{did_you_mean(name, known)}", f"Measures: {', '.join(known)}.")
+                raise SettingsError(
+                    f"unknown measure: {name!r}{did_you_mean(name, known)}", f"Measures: {', '.join(known)}."
+                )
         _check_dimension(asked, lake.rules)
         _check_ages(asked)
         return _metrics(lake, asked, [known[name] for name in asked.measures or DEFAULT])
 
 
-def _check_dimension(asked: Asked, rules: Rules) -> None:
+def _check_dimension(asked: MetricsRequest, rules: Rules) -> None:
     """Refuses a breakdown that a dimension does not have.
 
     Members of a declared dimension are computed by month, for the whole company.
@@ -177,28 +180,34 @@ def _check_dimension(asked: Asked, rules: Rules) -> None:
     if name is None or name in DIMENSIONS:
         return
     if name not in known:
-        raise SettingsError(f"no dimension {name!r}{did_you_mean(name, known)}", f"Dimensions: {', '.join(known)}.")
+        raise SettingsError(
+            f"unknown dimension: {name!r}{did_you_mean(name, known)}", f"Dimensions: {', '.join(known)}."
+        )
     if asked.aged or asked.by in {Grain.DAY, Grain.WEEK}:
-        raise SettingsError(f"{name} is known by month, not by {asked.parted_by}", "Say --by month, quarter or year.")
+        raise SettingsError(
+            f"{name} is computed by month, not by {asked.parted_by}", "Use --by month, quarter or year."
+        )
     if asked.source is not None or asked.segment is not None:
-        raise SettingsError(f"{name} is known for the whole company", "Leave out --source and --segment.")
+        raise SettingsError(f"{name} is computed for the whole company only", "Leave out --source and --segment.")
     if any(day is not None and day.day != 1 for day in (asked.first, asked.last and asked.last + _DAY)):
-        raise SettingsError(f"{name} is known by month", "Name whole months: --from 2024-10 --to 2024-12.")
+        raise SettingsError(f"{name} is computed by month only", "Name whole months: --from 2024-10 --to 2024-12.")
 
 
-def _check_ages(asked: Asked) -> None:
+def _check_ages(asked: MetricsRequest) -> None:
     """Refuses options that ages do not have.
 
     Raises:
         SettingsError: days or a comparison are requested.
     """
     if asked.aged and (asked.first or asked.last):
-        raise SettingsError("ages count back from the newest day of the data", "Leave out --from and --to.")
+        raise SettingsError(
+            "--by age counts back from the newest day of the data and takes no span", "Leave out --from and --to."
+        )
     if asked.aged and asked.compare is not None:
-        raise SettingsError("an age has no earlier one to compare with", "Leave out --compare, or say --by month.")
+        raise SettingsError("an age has no earlier period to compare with", "Leave out --compare, or use --by month.")
 
 
-def _metrics(lake: Workspace, asked: Asked, figures: Sequence[Figure]) -> Metrics:
+def _metrics(lake: Workspace, asked: MetricsRequest, figures: Sequence[Figure]) -> Metrics:
     daily = lake.computed.snapshot.scan(DAILY)
     data, ahead = _reach(lake, daily, figures)
     known = daily.select(pl.col("source").unique()).collect()["source"].to_list()
@@ -234,11 +243,11 @@ def _reach(lake: Workspace, daily: pl.LazyFrame, figures: Sequence[Figure]) -> t
     newest = newest_day(lake.exports.values(), lake.rules)
     last = last_day(lake.computed.snapshot.scan(TALLIES["days"]), lake.rules, newest).collect().item()
     if first is None or last is None:
-        raise LakeError("no row of the data counts on any day", "See `rmetrics check`, then sync again.")
+        raise LakeError("no row of the data counts on any day", "Run `rmetrics check`, then sync again.")
     return Span(month_of(first), last), max(end, last)
 
 
-def _wanted(asked: Asked, data: Span, ahead: dt.date) -> Span:
+def _wanted(asked: MetricsRequest, data: Span, ahead: dt.date) -> Span:
     """Returns the requested days, without periods outside the data.
 
     Raises:
@@ -248,7 +257,7 @@ def _wanted(asked: Asked, data: Span, ahead: dt.date) -> Span:
     first, last = max(asked.first or data.first, data.first), min(asked.last or end, end)
     if first > last:
         message = f"no data from {asked.first or data.first} to {asked.last or ahead}"
-        raise SettingsError(message, f"There is some from {data.first} to {ahead}.")
+        raise SettingsError(message, f"The data span {data.first} to {ahead}.")
     if asked.first is None:
         first = period_of(first, asked.by)
     return Span(first, last)
@@ -259,7 +268,7 @@ def _segment(name: str | None, rules: Rules) -> str | None:
         return None
     known = {s.lower(): s for s in rules.segment_order}
     if name.lower() not in known:
-        raise SettingsError(f"no segment {name!r}", f"Segments: {', '.join(rules.segment_order)}.")
+        raise SettingsError(f"unknown segment: {name!r}", f"Segments: {', '.join(rules.segment_order)}.")
     return known[name.lower()]
 
 
@@ -271,7 +280,7 @@ def _spans(periods: Sequence[Period], others: Sequence[Span | None]) -> Iterator
             yield other
 
 
-def _whole_months(asked: Asked, periods: Sequence[Period], others: Sequence[Span | None]) -> list[Span | None]:
+def _whole_months(asked: MetricsRequest, periods: Sequence[Period], others: Sequence[Span | None]) -> list[Span | None]:
     """Returns the comparisons; for a dimension known by month, only of whole months with whole months."""
     if asked.dimension is None or asked.dimension in DIMENSIONS:
         return list(others)
@@ -305,7 +314,7 @@ def _sums(
     for table, names in ((DAILY, [p for p in parts if p not in own]), (_own_table(by_month=by_month), own)):
         if not names:
             continue
-        of = Members(MEMBER, dimension) if by_month else Members(dimension)
+        of = MemberColumn(MEMBER, dimension) if by_month else MemberColumn(dimension)
         made = _both(lake, table, names, of, spans, source, segment)
         for key, values in made.items():
             found.setdefault(key, {}).update(values)
@@ -320,7 +329,7 @@ def _both(
     lake: Workspace,
     table: str,
     names: Sequence[str],
-    members: Members,
+    members: MemberColumn,
     spans: Sequence[Span],
     source: str | None,
     segment: str | None,
@@ -356,12 +365,15 @@ def _both(
         message = (
             f"{spans[key[0]].first} to {spans[key[0]].last}, {key[1] or ALL}: {ours.get(key)} and {theirs.get(key)}"
         )
-        raise CheckError(f"the two engines add up the days differently ({message})", "This is a bug in rmetrics.")
+        raise CheckError(
+            f"the two engines compute different sums of days ({message})",
+            "This is a bug in rmetrics: please report it.",
+        )
     return {key: dict(zip(names, of, strict=True)) for key, of in ours.items()}
 
 
 def _row(
-    asked: Asked,
+    asked: MetricsRequest,
     period: Period,
     other: Span | None,
     member: str | None,
@@ -369,7 +381,7 @@ def _row(
     whose: tuple[str, str],
     found: _Sums,
     at: Mapping[Span, int],
-) -> Row:
+) -> MetricsRow:
     def of(span: Span) -> Decimal | None:
         parts = found.get((at[span], member), {})
         return figure.value(*(parts.get(part, _ZERO) for part in figure.parts))
@@ -378,7 +390,7 @@ def _row(
     compared = None
     if asked.compare is not None:
         compared = _compared(of(Span(period.span.first, period.through)) if other else None, other, of)
-    return Row(
+    return MetricsRow(
         period=period.name,
         span=period.span,
         through=period.through,
@@ -433,4 +445,4 @@ def _when(period: Period) -> tuple[str, ...]:
     return (f"--from {first:%Y-%m}", f"--to {last:%Y-%m}")
 
 
-__all__ = ["DEFAULT", "DIMENSIONS", "Asked", "Compared", "Metrics", "Row", "explain_line", "metrics"]
+__all__ = ["DEFAULT", "DIMENSIONS", "Compared", "Metrics", "MetricsRequest", "MetricsRow", "explain_line", "metrics"]

@@ -9,7 +9,7 @@ import polars as pl
 
 from rmetrics.errors import LakeError, RulesError, SettingsError
 from rmetrics.files import write_private
-from rmetrics.lake import open_lake
+from rmetrics.opening import open_lake
 from rmetrics.pipeline.compute.names import FACTS
 from rmetrics.pipeline.compute.standing import last_rows
 from rmetrics.rules import Rules, load_rules
@@ -70,18 +70,18 @@ def draft_measure(
     """
     rules = load_rules(settings.rules_dir, settings.company)
     if not IDENTIFIER.fullmatch(name):
-        raise SettingsError(f"{name!r} {IDENTIFIER_RULE}", "For instance: callbacks.")
+        raise SettingsError(f"{name!r} {IDENTIFIER_RULE}", "Use a name such as callbacks.")
     if name in declared(rules):
-        raise SettingsError(f"{name} is declared already ({rules.place(f'measures.{name}')})", "Edit it there.")
+        raise SettingsError(f"{name} is already declared ({rules.place(f'measures.{name}')})", "Edit it there.")
     if of not in {*rules.feeds, JOURNEYS}:
         raise SettingsError(f"no such feed: {of!r}{did_you_mean(of, (*rules.feeds, JOURNEYS))}", "Name one with --of.")
     if count is not None and total is not None:
-        raise SettingsError("--count and --sum exclude each other", "A measure is a count or a sum.")
+        raise SettingsError("--count and --sum cannot be combined", "A measure is a count or a sum.")
     if where is not None and total is None:
-        raise SettingsError("--where goes with --sum", "Write the condition of a count into --count.")
+        raise SettingsError("--where requires --sum", "For a count, put the condition into --count.")
     path = settings.rules_dir / f"{name}.toml"
     if path.exists():
-        raise SettingsError(f"{path} is there already", "Write the measure into it, or choose another name.")
+        raise SettingsError(f"{path} already exists", "Add the measure to this file, or choose another name.")
     rule = _rule(count, total, where)
     text = "\n".join([*_head(name, of, rule), "", *_choices(settings, rules, of), ""])
     _require_loading(settings, path.name, text)
@@ -117,14 +117,14 @@ def _choices(settings: Settings, rules: Rules, of: str) -> Iterator[str]:
     hidden = (
         {n for n, c in feed.columns.items() if not c.publish or c.type is ColumnType.PHONE} if feed else {"touch_id"}
     )
-    yield "# A condition may name:"
+    yield "# Columns that a condition may use:"
     for column, kind in columns:
         words = "" if column in hidden or kind is not ColumnType.TEXT else _words(settings, rules, of, column)
         yield f"#   {column} ({kind}){words}"
     numbers = [n for n, kind in columns if kind in _ADDED_UP]
     if numbers:
-        yield f'# To add up instead of counting: sum = "{numbers[0]}", with where = "..." for some rows.'
-    yield "# From a day on another rule:"
+        yield f'# To add up instead of counting: sum = "{numbers[0]}", with where = "..." to select rows.'
+    yield "# To change the rule from a day on:"
     yield "#   [[measures.NAME.changes]]"
     yield "#   from = 2026-01-01"
     yield '#   count = "..."'

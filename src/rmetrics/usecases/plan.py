@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from rmetrics.errors import PostgresError
 from rmetrics.findings import Finding
-from rmetrics.lake import Lake, open_lake
+from rmetrics.lake import Lake
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import load
 from rmetrics.memory import rows_at_once
+from rmetrics.opening import open_project
 from rmetrics.periods import month_of
 from rmetrics.pipeline.asked import month_named, only_source
 from rmetrics.pipeline.changes.causes import MEASURES, Causes, as_new, find_causes, whole_cause
@@ -29,19 +31,19 @@ from rmetrics.pipeline.changes.row_changes import State, moved_rows
 from rmetrics.pipeline.compute.compute import Computed, compute
 from rmetrics.pipeline.compute.standing import last_rows, old_rules
 from rmetrics.pipeline.explanations import Explanations
-from rmetrics.pipeline.landing.bucket_inbox import open_inbox
 from rmetrics.pipeline.landing.inbox import InboxFile, empty_inbox, land_inbox
+from rmetrics.pipeline.project import Project
 from rmetrics.pipeline.verify.run_findings import run_findings
 from rmetrics.postgres.connection import Server, connect
 from rmetrics.postgres.ddl import has_all
 from rmetrics.postgres.publish import Published, published
 from rmetrics.postgres.server import existing_server
 from rmetrics.progress import Progress, silent
-from rmetrics.rules import Rules, load_rules
+from rmetrics.rules import Rules
 from rmetrics.rules.companies import require_company
 from rmetrics.rules.edits import can_move
 from rmetrics.rules.proposals import dated_instead
-from rmetrics.settings import Settings, memory_of
+from rmetrics.settings import Settings
 from rmetrics.tables import DAILY, MONTHLY
 
 
@@ -149,14 +151,14 @@ def plan(
         SettingsError: there is no such source, or the month has no data before or after.
         RulesError, LakeError, BusyError: see ``errors``.
     """
-    rules = load_rules(settings.rules_dir, settings.company)
+    project = open_project(settings)
+    lake, rules = project.lake, project.rules
     require_company(rules)
-    lake = open_lake(settings)
-    basis = _basis(settings, lake)
+    basis = _basis(project)
     with scratch_lake(lake) as scratch:
-        seen = land_inbox(open_inbox(settings), scratch, rules, progress)
-        computed = compute(scratch, rules, progress, memory=memory_of(settings))
-        exports = basis.published.exports or frozenset(sha256[:16] for sha256, _, _ in load(lake).exports)
+        seen = land_inbox(project.inbox.open(), scratch, rules, progress)
+        computed = compute(scratch, rules, progress, memory=project.memory)
+        exports = basis.published.exports or frozenset(e.sha256[:16] for e in load(lake).exports)
         digest = basis.published.rules_hash or load(lake).rules
         old = old_rules(lake, digest, rules)
         whole = whole_cause(exports, digest, basis.published.version, computed, rules)
@@ -183,12 +185,12 @@ def plan(
         after = State(computed.rows, {p.rank: p.raw.name for p in computed.placed})
         with _before(lake, old, basis, exports, progress) as before:
             known = before is not None or not basis.monthly
-            most = rows_at_once(memory_of(settings))
+            most = rows_at_once(project.memory)
             rows = _moves(before, after, month, source, computed, exports, causes, most=most) if known else None
             hands = _hands(before, after, month, source)
         findings = (*run_findings(scratch, rules, computed, seen, explanations), *explanations.failed)
         if not seen:
-            findings = (empty_inbox(open_inbox(settings), len(computed.placed)), *findings)
+            findings = (empty_inbox(project.inbox.open(), len(computed.placed)), *findings)
     shown = [c for c in changes if _wanted(c.month, c.source, month, source)]
     touched = {c.month for c in changes} | {c.month for c in members}
     months = {m for m, _, _ in basis.monthly} | touched
@@ -259,17 +261,17 @@ def _arrived(causes: Causes, computed: Computed, known: frozenset[str]) -> Itera
 # -- the state before
 
 
-def _basis(settings: Settings, lake: Lake) -> _Basis:
+def _basis(project: Project) -> _Basis:
     """Returns the published state; if nothing is published or the server does not answer, the last computed one."""
-    why = "nothing is published yet"
+    lake, why = project.lake, "nothing is published yet"
     try:
-        with existing_server(settings) as target:
-            if target is not None and (found := _published(target, settings.pg_schema)):
+        with existing_server(project.database) as target:
+            if target is not None and (found := _published(target, project.database.schema)):
                 return found
     except PostgresError as error:
-        why = f"the database cannot be asked ({error.message})"
+        why = f"the database cannot be read ({error.message})"
     if load(lake).has(MONTHLY):
-        label = f"what the lake last computed: {why}"
+        label = f"the last computation of the lake: {why}"
         figures = _figures(lake, MONTHLY), _figures(lake, DAILY), computed_own(lake)
         return _Basis(label, Published(), *figures)
     return _Basis(f"nothing: {why}", Published(), {}, {}, OwnFigures())
@@ -293,7 +295,7 @@ def _published(target: Server, schema: str) -> _Basis | None:
             for name, period in ((MONTHLY, "month"), (DAILY, "date"))
         }
         own = published_own(session)
-    label = f"what run {before.run_id} published on {target.label}"
+    label = f"run {before.run_id}, published on {target.label}"
     return _Basis(label, before, tables[MONTHLY], tables[DAILY], own)
 
 
@@ -318,7 +320,7 @@ def _before(
         if rows is None:
             yield None
             return
-        yield State(rows, {rank: names.get(sha256, "") for sha256, _, rank in rows.snapshot.exports})
+        yield State(rows, {e.rank: names.get(e.sha256, "") for e in rows.snapshot.exports})
         return
     if not exports <= {r.sha256[:16] for r in raws}:
         yield None
@@ -405,9 +407,17 @@ def _can_touch(key: str, source: str | None) -> bool:
     return key.startswith(("feeds.", "calls.")) or (source is None and key.startswith("sources."))
 
 
-def summary(rows: Sequence[RowMove]) -> list[tuple[str, str, int]]:
+class RowCount(NamedTuple):
+    """The number of a feed's rows that move for one cause."""
+
+    feed: str
+    cause: str
+    rows: int
+
+
+def summary(rows: Sequence[RowMove]) -> list[RowCount]:
     """Counts the rows that move, by feed and cause, most first."""
-    return [(feed, cause, n) for (feed, cause), n in Counter((r.feed, r.cause) for r in rows).most_common()]
+    return [RowCount(feed, cause, n) for (feed, cause), n in Counter((r.feed, r.cause) for r in rows).most_common()]
 
 
-__all__ = ["FigureChange", "HandOver", "Plan", "RowMove", "plan", "summary"]
+__all__ = ["FigureChange", "HandOver", "Plan", "RowCount", "RowMove", "plan", "summary"]

@@ -16,7 +16,7 @@ from rmetrics.errors import BusyError, LakeError, PullError, RmetricsError, Sett
 from rmetrics.findings import PULL_INCOMPLETE, Finding, Severity, count
 from rmetrics.ingest.read import RefusedError, open_export
 from rmetrics.locks import lock, lock_file, named_holder
-from rmetrics.pipeline.landing.bucket_inbox import refuse_bucket
+from rmetrics.opening import inbox_at
 from rmetrics.pipeline.landing.placement import chosen
 from rmetrics.pulls.answers import headers_of
 from rmetrics.pulls.landing import finish, folder_of, judge, named_for, put, table_bytes
@@ -35,7 +35,7 @@ from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings
 from rmetrics.version import __version__
 
-_NEXT = "the last good data stay; try again: rmetrics pull"
+_NEXT = "the last complete data remain in force; to try again: rmetrics pull"
 Progress = Callable[[str, int, int], None]
 
 
@@ -122,7 +122,7 @@ def pull(
         return Pulled(tuple(_shown(n, p, rules, settings, since) for n, p in chosen_pulls.items()))
     if not chosen_pulls:
         return Pulled(())
-    refuse_bucket(settings)
+    inbox_at(settings).refuse_bucket()
     if not settings.inbox_dir.is_dir():
         raise SettingsError(
             f"the inbox {settings.inbox_dir} does not exist", f"Create it: mkdir -p {settings.inbox_dir}"
@@ -136,7 +136,7 @@ def _known(name: str, rules: Rules) -> str:
     if name in rules.pulls:
         return name
     declared = did_you_mean(name, rules.pulls) if rules.pulls else "; none is declared"
-    raise SettingsError(f"there is no pull {name!r}{declared}", "Declare [pulls.NAME], see docs/pulls.md.")
+    raise SettingsError(f"unknown pull: {name!r}{declared}", "Declare [pulls.NAME]; see docs/pulls.md.")
 
 
 @contextlib.contextmanager
@@ -147,7 +147,7 @@ def _alone(data: Path) -> Iterator[None]:
         data.mkdir(parents=True, exist_ok=True)
         with lock_file(path) as file:
             if not lock(file, alone=True):
-                raise BusyError(f"another pull is running ({named_holder(file)})", "Try again when it has ended.")
+                raise BusyError(f"another pull is running ({named_holder(file)})", "Try again when it has finished.")
             yield
     except OSError as error:
         raise LakeError(f"cannot lock {path}: {error.strerror}", "Check its permissions and owner.") from error
@@ -260,7 +260,7 @@ class _Pull:
             manifest = self._manifest(
                 _plain(file.name),
                 since=since and since.isoformat(),
-                proof=("every listed file came in its full size", "it has the columns of its feed"),
+                proof=("every listed file arrived in full size", "it has the columns of its feed"),
                 source=file.source,
                 request={"url": self.declared.url, "files": getattr(self.declared, "files", ())},
             )
@@ -314,7 +314,7 @@ def _plain(name: str) -> str:
 def _proof(declared: ListPull, proved: Proved) -> Iterator[str]:
     reading = proved.reading
     if reading.total is not None:
-        yield f"the server declares {reading.total:,} rows, and {len(reading.rows):,} came"
+        yield f"the server declares {reading.total:,} rows, {len(reading.rows):,} received"
     if declared.paging.kind != "none":
         yield f"{count(reading.pages, 'page')}, the last by its own rule"
     if declared.unique:

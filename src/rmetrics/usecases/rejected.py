@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from rmetrics.errors import SettingsError
 from rmetrics.ingest.read import PROBLEM, TEXT
 from rmetrics.ingest.recognise import read_as
+from rmetrics.opening import open_project
 from rmetrics.pipeline.landing.exported import exported_records
 from rmetrics.pipeline.landing.quarantine import MASK, RejectedRow, private_headers, quarantine
 from rmetrics.pipeline.summary import SyncResult
@@ -39,7 +40,8 @@ def rejected_rows(settings: Settings, *, reveal: bool = False) -> tuple[Rejected
     Raises:
         LakeError, RulesError, SettingsError: see ``workspace.landed``.
     """
-    lake, rules, placed = landed(settings)
+    project = open_project(settings)
+    lake, rules, placed = project.lake, project.rules, landed(project)
     return tuple(quarantine(lake, rules, placed, reveal=reveal))
 
 
@@ -50,10 +52,11 @@ def rejected_text(settings: Settings, row_id: str, *, reveal: bool = False) -> R
         SettingsError: there is no such row.
         LakeError: the export cannot be read.
     """
-    lake, rules, placed = landed(settings)
+    project = open_project(settings)
+    lake, rules, placed = project.lake, project.rules, landed(project)
     matching = [r for r in quarantine(lake, rules, placed, reveal=reveal) if r.id == row_id]
     if not matching:
-        raise SettingsError(f"no rejected row has the id {row_id!r}", "See the ids: rmetrics rejected list")
+        raise SettingsError(f"no rejected row has the id {row_id!r}", "For the IDs, run: rmetrics rejected list")
     row = matching[0]
     raw = next(p.raw for p in placed if p.raw.sha256.startswith(row_id.rpartition("-")[0]) and p.raw.name == row.file)
     found = exported_records(lake, raw, [row.line]).row(0, named=True)

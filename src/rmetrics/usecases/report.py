@@ -16,6 +16,7 @@ from rmetrics.html_report.html import page_html
 from rmetrics.html_report.own_data import own_data
 from rmetrics.lake.snapshot import load
 from rmetrics.metrics import tallies
+from rmetrics.opening import open_project
 from rmetrics.pipeline.asked import Months, months_named
 from rmetrics.pipeline.compute.names import TALLIES
 from rmetrics.pipeline.explanations import Explanations
@@ -76,7 +77,7 @@ def write_page(
         LakeError: nothing was synced yet, or nothing in it counts.
         SettingsError: there is no such month, or a file cannot be written.
     """
-    with opened(settings, progress) as lake:
+    with opened(open_project(settings), progress) as lake:
         page = page_data(lake, months)
     drawn = {name: chart for name, chart in charts(page).items() if has_rows(chart[1])}
     target = output or Path(f"report-{page.month:%Y-%m}.html")
@@ -108,7 +109,7 @@ def page_data(lake: Workspace, wanted: Months = _NEWEST) -> PageData:
     lines = month_lines(lake.computed.rows)
     months = sorted({line.month for line in lines})
     if not months:
-        raise LakeError("no row of the data counts in any month", "See `rmetrics check`, then sync again.")
+        raise LakeError("no row of the data counts in any month", "Run `rmetrics check`, then sync again.")
     reached = _last_day(lake)
     # The spend of a month may be entered ahead: a month with nothing else is not the newest one.
     come = [m for m in months if reached is None or m <= reached] or months

@@ -10,10 +10,10 @@ import polars as pl
 
 from rmetrics.errors import RuleProblem, RulesError
 from rmetrics.findings import count
-from rmetrics.lake import open_lake
 from rmetrics.metrics.jobs import METRIC_DATE, declared_names
 from rmetrics.metrics.leads import between
 from rmetrics.metrics.measures import member
+from rmetrics.opening import open_project
 from rmetrics.pipeline.asked import only_source
 from rmetrics.pipeline.compute.names import FACTS
 from rmetrics.pipeline.compute.rows import Rows
@@ -83,10 +83,11 @@ def check_rules(settings: Settings) -> CheckedRules:
     Raises:
         RulesError: with every problem found; also if the engines read a condition differently.
     """
-    rules = load_rules(settings.rules_dir, settings.company)
+    project = open_project(settings)
+    rules = project.rules
     if rules.company is None and (found := list(_problems_of_companies(settings, rules))):
         raise RulesError(found)
-    computed = last_rows(open_lake(settings), rules)
+    computed = last_rows(project.lake, rules)
     problems = [_differs(d, rules) for d in disagreements(rules, computed)]
     problems += [] if computed is None else free_text(computed, rules)
     if problems:
@@ -102,9 +103,9 @@ def free_text(computed: Rows, rules: Rules) -> Iterator[RuleProblem]:
     for name, dimension in rules.dimensions.items():
         if dimension.most is None and (members := members_of(computed, dimension, rules)) > FREE_TEXT:
             key = f"dimensions.{name}.{'column' if dimension.column else 'sql'}"
-            message = f"has {members:,} members, more than {FREE_TEXT:,}: it reads like free text"
+            message = f"has {members:,} members, more than {FREE_TEXT:,}: it appears to be free text"
             yield _problem(
-                rules, key, f"{message}; choose another column, or write most = 200 to keep the largest by name"
+                rules, key, f"{message}; choose another column, or add most = 200 to keep only the largest members"
             )
 
 
@@ -131,7 +132,11 @@ def _problems_of_companies(settings: Settings, rules: Rules) -> Iterator[RulePro
 def _differs(found: Disagreement, rules: Rules) -> RuleProblem:
     """Returns a condition that the engines read differently, as a problem at its place."""
     told = in_words(found, rules).partition(f"{found.condition.key}: ")[2]
-    return _problem(rules, found.condition.key, f"{told}; a bug in rmetrics: write it another way, and report it")
+    return _problem(
+        rules,
+        found.condition.key,
+        f"{told}; this is a bug in rmetrics: please report it, and write the condition another way",
+    )
 
 
 def data_warnings(computed: Rows | None, rules: Rules) -> tuple[RuleProblem, ...]:
@@ -175,7 +180,7 @@ def _spellings(facts: pl.LazyFrame, rules: Rules) -> Iterator[RuleProblem]:
         yield RuleProblem(beside, 0, "sources", message)
     for name, dated in rules.sources.items():
         if name not in present and any(not isinstance(s.leads, FeedLeads) for _, s in dated.versions):
-            message = "no job is of this source, so it has no leads; look at its name and aliases"
+            message = "no job has this source, so it has no leads; check its name and aliases"
             yield _problem(rules, f"sources.{name}", message)
 
 

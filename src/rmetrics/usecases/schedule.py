@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from rmetrics.environment import project_folder
 from rmetrics.errors import RmetricsError, SettingsError
 from rmetrics.files import replace_private
 from rmetrics.notify.sending import channels_of
 from rmetrics.rules import load_rules
 from rmetrics.schedule.cron import block_in, cron_lines, with_block, without_block
-from rmetrics.schedule.plan import FORGET_FIRST, Kind, Plan, commands_of, files_of
+from rmetrics.schedule.plan import FORGET_FIRST, DailyRun, Scheduler, commands_of, files_of
 from rmetrics.schedule.record import Installed, Ran, installed_in, keep_installed, keep_ran, last_due, ran_in, trouble
-from rmetrics.settings import Settings, project_folder
+from rmetrics.settings import Settings
 
 _SECONDS = 60
 _LINGER = "A user timer runs while you are logged in. To run it always: loginctl enable-linger"
@@ -55,7 +56,7 @@ class ShownSchedule:
     files: dict[str, str]
 
 
-def install(settings: Settings, at: dt.time, kind: Kind | None = None, *, dry_run: bool = False) -> ScheduleResult:
+def install(settings: Settings, at: dt.time, kind: Scheduler | None = None, *, dry_run: bool = False) -> ScheduleResult:
     """Makes the system run pull, sync and brief every day; doing so again unchanged has no effect.
 
     Args:
@@ -81,45 +82,45 @@ def install(settings: Settings, at: dt.time, kind: Kind | None = None, *, dry_ru
     if before is not None and not known:  # the new one is in place: a refusal above left the old one as it was
         remove(settings)
     if result.changed or not known:
-        zone = plan.zone if kind is Kind.SYSTEMD else ""
+        zone = plan.zone if kind is Scheduler.SYSTEMD else ""
         now = dt.datetime.now(dt.UTC)
         keep_installed(settings.data_dir, Installed(kind, f"{at:%H:%M}", zone, tuple(result.files), now))
     return result
 
 
-def scheduler_here() -> Kind:
+def scheduler_here() -> Scheduler:
     """Returns the scheduler of this platform.
 
     Raises:
         SettingsError: none was found.
     """
     if sys.platform == "darwin":
-        return Kind.LAUNCHD
+        return Scheduler.LAUNCHD
     if sys.platform == "win32":
-        return Kind.WINDOWS
+        return Scheduler.WINDOWS
     if shutil.which("systemctl") and _run(["systemctl", "--user", "show-environment"]).returncode == 0:
-        return Kind.SYSTEMD
+        return Scheduler.SYSTEMD
     if shutil.which("crontab"):
-        return Kind.CRON
+        return Scheduler.CRON
     raise SettingsError(
-        "neither systemd's user manager nor crontab is here",
-        "Have your scheduler run this every day: rmetrics -C FOLDER schedule run",
+        "neither systemd's user manager nor crontab is available",
+        "Have your scheduler run this command every day: rmetrics -C FOLDER schedule run",
     )
 
 
-def _plan(at: dt.time, zone: str) -> Plan:
+def _plan(at: dt.time, zone: str) -> DailyRun:
     project = project_folder().resolve()
     program = (sys.executable, "-m", "rmetrics", "-C", str(project), "schedule", "run")
-    return Plan(project, at, zone, program)
+    return DailyRun(project, at, zone, program)
 
 
-def _files(kind: Kind, plan: Plan, settings: Settings) -> dict[Path, bytes]:
+def _files(kind: Scheduler, plan: DailyRun, settings: Settings) -> dict[Path, bytes]:
     config = os.environ.get("XDG_CONFIG_HOME")
     data = settings.data_dir.resolve()
     return dict(files_of(kind, plan, Path.home(), data, Path(config) if config else None))
 
 
-def _installed(settings: Settings, kind: Kind, plan: Plan, *, known: bool, dry_run: bool) -> ScheduleResult:
+def _installed(settings: Settings, kind: Scheduler, plan: DailyRun, *, known: bool, dry_run: bool) -> ScheduleResult:
     """Installs the schedule if it differs; with ``dry_run`` only returns what would change.
 
     ``known``: the scheduler accepted it before. Files alone prove nothing: it may have refused them.
@@ -128,7 +129,7 @@ def _installed(settings: Settings, kind: Kind, plan: Plan, *, known: bool, dry_r
     commands = commands_of(kind, plan, files, _user(), install=True)
     shown = {str(p): _text(kind, content) for p, content in files.items()}
     changed = not known or any(_content(p) != content for p, content in files.items())
-    if kind is Kind.CRON:
+    if kind is Scheduler.CRON:
         table = _crontab() if shutil.which("crontab") or not dry_run else ""
         block = cron_lines(plan.name, plan.mark, plan.at, plan.program)
         wanted = with_block(table, plan.name, block)
@@ -137,12 +138,12 @@ def _installed(settings: Settings, kind: Kind, plan: Plan, *, known: bool, dry_r
             _must(commands[0], wanted)
     elif changed and not dry_run:
         _hand_over(kind, files, commands)
-    zone = plan.zone if kind is Kind.SYSTEMD else ""
+    zone = plan.zone if kind is Scheduler.SYSTEMD else ""
     told = tuple(tuple(c) for c in commands) if changed else ()
     return ScheduleResult(kind, f"{plan.at:%H:%M}", zone, shown, told, changed, _notes(kind, plan))
 
 
-def _hand_over(kind: Kind, files: Mapping[Path, bytes], commands: Sequence[Sequence[str]]) -> None:
+def _hand_over(kind: Scheduler, files: Mapping[Path, bytes], commands: Sequence[Sequence[str]]) -> None:
     """Writes the files and informs the scheduler; restores the files if it refuses."""
     for path in files:
         _refuse_foreign(path, kind)
@@ -164,20 +165,22 @@ def _hand_over(kind: Kind, files: Mapping[Path, bytes], commands: Sequence[Seque
         raise
 
 
-def _notes(kind: Kind, plan: Plan) -> tuple[str, ...]:
+def _notes(kind: Scheduler, plan: DailyRun) -> tuple[str, ...]:
     notes = []
-    if kind is Kind.SYSTEMD:
+    if kind is Scheduler.SYSTEMD:
         notes.append(_LINGER)
     now = dt.datetime.now().astimezone()
-    if kind is not Kind.SYSTEMD and now.utcoffset() != now.astimezone(ZoneInfo(plan.zone)).utcoffset():
+    if kind is not Scheduler.SYSTEMD and now.utcoffset() != now.astimezone(ZoneInfo(plan.zone)).utcoffset():
         there = now.replace(hour=plan.at.hour, minute=plan.at.minute).astimezone(ZoneInfo(plan.zone))
         notes.append(
-            f"{kind} goes by this machine's clock: {plan.at:%H:%M} here is now {there:%H:%M} in {plan.zone}; "
-            "choose --at so that it suits the business."
+            f"{kind} uses this machine's clock: {plan.at:%H:%M} here is now {there:%H:%M} in {plan.zone}; "
+            "choose --at accordingly."
         )
     only_here = sorted(n for n in os.environ if n.startswith("RMETRICS_"))
     if only_here:
-        notes.append(f"The daily run does not see this shell's {', '.join(only_here)}: put them into .env.")
+        notes.append(
+            f"The daily run does not see these variables of this shell: {', '.join(only_here)}. Put them into .env."
+        )
     return tuple(notes)
 
 
@@ -190,10 +193,10 @@ def remove(settings: Settings) -> ScheduleResult:
     before = installed_in(settings.data_dir)
     at = dt.time.fromisoformat(before.at) if before else dt.time(0)
     plan = _plan(at, "UTC")
-    kind = Kind(before.kind) if before else _found(settings, plan)
+    kind = Scheduler(before.kind) if before else _found(settings, plan)
     if kind is None:
         return ScheduleResult("", f"{at:%H:%M}", "", {}, (), changed=False)
-    if kind is Kind.CRON:
+    if kind is Scheduler.CRON:
         table = _crontab()
         block, changed = block_in(table, plan.name), without_block(table, plan.name) != table
         if changed:
@@ -206,7 +209,7 @@ def remove(settings: Settings) -> ScheduleResult:
         _run(command)  # it may have forgotten it already: the files are removed in any case
     for path in files:
         path.unlink()
-    if files and kind is Kind.SYSTEMD:
+    if files and kind is Scheduler.SYSTEMD:
         commands.append(["systemctl", "--user", "daemon-reload"])
         _run(commands[-1])
     keep_installed(settings.data_dir, None)
@@ -214,12 +217,12 @@ def remove(settings: Settings) -> ScheduleResult:
     return ScheduleResult(kind, f"{at:%H:%M}", "", shown, tuple(map(tuple, commands)), bool(files))
 
 
-def _found(settings: Settings, plan: Plan) -> Kind | None:
+def _found(settings: Settings, plan: DailyRun) -> Scheduler | None:
     """Returns the scheduler that has this project's files, in case the record of it is lost."""
-    for kind in Kind:
+    for kind in Scheduler:
         if any(_ours(c, kind) for p in _files(kind, plan, settings) if (c := _content(p)) is not None):
             return kind
-    return Kind.CRON if shutil.which("crontab") and block_in(_crontab(), plan.name) else None
+    return Scheduler.CRON if shutil.which("crontab") and block_in(_crontab(), plan.name) else None
 
 
 def show(settings: Settings, now: dt.datetime | None = None) -> ShownSchedule:
@@ -228,13 +231,13 @@ def show(settings: Settings, now: dt.datetime | None = None) -> ShownSchedule:
     installed, ran = installed_in(settings.data_dir), ran_in(settings.data_dir)
     if installed is None:
         return ShownSchedule(None, ran, None, "", {})
-    kind = Kind(installed.kind)
+    kind = Scheduler(installed.kind)
     plan = _plan(dt.time.fromisoformat(installed.at), installed.zone or "UTC")
-    if kind is Kind.CRON:
+    if kind is Scheduler.CRON:
         files = {"crontab": block} if (block := block_in(_crontab(), plan.name)) else {}
     else:
         files = {p: _text(kind, c) for p in installed.files if (c := _content(Path(p))) is not None}
-    gone = "" if len(files) == len(installed.files) else "its files are gone: rmetrics schedule install"
+    gone = "" if len(files) == len(installed.files) else "its files are missing: rmetrics schedule install"
     return ShownSchedule(installed, ran, last_due(installed, now), gone or trouble(installed, ran, now), files)
 
 
@@ -293,7 +296,7 @@ def _must(command: Sequence[str], text: str | None = None) -> None:
         why = " ".join((done.stderr or done.stdout).split())[:300]
         raise SettingsError(
             f"{' '.join(command)} failed: {why or f'exit code {done.returncode}'}",
-            "Choose another scheduler with --kind, or see what it would do: --dry-run.",
+            "Choose another scheduler with --kind, or see its commands with --dry-run.",
         )
 
 
@@ -311,18 +314,18 @@ def _content(path: Path) -> bytes | None:
     return None
 
 
-def _text(kind: Kind, content: bytes) -> str:
-    return content.decode("utf-16" if kind is Kind.WINDOWS else "utf-8", "replace")
+def _text(kind: Scheduler, content: bytes) -> str:
+    return content.decode("utf-16" if kind is Scheduler.WINDOWS else "utf-8", "replace")
 
 
-def _ours(content: bytes, kind: Kind) -> bool:
+def _ours(content: bytes, kind: Scheduler) -> bool:
     return "rmetrics schedule install" in _text(kind, content)
 
 
-def _refuse_foreign(path: Path, kind: Kind) -> None:
+def _refuse_foreign(path: Path, kind: Scheduler) -> None:
     there = _content(path)
     if there is not None and not _ours(there, kind):
-        raise SettingsError(f"{path} is there and was not written by rmetrics", "Move it away, then install again.")
+        raise SettingsError(f"{path} exists and was not written by rmetrics", "Move it, then install again.")
 
 
 def _write(path: Path, content: bytes) -> None:

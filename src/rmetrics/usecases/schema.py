@@ -18,7 +18,7 @@ def schema_ddl(settings: Settings) -> str:
     extra = [s + ";" for t in own for s in create_table(t)]
     if not extra:
         return script
-    return script.rstrip() + "\n\n\n-- Feeds that only the rules know\n\n" + "\n".join(extra) + "\n"
+    return script.rstrip() + "\n\n\n-- Feeds declared only in the rules\n\n" + "\n".join(extra) + "\n"
 
 
 def schema_apply(settings: Settings) -> str:

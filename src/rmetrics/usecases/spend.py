@@ -3,6 +3,7 @@
 import datetime as dt
 
 from rmetrics.errors import SettingsError
+from rmetrics.opening import open_project
 from rmetrics.pipeline.asked import source_named
 from rmetrics.pipeline.entered import (
     Entered,
@@ -13,7 +14,7 @@ from rmetrics.pipeline.entered import (
     put_entered,
     refuse_beside,
 )
-from rmetrics.rules import Rules, load_rules
+from rmetrics.rules import Rules
 from rmetrics.rules.companies import require_company
 from rmetrics.rules.feeds import ColumnType
 from rmetrics.settings import Settings
@@ -42,7 +43,8 @@ def set_spend(
         SettingsError: the amount cannot be read, no source or several have a spend, or the month has other rows.
         LakeError: the lake cannot be read.
     """
-    rules = load_rules(settings.rules_dir, settings.company)
+    project = open_project(settings)
+    rules = project.rules
     require_company(rules)
     name, column = _spend_feed(rules, source)
     feed = declared_feed(rules, name)
@@ -50,13 +52,13 @@ def set_spend(
     part = next((c for c in feed.publish_by or feed.key if feed.columns[c].type is ColumnType.TEXT), None)
     if campaign is not None:
         if part is None:
-            raise SettingsError(f"{name} has no campaigns", "Leave --campaign out.")
+            raise SettingsError(f"{name} has no campaigns", "Leave out --campaign.")
         row[part] = campaign
-    file = settings.inbox_dir / entered_name(name, [row[feed.date], *([campaign] if campaign else [])])
+    file = project.inbox.folder / entered_name(name, [row[feed.date], *([campaign] if campaign else [])])
     if not add:
-        refuse_beside(settings, name, feed, column, month, row)
+        refuse_beside(project, name, feed, column, month, row)
     key = {c: v for c, v in row.items() if c != column}
-    return put_entered(settings, rules, name, file, row, figures_before(settings, name, feed, file, month, key))
+    return put_entered(project, name, file, row, figures_before(project, name, feed, file, month, key))
 
 
 def _spend_feed(rules: Rules, source: str | None) -> tuple[str, str]:
@@ -71,7 +73,7 @@ def _spend_feed(rules: Rules, source: str | None) -> tuple[str, str]:
         return found.pop()
     having = ", ".join(name for name, feeds in of.items() if feeds)
     if not found:
-        message = f"no spend by month is declared{f' for {wanted[0]}' if source else ''}"
+        message = f"no monthly spend is declared{f' for {wanted[0]}' if source else ''}"
         hint = f"Sources with one: {having}." if having else 'Declare it: cost = { feed = "...", sum = "...", spread = '
         raise SettingsError(message, hint if having else f'{hint}"days" }}, see docs/rules.md.')
-    raise SettingsError("several sources have a spend by month", f"Name one: --source NAME ({having}).")
+    raise SettingsError("several sources have a monthly spend", f"Name one: --source NAME ({having}).")

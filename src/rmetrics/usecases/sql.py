@@ -12,6 +12,7 @@ import polars as pl
 from rmetrics.checks.periods import PERIODS
 from rmetrics.errors import LakeError, SettingsError
 from rmetrics.lake import writing
+from rmetrics.opening import open_project
 from rmetrics.pipeline.compute.compute import inputs_digest
 from rmetrics.pipeline.compute.names import FACTS, FIGURES
 from rmetrics.pipeline.compute.standing import last_rows
@@ -113,10 +114,13 @@ def _connected(settings: Settings, sql: str = "") -> Iterator[tuple[Any, bool]]:
 
     Only the tables named in the statement have rows: those are written to files for DuckDB to read.
     """
-    lake, rules, placed = landed(settings)
+    project = open_project(settings)
+    lake, rules, placed = project.lake, project.rules, landed(project)
     computed = last_rows(lake, rules)
     if computed is None:
-        raise LakeError("nothing was computed yet, or the lake is not as it was", "Run: rmetrics sync")
+        raise LakeError(
+            "nothing has been computed yet, or the lake was changed by another program", "Run: rmetrics sync"
+        )
     stale = computed.snapshot.inputs != inputs_digest(placed, rules)
     exports = {p.rank: p.raw.name for p in placed}
     named = tables_named(sql)

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rmetrics.errors import RmetricsError
-from rmetrics.lake import open_lake
+from rmetrics.opening import database_of, open_lake
 from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.ddl import has_all
+from rmetrics.postgres.publish.group import PublishedCompany, published_companies
 from rmetrics.postgres.run_log import LoggedRun, latest_runs
 from rmetrics.postgres.server import existing_server
 from rmetrics.pulls.record import pull_records
@@ -50,7 +51,12 @@ class ScheduleStatus:
 
 @dataclass(frozen=True, slots=True)
 class StatusResult:
-    """The known state of a project. ``schedule``: None if none is installed."""
+    """The known state of a project.
+
+    Attributes:
+        schedule: None if none is installed.
+        companies: those of a group as published; of one company, only its own.
+    """
 
     feeds: tuple[FeedStatus, ...]
     runs: tuple[LoggedRun, ...]
@@ -59,6 +65,7 @@ class StatusResult:
     detail: Mapping[str, Any] = field(default_factory=dict)
     pulls: tuple[PullStatus, ...] = ()
     schedule: ScheduleStatus | None = None
+    companies: tuple[PublishedCompany, ...] = ()
 
 
 def status(settings: Settings, *, runs: int = 10) -> StatusResult:
@@ -91,16 +98,18 @@ def _schedule(settings: Settings) -> ScheduleStatus | None:
 
 def _published(settings: Settings, runs: int) -> StatusResult:
     landed = len(open_lake(settings).raw_files())
-    with existing_server(settings) as target:
+    with existing_server(database_of(settings)) as target:
         if target is None:
             return StatusResult((), (), {}, "nothing is published yet", {"exports_landed": landed})
         return _status(target, settings, runs, landed)
 
 
 def _status(server: Server, settings: Settings, runs: int, landed: int) -> StatusResult:
+    companies = _companies(server, settings)
     with connect(server, schema=settings.pg_schema) as session:
         if not has_all(session, ["sync_runs", "feed_status", "published_parts"]):
-            return StatusResult((), (), {}, f"{server.label}: nothing is published yet", {"exports_landed": landed})
+            label = server.label if companies else f"{server.label}: nothing is published yet"
+            return StatusResult((), (), {}, label, {"exports_landed": landed}, companies=companies)
         return StatusResult(
             feeds=tuple(FeedStatus(*row) for row in session.query(
                 "SELECT feed, exports, rows, last_date, last_export_at FROM feed_status ORDER BY feed"
@@ -109,7 +118,14 @@ def _status(server: Server, settings: Settings, runs: int, landed: int) -> Statu
             tables={name: int(rows) for name, rows in _tables(session)},
             server=server.label,
             detail={"exports_landed": landed},
+            companies=companies,
         )  # fmt: skip
+
+
+def _companies(server: Server, settings: Settings) -> tuple[PublishedCompany, ...]:
+    with connect(server, schema=settings.group_schema or settings.pg_schema) as session:
+        found = published_companies(session)
+    return tuple(c for c in found if settings.company in {None, c.company})
 
 
 def _tables(session: Session) -> list[tuple[str, int]]:

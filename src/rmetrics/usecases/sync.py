@@ -10,14 +10,16 @@ from dataclasses import asdict, replace
 
 from rmetrics.errors import PostgresError, RmetricsError
 from rmetrics.findings import COMPANY_FAILED, COMPANY_REMOVED, Finding, Severity
-from rmetrics.lake import Lake, open_lake
+from rmetrics.lake import Lake
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import sweep
+from rmetrics.opening import database_of, open_project, open_runner, places_of, sync_places
 from rmetrics.pipeline.companies import CompanyMade
 from rmetrics.pipeline.explanations import CODE as FAILED
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.group import publish_company, publish_made, state_of
 from rmetrics.pipeline.prepared import prepare
+from rmetrics.pipeline.project import Places, Project
 from rmetrics.pipeline.publication import Outcome, Publication, publish_computed, run_of
 from rmetrics.pipeline.summary import CompanyResult, SyncResult
 from rmetrics.pipeline.unchanged import fingerprint, new_run_id, remember
@@ -35,11 +37,11 @@ from rmetrics.postgres.publish.group import (
     remove_others,
 )
 from rmetrics.postgres.run_log import Attempt, note_run
+from rmetrics.postgres.server import Database
 from rmetrics.progress import Progress, silent, timed
-from rmetrics.rules import Rules, load_rules
+from rmetrics.rules import Rules
 from rmetrics.settings import Settings
 from rmetrics.shipped import schema_script
-from rmetrics.spark.runner import runner_of
 from rmetrics.tables import published_tables
 
 
@@ -67,12 +69,13 @@ def sync(
     """
     started = dt.datetime.now(dt.UTC)
     attempt = Attempt(new_run_id(started), started)
-    read = fingerprint(settings)
-    with contextlib.nullcontext() if dry_run else failure_noted(settings, attempt):
+    places = sync_places(settings)
+    read = fingerprint(places)
+    with contextlib.nullcontext() if dry_run else failure_noted(database_of(settings), attempt):
         result = _sync(settings, attempt, progress, before, full=full, dry_run=dry_run, force=force)
     if attempt.rest:
         with contextlib.suppress(OSError):  # most likely a full disk: the next sync then examines everything again
-            remember(settings, read, attempt.rest[0], result)
+            remember(places, read, attempt.rest[0], result)
     return result
 
 
@@ -90,35 +93,33 @@ def _sync(
     timings: dict[str, float] = {}
     # Every file of this process is private to its user.
     os.umask(0o077)
-    rules = load_rules(settings.rules_dir, settings.company)
+    project = open_project(settings)
+    rules, database = project.rules, project.database
     attempt.rules_hash = rules.digest
     if rules.companies and rules.company is None:
-        return _sync_companies(settings, rules, attempt, progress, before, full=full, dry_run=dry_run, force=force)
-    lake = open_lake(settings)
+        return _sync_companies(settings, project, attempt, progress, before, full=full, dry_run=dry_run, force=force)
     with contextlib.ExitStack() as stack:
-        place = stack.enter_context(_workplace(lake, dry_run=dry_run))
+        project = project.over(stack.enter_context(_workplace(project.lake, dry_run=dry_run)))
         # A trial in a scratch lake stays on this machine: executors cannot see its folder.
-        runner = None if dry_run else stack.enter_context(runner_of(settings))
+        runner = None if dry_run else stack.enter_context(open_runner(settings))
         if not dry_run:
-            ahead = server_ahead(settings.dsn, settings.server_dir, attempt.rest.append)
+            ahead = server_ahead(database.dsn, database.folder, attempt.rest.append)
             target = stack.enter_context(ahead)
         why = Explanations()
         prepared = prepare(
-            settings, place, rules, progress, timings, why,
-            before=before, full=full, force=force, trial=dry_run, runner=runner,
-        )  # fmt: skip
+            project, progress, timings, why, before=before, full=full, force=force, trial=dry_run, runner=runner
+        )
         computed, findings = prepared.computed, prepared.findings
         if dry_run:
             refuse_large_sums(rules, computed, published_tables(rules))
             with timed(timings, "check"):
-                agreed, quality = agree(settings, place, rules, computed, progress, why)
+                agreed, quality = agree(project, computed, progress, why)
             outcome = Outcome("dry-run", {}, agreed, merged(findings, quality))
         else:
             attempt.run = run = run_of(attempt, rules, computed, prepared.seen, why)
             ready = Publication(
-                settings, target, rules, place, computed, run, findings, progress, timings, why,
-                full=full, force=force, runner=runner,
-            )  # fmt: skip
+                project, target, computed, run, findings, progress, timings, why, full=full, force=force, runner=runner
+            )
             with timed(timings, "publish"):
                 outcome = (publish_company if rules.company else publish_computed)(ready)
             # The check ran during the publish, which waited for it at the end; a company's figures wait at the start.
@@ -143,7 +144,7 @@ def _sync(
 
 def _sync_companies(
     settings: Settings,
-    rules: Rules,
+    group: Project,
     attempt: Attempt,
     progress: Progress,
     before: tuple[Finding, ...],
@@ -154,27 +155,27 @@ def _sync_companies(
 ) -> SyncResult:
     """Syncs each company by itself: a failure of one stops no other, and leaves its figures as of the run before."""
     clock = time.monotonic()
-    names = list(rules.companies)
+    rules, database, names = group.rules, group.database, list(group.rules.companies)
     with contextlib.ExitStack() as stack:
-        started = stack.enter_context(server_ahead(settings.dsn, settings.server_dir))
+        started = stack.enter_context(server_ahead(database.dsn, database.folder))
         if not dry_run:
-            stack.enter_context(open_lake(settings).locked())
-            prepare_group(started(), settings.pg_schema, schema_script())
+            stack.enter_context(group.lake.locked())
+            prepare_group(started(), database.schema, schema_script())
         if settings.engine == "spark" and not dry_run:
-            done = _companies_on_spark(settings, rules, started, progress, full=full, force=force)
+            done = _companies_on_spark(settings, group, started, progress, full=full, force=force)
         else:
             done = [
                 _one_company(settings, rules, name, started, progress, full=full, dry_run=dry_run, force=force)
                 for name in names
             ]
-        gone = [] if dry_run else remove_others(started(), settings.pg_schema, names)
+        gone = [] if dry_run else remove_others(started(), database.schema, names)
         companies = (*(c for c, _ in done), *(CompanyResult(name, "removed") for name in gone))
         findings = (*before, *_of_companies(done, companies))
         if not dry_run:
             failed = [c for c in companies if c.status == "failed"]
             status = "failed" if len(failed) == len(names) else "ok"
             detail = {"findings": [asdict(f) for f in findings], "companies": [asdict(c) for c in companies]}
-            note_run(started(), settings.pg_schema, attempt, status, json.dumps(detail, default=str))
+            note_run(started(), database.schema, attempt, status, json.dumps(detail, default=str))
     results = {c.company: r for c, r in done if r is not None}
     written: dict[str, int] = {}
     for table, count_ in (item for r in results.values() for item in r.published.items()):
@@ -209,7 +210,8 @@ def _one_company(
     try:
         result = sync(own, full=full, dry_run=dry_run, force=force, progress=progress)
     except RmetricsError as error:
-        return _failed(settings, rules, name, error, None if dry_run else started, time.monotonic() - clock), None
+        seconds, to = time.monotonic() - clock, None if dry_run else started
+        return _failed(database_of(settings), rules, name, error, to, seconds), None
     return _done(name, rules, result), result
 
 
@@ -220,7 +222,7 @@ def _done(name: str, rules: Rules, result: SyncResult) -> CompanyResult:
 
 
 def _failed(
-    settings: Settings,
+    database: Database,
     rules: Rules,
     name: str,
     error: RmetricsError,
@@ -230,18 +232,19 @@ def _failed(
     """Returns the result of a company that failed, and notes it in the group's tables unless in a dry run."""
     state, message = state_of(rules, name), f"{error.message} {error.hint}".strip()
     if started is not None:
-        note_failed(started(), settings.pg_schema, state, redacted(message, settings.dsn or ""))
+        note_failed(started(), database.schema, state, redacted(message, database.dsn or ""))
     return CompanyResult(name, "failed", state.currency, message=message, seconds=seconds)
 
 
 def _companies_on_spark(
-    settings: Settings, rules: Rules, started: Callable[[], Server], progress: Progress, *, full: bool, force: bool
+    settings: Settings, group: Project, started: Callable[[], Server], progress: Progress, *, full: bool, force: bool
 ) -> list[tuple[CompanyResult, SyncResult | None]]:
     """Computes each company as a task of an executor and publishes it here; one too large for a task is synced here."""
     from rmetrics.spark.companies import computed_companies, work_for
 
-    published = all_published_inputs(started(), settings.pg_schema)
-    owns = {n: settings.of_company(n, c.inbox, c.own_schema) for n, c in rules.companies.items()}
+    rules, database = group.rules, group.database
+    published = all_published_inputs(started(), database.schema)
+    owns = {n: places_of(settings.of_company(n, c.inbox, c.own_schema)) for n, c in rules.companies.items()}
     now = dt.datetime.now(dt.UTC)
     works = [
         work_for(
@@ -251,12 +254,12 @@ def _companies_on_spark(
     ]
     done, large = dict[str, tuple[CompanyResult, SyncResult | None]](), list[str]()
     held = list[Session]()
-    with runner_of(settings) as runner, contextlib.ExitStack() as sessions:
+    with open_runner(settings) as runner, contextlib.ExitStack() as sessions:
 
         def session() -> Session:
             """Returns one session for all: the driver reads the types of the whole catalog on each connection."""
             if not held:
-                held.append(sessions.enter_context(connect(started(), schema=settings.pg_schema)))
+                held.append(sessions.enter_context(connect(started(), schema=database.schema)))
             return held[0]
 
         assert runner is not None  # noqa: S101 - the engine is Spark
@@ -272,16 +275,16 @@ def _companies_on_spark(
                 if isinstance(error, PostgresError):  # the connection itself may be broken
                     sessions.close()
                     held.clear()
-                done[made.name] = _failed(settings, rules, made.name, error, started, made.seconds), None
+                done[made.name] = _failed(database, rules, made.name, error, started, made.seconds), None
         for name in large:  # their lakes are unlocked again
             done[name] = _one_company(settings, rules, name, started, progress, full=full, dry_run=False, force=force)
     same = [n for n, (one, _) in done.items() if one.status == "unchanged"]
-    confirm_companies(started(), settings.pg_schema, same)
+    confirm_companies(started(), database.schema, same)
     return [done[name] for name in rules.companies]
 
 
 def _published(
-    own: Settings,
+    own: Places,
     rules: Rules,
     made: CompanyMade,
     lake: Lake | None,
@@ -297,7 +300,7 @@ def _published(
     attempt = Attempt(new_run_id(now), now)
     if made.run is not None:
         attempt = Attempt(made.run.run_id, made.run.started_at, made.run.rules_hash, made.run)
-    with failure_noted(own, attempt):
+    with failure_noted(own.database, attempt):
         if made.failure is not None:
             raise made.failure.error
         assert lake is not None  # noqa: S101 - it was locked, or there is a failure
@@ -321,11 +324,11 @@ def _of_companies(
     """Yields the findings of the companies, each with its company."""
     for company in companies:
         if company.status == "failed":
-            message = f"{company.company}: not computed, its figures are those of the run before: {company.message}"
+            message = f"{company.company}: not computed, its figures are those of the previous run: {company.message}"
             yield Finding(COMPANY_FAILED, Severity.ERROR, message, 0)
         elif company.status == "removed":
             message = (
-                f"{company.company}: no longer declared in the rules; its rows were taken out of the group's tables"
+                f"{company.company}: no longer declared in the rules; its rows were removed from the group's tables"
             )
             yield Finding(COMPANY_REMOVED, Severity.WARNING, message, 0)
     for company, result in done:

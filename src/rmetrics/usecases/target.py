@@ -4,9 +4,10 @@ import datetime as dt
 from collections.abc import Mapping
 
 from rmetrics.errors import SettingsError
+from rmetrics.opening import open_project
 from rmetrics.pipeline.asked import source_named
 from rmetrics.pipeline.entered import Entered, as_figure, declared_feed, entered_name, figures_before, put_entered
-from rmetrics.rules import ALL, Rules, load_rules
+from rmetrics.rules import ALL, Rules
 from rmetrics.rules.companies import require_company
 from rmetrics.rules.names import TARGETS, normal_source
 from rmetrics.rules.suggest import did_you_mean
@@ -34,7 +35,8 @@ def set_target(
         SettingsError: no figure is given, an amount cannot be read, or there is no such source or segment.
         LakeError: the lake cannot be read.
     """
-    rules = load_rules(settings.rules_dir, settings.company)
+    project = open_project(settings)
+    rules = project.rules
     require_company(rules)
     feed = declared_feed(rules, TARGETS)
     key = {
@@ -46,10 +48,10 @@ def set_target(
     if not given:
         raise SettingsError("no target is given", "Give one, for instance: rmetrics target set 2026-01 --repairs 30")
     named = [v for v in list(key.values())[1:] if v != ALL]
-    file = settings.inbox_dir / entered_name(TARGETS, [key[feed.date], *named])
-    before = figures_before(settings, TARGETS, feed, file, month, key)
+    file = project.inbox.folder / entered_name(TARGETS, [key[feed.date], *named])
+    before = figures_before(project, TARGETS, feed, file, month, key)
     kept = {name: before[name] for name in figures if before.get(name)}
-    return put_entered(settings, rules, TARGETS, file, {**key, **kept, **given}, before)
+    return put_entered(project, TARGETS, file, {**key, **kept, **given}, before)
 
 
 # -- the row
@@ -61,7 +63,7 @@ def _segment(rules: Rules, segment: str | None) -> str:
         return ALL
     if normal_source(segment) not in known:
         near = did_you_mean(segment, known.values(), near=True)
-        raise SettingsError(f"no segment {segment!r}{near}", f"Segments: {', '.join(known.values())}.")
+        raise SettingsError(f"unknown segment: {segment!r}{near}", f"Segments: {', '.join(known.values())}.")
     return known[normal_source(segment)]
 
 

@@ -122,7 +122,7 @@ def test_a_lost_column_without_a_likely_match_is_named(place: Place) -> None:
     place.put("a.csv", leads(30))
     place.put("b.csv", leads(30, headers=["Unique ID", "Time", "Cost"]))
     (found,) = place.findings()
-    assert "no column for status (Status), which a.csv had; export it with it" in found.message
+    assert "no column for status (Status), which a.csv had; include it in the export" in found.message
 
 
 @pytest.mark.parametrize("rows", [1_000, 5_000])
@@ -157,8 +157,8 @@ def test_a_phone_log_that_stops_at_its_cap_leaves_days_of_which_nothing_is_known
     found = {f.code: f for f in place.findings()}
     assert set(found) == {"export-cut", "export-gap"}
     assert found["export-gap"].message.startswith(
-        "export_export 2.csv stops at 5,000 rows, of which the first is of 2024-09-10, and export_export 1.csv ends on "
-        "2024-08-29: of the 11 days between them nothing is known"
+        "export_export 2.csv stops at 5,000 rows and begins on 2024-09-10; export_export 1.csv ends on "
+        "2024-08-29: rows of the 11 days in between may be missing"
     )
     place.put("export_export 3.csv", phone_log(4_000, "2024-11-01", 30))
     assert codes(place.findings()) == ["export-gap"]  # also once the cut export is not the newest

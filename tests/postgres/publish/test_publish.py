@@ -77,7 +77,7 @@ def test_a_run_that_is_not_there_after_the_commit_is_an_error(database: str, mon
         commit(self)
 
     monkeypatch.setattr(Session, "commit", lost)
-    with pytest.raises(PostgresError, match="not in the database"):
+    with pytest.raises(PostgresError, match="missing from the database"):
         publish_version(server, 1)
 
 

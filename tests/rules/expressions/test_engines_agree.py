@@ -14,7 +14,7 @@ from rmetrics.pipeline.verify.odd_values import TEXTS, changes_of, odd_rows
 from rmetrics.rules.expressions import typing
 from rmetrics.rules.expressions.letters import lower_case, lowered, upper_case
 from rmetrics.rules.expressions.parsing import parse
-from rmetrics.rules.expressions.refusal import RefusedError
+from rmetrics.rules.expressions.refusal import RefusedExpressionError
 from rmetrics.rules.expressions.typed import Value
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.expressions.white_space import WHITE_SPACE
@@ -143,7 +143,7 @@ def compare(seeds: range, zone: str, folder: Path) -> None:
         text = Writer(seed, zone).truth(4)
         try:
             value = typing.condition(text, row)
-        except RefusedError as error:
+        except RefusedExpressionError as error:
             refused.append(str(error))
             continue
         assert typing.condition(sql_of(parse(text)), row) == value

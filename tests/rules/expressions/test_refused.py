@@ -125,7 +125,7 @@ def test_derived_column_of_single_cells(sql: str, kind: ColumnType) -> None:
     [
         ("t = NULL", "t IS NULL"),
         ("NULL <> n", "n IS NOT NULL"),
-        ("t NOT IN ('a', NULL)", "take NULL out"),
+        ("t NOT IN ('a', NULL)", "remove NULL"),
         ("t IS DISTINCT FROM NULL", ""),
         ("t IN ('a', NULL)", ""),
     ],

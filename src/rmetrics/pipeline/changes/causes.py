@@ -31,7 +31,7 @@ MEASURES = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class ArrivedRows:
     """The rows that a new export brings into a month.
 
     Attributes:
@@ -52,7 +52,7 @@ class Arrival:
         return f"{self.export}: {', '.join(counts)}"
 
 
-def _counts(arrival: Arrival) -> tuple[tuple[int, str], ...]:
+def _counts(arrival: ArrivedRows) -> tuple[tuple[int, str], ...]:
     return (arrival.new, "new"), (arrival.changed, "changed")
 
 
@@ -67,7 +67,7 @@ class Causes:
     """
 
     whole: str
-    arrivals: tuple[Arrival, ...]
+    arrivals: tuple[ArrivedRows, ...]
     edits: tuple[Edit, ...]
     old: Rules | None
     new: Rules
@@ -86,7 +86,7 @@ class Causes:
         """Returns the cause of a change of a member's figure, in words: edits of its dimension, or of the measure."""
         arrived = self._by_month.get(month, [])
         sources = dict.fromkeys([*self.new.sources, UNATTRIBUTED, *(a.source for a in arrived if a.source)])
-        exports: dict[str, Arrival] = {}
+        exports: dict[str, ArrivedRows] = {}
         for a in arrived:
             whose = sources if a.source is None else [a.source]
             if any(metric in feed_metrics(a.feed, s, self.new) for s in whose):
@@ -103,9 +103,9 @@ class Causes:
             told += [f"rule edit {e}" for e in edits]
         return "; ".join(told) or self.whole
 
-    def _arrived(self, month: dt.date, source: str, metric: str) -> list[Arrival]:
+    def _arrived(self, month: dt.date, source: str, metric: str) -> list[ArrivedRows]:
         """Returns the rows that came into the month for the source, summed by export."""
-        found: dict[str, Arrival] = {}
+        found: dict[str, ArrivedRows] = {}
         for arrival in self._by_month.get(month, ()):
             if arrival.source in {None, source} and metric in feed_metrics(arrival.feed, source, self.new):
                 before = found.get(arrival.export)
@@ -114,8 +114,8 @@ class Causes:
         return list(found.values())
 
     @cached_property
-    def _by_month(self) -> Mapping[dt.date | None, list[Arrival]]:
-        found: dict[dt.date | None, list[Arrival]] = {}
+    def _by_month(self) -> Mapping[dt.date | None, list[ArrivedRows]]:
+        found: dict[dt.date | None, list[ArrivedRows]] = {}
         for arrival in self.arrivals:
             found.setdefault(arrival.month, []).append(arrival)
         return found
@@ -156,7 +156,7 @@ def find_causes(computed: Computed, rules: Rules, old: Rules | None, known: froz
     return Causes(whole, arrivals, edits, old, rules, withdrawn)
 
 
-def _arrivals(computed: Computed, rules: Rules, name: str, known: frozenset[str]) -> list[Arrival]:
+def _arrivals(computed: Computed, rules: Rules, name: str, known: frozenset[str]) -> list[ArrivedRows]:
     """Returns the rows that the new exports of a feed bring, by export, month and source."""
     exports = {p.rank: as_new(p.raw) for p in computed.placed if p.feed == name and p.raw.sha256[:16] not in known}
     if not exports:
@@ -189,12 +189,12 @@ def _arrivals(computed: Computed, rules: Rules, name: str, known: frozenset[str]
         .sort(FILE, "month", "_source")
         .collect()
     )
-    return [Arrival(name, exports[f], m, s, int(n), int(c)) for f, m, s, n, c in counted.iter_rows()]
+    return [ArrivedRows(name, exports[f], m, s, int(n), int(c)) for f, m, s, n, c in counted.iter_rows()]
 
 
 def _delivered_again(computed: Computed) -> bool:
     """Tests whether the same exports were computed before in another order."""
-    before, now = ([sha256 for sha256, _, _ in e] for e in (computed.earlier, computed.snapshot.exports))
+    before, now = ([export.sha256 for export in e] for e in (computed.earlier, computed.snapshot.exports))
     return before != now and sorted(before) == sorted(now)
 
 
@@ -231,7 +231,7 @@ def whole_cause(
     if before_version and before_version != __version__:
         causes.append(f"rmetrics {before_version} -> {__version__}")
     if not causes and _delivered_again(computed):
-        causes.append("an export was delivered again and counts as the newest")
+        causes.append("an export was delivered again and now counts as the newest")
     return "; ".join(causes) or "published again: the database differed from the lake"
 
 
@@ -242,4 +242,4 @@ def _listed(what: str, names: Sequence[str]) -> list[str]:
     return [f"{what}{'s' if len(names) > 1 else ''}: {', '.join(names[:5])}{more}"]
 
 
-__all__ = ["MEASURES", "Arrival", "Causes", "as_new", "find_causes", "whole_cause"]
+__all__ = ["MEASURES", "ArrivedRows", "Causes", "as_new", "find_causes", "whole_cause"]

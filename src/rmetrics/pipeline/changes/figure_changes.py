@@ -47,8 +47,9 @@ def ratio_changes(
     if causes.old is None:
         return
     was, now = (month_sums(figures, MEASURES, own) for figures, own in (before, after))
-    for month, name, one, other in edited_ratios(causes.old, causes.new, was, now):
-        yield FigureChange(month, ALL, ALL, name, one, other, causes.of(month, ALL, name))
+    for ratio in edited_ratios(causes.old, causes.new, was, now):
+        cause = causes.of(ratio.month, ALL, ratio.name)
+        yield FigureChange(ratio.month, ALL, ALL, ratio.name, ratio.before, ratio.after, cause)
 
 
 __all__ = ["FigureChange", "Figures", "own_changes", "ratio_changes"]

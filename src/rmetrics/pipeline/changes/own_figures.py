@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import load
@@ -80,10 +81,19 @@ def month_sums(
     return found
 
 
+class EditedRatio(NamedTuple):
+    """A ratio of the whole company whose declaration and value changed; None: it has no value."""
+
+    month: dt.date
+    name: str
+    before: Decimal | None
+    after: Decimal | None
+
+
 def edited_ratios(
     old: Rules, new: Rules, before: Mapping[tuple[dt.date, str], Decimal], after: Mapping[tuple[dt.date, str], Decimal]
-) -> Iterator[tuple[dt.date, str, Decimal | None, Decimal | None]]:
-    """Yields month, name and both values of each ratio whose declaration and value changed."""
+) -> Iterator[EditedRatio]:
+    """Yields each ratio whose declaration and value changed."""
     was, now = ({n: m.latest.ratio for n, m in ratios(rules).items()} for rules in (old, new))
     for name in sorted(n for n in {*was, *now} if was.get(n) != now.get(n)):
         for month in sorted({m for m, _ in (*before, *after)}):
@@ -92,7 +102,7 @@ def edited_ratios(
                 for parts, sums in ((was.get(name), before), (now.get(name), after))
             ]
             if values[0] != values[1]:
-                yield month, name, values[0], values[1]
+                yield EditedRatio(month, name, values[0], values[1])
 
 
 def computed_own(lake: Lake) -> OwnFigures:

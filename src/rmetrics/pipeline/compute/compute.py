@@ -11,8 +11,8 @@ import polars as pl
 from rmetrics.errors import LakeError
 from rmetrics.ingest.read import LINE
 from rmetrics.lake import Lake, RawFile, TypedFile
-from rmetrics.lake.snapshot import CorruptError, Exports, Snapshot, load, save
-from rmetrics.memory import rows_at_once
+from rmetrics.lake.snapshot import CorruptError, Exports, Snapshot, UsedExport, load, save
+from rmetrics.memory import DEFAULT_MEMORY, rows_at_once
 from rmetrics.pipeline.compute.held import Held, held_tables
 from rmetrics.pipeline.compute.increment import Increment, increment, is_small
 from rmetrics.pipeline.compute.local import compute_all
@@ -27,7 +27,6 @@ from rmetrics.positions import LINES, PARTS, POSITION
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 from rmetrics.rules.files import rule_files
-from rmetrics.settings import DEFAULT_MEMORY
 from rmetrics.tables import JOURNEYS
 from rmetrics.version import __version__
 
@@ -134,7 +133,7 @@ def compute(
         inputs=inputs_digest(placed, rules),
         basis=basis_digest(rules),
         rules=rules.digest,
-        exports=tuple((p.raw.sha256, p.feed, p.rank) for p in placed),
+        exports=tuple(UsedExport(p.raw.sha256, p.feed, p.rank) for p in placed),
         tables={},
     )
     newest = newest_day((p.raw for p in placed), rules)
@@ -146,7 +145,7 @@ def compute(
     else:
         rebuilt += _mend_typed(lake, rules, placed, typed, used=True)
         if usable and _on_top(before.exports, wanted.exports):
-            known = {sha256 for sha256, _, _ in before.exports}
+            known = {e.sha256 for e in before.exports}
             fresh = {n: [f for f in files if f[0].sha256 not in known] for n, files in typed.items()}
             older = {n: [f for f in files if f[0].sha256 in known] for n, files in typed.items()}
             were = Rows(lake, rules, older, before)

@@ -13,7 +13,7 @@ import polars as pl
 from rmetrics.lake.snapshot import Snapshot
 from rmetrics.metrics.jobs import JOB_ID
 from rmetrics.metrics.journeys import MATCHES as MATCHED
-from rmetrics.metrics.journeys import Numbers, followed_jobs, journeys, matches, numbers, pairs, revenue_of_jobs
+from rmetrics.metrics.journeys import ByNumber, followed_jobs, journeys, matches, numbers, pairs, revenue_of_jobs
 from rmetrics.metrics.lookup import holding
 from rmetrics.metrics.phones import KEY, keyed
 from rmetrics.metrics.touches import inbound, phone_column, place, touches
@@ -124,7 +124,7 @@ def _of_bucket(rows: Rows, apart: pl.Series, number: int, buckets: int, name: st
     return rows.feed(name).filter(bucket(cell, number, buckets) & ~pl.col(POSITION).is_in(apart.implode()))
 
 
-def _made(rows: Rows, of: Numbers, facts: pl.LazyFrame, *, whole: bool) -> Made:
+def _made(rows: Rows, of: ByNumber, facts: pl.LazyFrame, *, whole: bool) -> Made:
     rules = rows.rules
     found = pairs(of).collect(engine="streaming").lazy()
     matched = matches(of, found, rules).collect(engine="streaming")
@@ -134,7 +134,7 @@ def _made(rows: Rows, of: Numbers, facts: pl.LazyFrame, *, whole: bool) -> Made:
     return Made(matched.select(*MATCHED), told.collect(engine="streaming"))
 
 
-def gathered(rows: Rows, positions: pl.Series | None = None) -> tuple[Numbers, pl.LazyFrame]:
+def gathered(rows: Rows, positions: pl.Series | None = None) -> tuple[ByNumber, pl.LazyFrame]:
     """Returns touches and jobs by number, and the facts of the jobs; of all rows, or of those at some positions."""
     if positions is None:
         return _gathered(rows, rows.feed, None)
@@ -143,7 +143,7 @@ def gathered(rows: Rows, positions: pl.Series | None = None) -> tuple[Numbers, p
 
 def _gathered(
     rows: Rows, feed: Callable[[str], pl.LazyFrame], positions: pl.Series | None
-) -> tuple[Numbers, pl.LazyFrame]:
+) -> tuple[ByNumber, pl.LazyFrame]:
     """Does the work of ``gathered`` on the frames of ``feed``; ``positions`` are those of its jobs, None if unknown."""
     rules = rows.rules
     held = rows.snapshot.scan(FACTS)
@@ -153,12 +153,12 @@ def _gathered(
     there, jobs = pl.collect_all([touches(feeds, rules), followed_jobs(facts, rules)], engine="streaming")
     of = numbers(there.lazy(), jobs.lazy(), feeds.get(CALLS), rules)
     held_once = pl.collect_all([getattr(of, f.name) for f in fields(of)], engine="streaming")
-    return Numbers(*(f.lazy() for f in held_once)), facts
+    return ByNumber(*(f.lazy() for f in held_once)), facts
 
 
 def payments_of(rows: Rows, jobs: pl.Series) -> pl.LazyFrame:
     """Returns all payments linked to the given jobs."""
-    held = holding(rows.snapshot.scan(links(PAYMENTS)), [JOB_ID], jobs.unique()).collect()
+    held = holding(rows.snapshot.scan(links(PAYMENTS)), [JOB_ID], jobs).collect()
     return rows.at(PAYMENTS, held[POSITION])
 
 

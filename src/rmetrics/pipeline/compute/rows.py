@@ -198,7 +198,7 @@ class Rows:
         held = self.snapshot.scan(table)
         if positions is None:
             return held
-        return holding(held.filter(near(POSITION, positions)), [POSITION], positions.unique())
+        return holding(held.filter(near(POSITION, positions)), [POSITION], positions)
 
     def _classed(self, name: str, rows: pl.LazyFrame, positions: pl.Series | None = None) -> pl.LazyFrame:
         return rows.join(self._beside(CLASSES, positions), on=POSITION, how="left") if name == CALLS else rows

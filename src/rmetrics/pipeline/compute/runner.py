@@ -10,18 +10,16 @@ from rmetrics.checks.recompute import TypedInput
 from rmetrics.lake import Lake, RawFile
 from rmetrics.pipeline.compute.local import Tables
 from rmetrics.pipeline.compute.rows import Typed
+from rmetrics.pipeline.landing.bucket_inbox import InboxAt
 from rmetrics.pipeline.landing.spread import Arrival, Landed
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
-from rmetrics.settings import Settings
 
 
 class Runner(Protocol):
     """Runs full computations and cross-checks elsewhere, with the same results."""
 
-    def land(
-        self, settings: Settings, lake: Lake, rules: Rules, tasks: Sequence[Sequence[Arrival]]
-    ) -> Iterator[Landed]:
+    def land(self, inbox: InboxAt, lake: Lake, rules: Rules, tasks: Sequence[Sequence[Arrival]]) -> Iterator[Landed]:
         """Lands files of the inbox, some per task; none is in force yet."""
 
     def retype(self, lake: Lake, rules: Rules, tasks: Sequence[Sequence[tuple[RawFile, str]]]) -> Iterator[Landed]:

@@ -21,13 +21,14 @@ def last_rows(lake: Lake, rules: Rules) -> Rows | None:
         return None
     raws = {raw.sha256: raw for raw in lake.raw_files()}
     typed: dict[str, list[tuple[TypedFile, int]]] = {name: [] for name in used.feeds}
-    for sha256, feed, rank in snapshot.exports:
-        if feed not in used.feeds or sha256 not in raws:
+    for export in snapshot.exports:
+        raw, feed = raws.get(export.sha256), export.feed
+        if raw is None or feed not in used.feeds:
             return None
-        file = lake.typed_file(feed, sha256, definition_of(used, raws[sha256], feed).digest)
+        file = lake.typed_file(feed, raw.sha256, definition_of(used, raw, feed).digest)
         if file is None:
             return None
-        typed[feed].append((file, rank))
+        typed[feed].append((file, export.rank))
     return Rows(lake, used, typed, snapshot)
 
 

@@ -11,7 +11,7 @@ from rmetrics.lake import Damage, Lake, file_digest
 from rmetrics.pipeline.landing.bucket_inbox import BucketInbox
 from rmetrics.pipeline.landing.inbox import inbox_files, inbox_name
 
-ALTERED = "the content is not what was read under this name, though size and time are the same"
+ALTERED = "the content under this name has changed, although size and time are the same"
 
 
 def altered_files(inbox: Path | BucketInbox, lake: Lake) -> tuple[list[Damage], int]:

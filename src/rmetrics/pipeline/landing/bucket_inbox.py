@@ -10,14 +10,13 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rmetrics.errors import SettingsError
 from rmetrics.lake.s3 import Connection
 from rmetrics.parallel import in_order
-from rmetrics.settings import Settings
 
 _AT_ONCE = 8  # downloads
 
@@ -80,28 +79,48 @@ class BucketInbox:
                 path.unlink(missing_ok=True)
 
 
-def open_inbox(settings: Settings) -> Path | BucketInbox:
-    """Returns the inbox of a project: its folder, or a bucket; makes no request yet.
+@dataclass(frozen=True, slots=True)
+class InboxAt:
+    """The location of a project's inbox, for another process to open, too.
 
-    Raises:
-        SettingsError: the bucket's address is invalid, or the package for buckets is not installed.
+    Attributes:
+        folder: the exports; of a bucket, the local copies.
+        url: the bucket's address; None: the folder is the inbox.
+        endpoint: the bucket's server if it is not Amazon's.
     """
-    if settings.inbox_url is None:
-        return settings.inbox_dir
-    return BucketInbox(Connection.open(settings.inbox_url, settings.s3_endpoint), settings.inbox_dir)
 
+    folder: Path
+    url: str | None = None
+    endpoint: str | None = None
 
-def refuse_bucket(settings: Settings) -> None:
-    """Raises an error if the inbox is a bucket, for commands that write files into it.
+    def __str__(self) -> str:
+        return self.url or str(self.folder)
 
-    Raises:
-        SettingsError: the inbox is a bucket.
-    """
-    if settings.inbox_url is not None:
-        raise SettingsError(
-            f"the inbox {settings.inbox_url} is a bucket, and this command writes into a folder",
-            "Run it with RMETRICS_INBOX_DIR set to a folder, then upload what it wrote.",
-        )
+    def open(self) -> Path | BucketInbox:
+        """Returns the folder, or the bucket; makes no request yet.
+
+        Raises:
+            SettingsError: the bucket's address is invalid, or the package for buckets is not installed.
+        """
+        if self.url is None:
+            return self.folder
+        return BucketInbox(Connection.open(self.url, self.endpoint), self.folder)
+
+    def refuse_bucket(self) -> None:
+        """Raises an error if the inbox is a bucket, for commands that write files into it.
+
+        Raises:
+            SettingsError: the inbox is a bucket.
+        """
+        if self.url is not None:
+            raise SettingsError(
+                f"the inbox {self.url} is a bucket, but this command writes to a folder",
+                "Run it with RMETRICS_INBOX_DIR set to a folder, then upload the files.",
+            )
+
+    def here(self) -> "InboxAt":
+        """Returns the same location with an absolute path, for a process with another working folder."""
+        return replace(self, folder=self.folder.resolve())
 
 
 def _number(version: str) -> int:
@@ -114,4 +133,4 @@ def _status(size: int, modified_ns: int, inode: int, changed_ns: int) -> os.stat
     return os.stat_result((stat.S_IFREG | 0o600, inode, 0, 1, 0, 0, size, *seconds, *(t / 1e9 for t in times), *times))
 
 
-__all__ = ["BucketInbox", "open_inbox", "refuse_bucket"]
+__all__ = ["BucketInbox", "InboxAt"]

@@ -51,7 +51,7 @@ def exported_text(lake: Lake, raw: RawFile, line: int = 0) -> Iterator[pl.DataFr
         blocks = _after(skipped, _data(first.data, frames)) if begun else _data(first.data, frames)
         yield from layout_batches(layout, blocks, line if begun else 0)
     except RefusedError as error:
-        hint = "Put it into the inbox again, and sync."
+        hint = "Put it back into the inbox, then sync."
         raise LakeError(f"the landed export {raw.name} cannot be read again: it {error}", hint) from error
 
 

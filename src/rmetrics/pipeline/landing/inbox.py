@@ -47,7 +47,7 @@ def inbox_files(
     if not inbox.is_dir():
         raise SettingsError(
             f"the inbox {inbox} does not exist",
-            f"Create it and put your exports there (mkdir -p {inbox}), or set RMETRICS_INBOX_DIR.",
+            f"Create it (mkdir -p {inbox}) and put your exports there, or set RMETRICS_INBOX_DIR.",
         )
 
     def fail(error: OSError) -> None:
@@ -88,7 +88,7 @@ def folder_of(inbox: Path | BucketInbox) -> Path:
 def empty_inbox(inbox: Path | BucketInbox, landed: int) -> Finding:
     """Returns the finding for an inbox without readable files; ``landed`` exports may be in the lake nevertheless."""
     so_far = f"; the figures are those of {count(landed, 'landed export')}" if landed else ""
-    message = f"the inbox {inbox} is empty: put exports (CSV or Excel) there, then run `rmetrics sync`{so_far}"
+    message = f"the inbox {inbox} is empty: put exports (CSV or Excel) into it, then run `rmetrics sync`{so_far}"
     return Finding(EMPTY_INBOX, Severity.INFO if landed else Severity.WARNING, message, 0)
 
 
@@ -148,7 +148,7 @@ def land_inbox(
     }
     if memory.get("files") != remembered or memory.get("rules") != rules.digest:
         lake.save_json("inbox", {"rules": rules.digest, "files": remembered})
-    again = "landed again: its copy in the lake was damaged or gone"
+    again = "landed again: its copy in the lake was damaged or missing"
     told = (replace(s, note=again) if s.landed and s.sha256 in lost else s for s in seen)
     return sorted((_with_decision(s, raws) for s in told), key=lambda s: s.name)
 
@@ -210,7 +210,7 @@ def _with_decision(seen: InboxFile, raws: Mapping[str, RawFile]) -> InboxFile:
     if raw is None or not raw.withdrawn:
         return seen
     message = (
-        f"withdrawn on {raw.withdrawn[:10]}, does not count; `rmetrics exports restore {raw.sha256[:12]}` undoes that"
+        f"withdrawn on {raw.withdrawn[:10]}, does not count; to restore it: rmetrics exports restore {raw.sha256[:12]}"
     )
     return replace(seen, note=message)
 

@@ -8,9 +8,9 @@ import datetime as dt
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -20,20 +20,23 @@ import polars as pl
 from rmetrics.ingest.read import Export, RefusedError, open_export
 from rmetrics.ingest.records import EXPORT
 from rmetrics.ingest.sniff import blocks, has_lines, is_gzip, is_workbook
-from rmetrics.lake import Frame, Lake, PackRows, RawFile, RawWriter
+from rmetrics.ingest.typing import TypedBatch
+from rmetrics.lake import Frame, Lake, PackRows, RawFile
 from rmetrics.parallel import in_order
 from rmetrics.pipeline.landing.placement import chosen, feed_of
 from rmetrics.pipeline.landing.typed_rows import (
     SMALL,
+    Definition,
     Small,
     alike,
-    columns_of,
     definition_of,
     one_export,
     small_batch,
-    type_large,
     type_small,
+    typed_batches,
+    typed_file,
     write_pack,
+    write_typed,
 )
 from rmetrics.rules import Rules
 
@@ -42,7 +45,7 @@ _AT_ONCE = 2  # files; each is also read ahead, so more would cost memory and ga
 _TOGETHER = 32 * 2**20  # bytes of small exports that land together
 _LONGEST = 64 * 2**20  # bytes without a line end after which lines are no longer counted
 _NO_ROWS = "has a header but no rows; export it again"
-_MOVING = "is still being written; it is read by the next run"
+_MOVING = "is still being written; the next run reads it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def state_of(status: os.stat_result) -> tuple[int, int, int, int]:
 
 
 def land(new: Sequence[NewFile], lake: Lake, rules: Rules, raws: dict[str, RawFile]) -> Iterator[list[InboxFile]]:
-    """Lands files that are new or changed; yields their outcomes, some at a time.
+    """Lands files that are new or changed; yields their outcomes, some at a time, once these are in the lake.
 
     Args:
         new: the files.
@@ -117,200 +120,166 @@ def land(new: Sequence[NewFile], lake: Lake, rules: Rules, raws: dict[str, RawFi
     Raises:
         LakeError: the lake cannot be written.
     """
-    landing = _Landing(lake, rules, raws)
-    large = [n for n in new if n.status.st_size > SMALL]
-    for file in (n for n in new if n.status.st_size <= SMALL):
-        found = landing.small(file)
-        if found is None:
-            large.append(file)
-        elif found.sha256 not in landing.waiting:
-            yield [found]
-        if landing.size > _TOGETHER:
-            yield landing.land_small()
-    yield landing.land_small()
-    yield from landing.land_large(large)
+    large = [file for file in new if file.status.st_size > SMALL]
+    for files in _together([file for file in new if file.status.st_size <= SMALL]):
+        seen, alone = _land_small(files, lake, rules, raws)
+        large += alone
+        yield seen
+    by_size: dict[int, list[NewFile]] = {}  # files of equal size may be equal, so they land one after the other
+    for file in sorted(large, key=lambda n: -n.status.st_size):
+        by_size.setdefault(file.status.st_size, []).append(file)
+    stop = Event()
+    yield from in_order(
+        lambda files: [_land_large(file, lake, rules, raws, stop) for file in files],
+        by_size.values(),
+        workers=_AT_ONCE,
+        stop=stop,
+    )
 
 
-class _Landing:
-    """The landing of one run.
+# -- identifying a file
+
+
+def _known(file: NewFile, sha256: str, rules: Rules, raws: Mapping[str, RawFile]) -> InboxFile | None:
+    """Returns the outcome for a file whose content has landed already; None if it has not."""
+    raw = raws.get(sha256)
+    read_as = feed_of(raw, rules) if raw else None
+    if raw is None or read_as is None:
+        return None
+    return file.seen(sha256, read_as, note="" if raw.name == file.name else f"same content as {raw.name}")
+
+
+def _recognised(export: Export, file: NewFile, sha256: str, lake: Lake, rules: Rules) -> RawFile | InboxFile:
+    """Returns the record of an export, except its rows, or the outcome if the file is refused."""
+    layout, status = export.layout, file.status
+    named = None if file.copied else file.path
+    fit, why = chosen(export.fits, layout.headers, rules.feeds, file.path.name, export.sample, named)
+    if fit is None:
+        nearest = export.fits[0].feed if export.fits and export.fits[0].refused else None
+        return file.seen(sha256, nearest, refused=why)
+    known = RawFile(
+        sha256=sha256,
+        feed=fit.feed,
+        name=file.name,
+        size=status.st_size,
+        modified_ns=status.st_mtime_ns,
+        landed_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        encoding=layout.encoding,
+        delimiter=layout.delimiter,
+        sheet=layout.sheet,
+        header_line=layout.header_line,
+        body_line=layout.body_line,
+        preamble=layout.preamble,
+        headers=layout.headers,
+        notes=layout.notes,
+    )
+    return lake.as_first_landed(known)
+
+
+# -- small exports
+
+
+def _together(files: Sequence[NewFile]) -> Iterator[list[NewFile]]:
+    """Yields small files in groups that land together."""
+    some, size = list[NewFile](), 0
+    for file in files:
+        if size > _TOGETHER:
+            yield some
+            some, size = [], 0
+        some.append(file)
+        size += file.status.st_size
+    if some:
+        yield some
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """Small files that were read.
 
     Attributes:
-        waiting: small exports to land together, by hash, each with the files that hold it.
-        size: total size of their bytes.
+        seen: the outcomes of those that do not land.
+        alone: those that must land alone: workbooks and archives.
+        new: the exports to land, by hash, each with the files that hold it.
     """
 
-    def __init__(self, lake: Lake, rules: Rules, raws: dict[str, RawFile]) -> None:
-        self.lake, self.rules, self.raws = lake, rules, raws
-        self.waiting: dict[str, tuple[Small, list[NewFile]]] = {}
-        self.size = 0
-        self.stop = Event()
+    seen: list[InboxFile] = field(default_factory=list)
+    alone: list[NewFile] = field(default_factory=list)
+    new: dict[str, tuple[Small, list[NewFile]]] = field(default_factory=dict)
 
-    # -- identifying a file
 
-    def _known(self, file: NewFile, sha256: str) -> InboxFile | None:
-        """Returns the outcome for a file whose content has landed already; None if it has not."""
-        raw = self.raws.get(sha256)
-        read_as = feed_of(raw, self.rules) if raw else None
-        if raw is None or read_as is None:
-            return None
-        return file.seen(sha256, read_as, note="" if raw.name == file.name else f"same content as {raw.name}")
+def _land_small(
+    files: Sequence[NewFile], lake: Lake, rules: Rules, raws: dict[str, RawFile]
+) -> tuple[list[InboxFile], list[NewFile]]:
+    """Lands small exports together; returns the outcomes of the files, and the files that must land alone."""
+    read = _read_small(files, lake, rules, raws)
+    seen = read.seen
+    moved = {file.name for _, those in read.new.values() for file in those if file.moved()}
+    seen += [file.seen(refused=_MOVING) for _, those in read.new.values() for file in those if file.name in moved]
+    new = {s: (e, there) for s, (e, those) in read.new.items() if (there := [f for f in those if f.name not in moved])}
+    raws |= _land_together([export for export, _ in new.values()], lake, rules)
+    for sha256, (_, (first, *others)) in new.items():
+        raw = raws.get(sha256)
+        if raw is None:
+            seen += [file.seen(sha256, refused=_NO_ROWS) for file in (first, *others)]
+            continue
+        seen.append(first.seen(sha256, raw.feed, landed=True, note="; ".join(raw.notes)))
+        seen += [file.seen(sha256, raw.feed, note=f"same content as {raw.name}") for file in others]
+    return seen, read.alone
 
-    def _recognised(self, export: Export, file: NewFile, sha256: str) -> RawFile | InboxFile:
-        """Returns the record of an export, except its rows, or the outcome if the file is refused."""
-        layout, status, feeds = export.layout, file.status, self.rules.feeds
-        named = None if file.copied else file.path
-        fit, why = chosen(export.fits, layout.headers, feeds, file.path.name, export.sample, named)
-        if fit is None:
-            nearest = export.fits[0].feed if export.fits and export.fits[0].refused else None
-            return file.seen(sha256, nearest, refused=why)
-        known = RawFile(
-            sha256=sha256,
-            feed=fit.feed,
-            name=file.name,
-            size=status.st_size,
-            modified_ns=status.st_mtime_ns,
-            landed_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            encoding=layout.encoding,
-            delimiter=layout.delimiter,
-            sheet=layout.sheet,
-            header_line=layout.header_line,
-            body_line=layout.body_line,
-            preamble=layout.preamble,
-            headers=layout.headers,
-            notes=layout.notes,
-        )
-        return self.lake.as_first_landed(known)
 
-    # -- small exports
-
-    def small(self, file: NewFile) -> InboxFile | None:
-        """Returns the outcome of a small file, preliminary if it lands with others; None if it must land alone."""
+def _read_small(files: Sequence[NewFile], lake: Lake, rules: Rules, raws: Mapping[str, RawFile]) -> _Read:
+    read = _Read()
+    for file in files:
         try:
             _refuse_unread(file)
             data = _bytes_of(file.path)
             if is_workbook(data) or is_gzip(data):
-                return None
+                read.alone.append(file)
+                continue
             _refuse_moved(file)
             sha256 = hashlib.sha256(data).hexdigest()
-            if sha256 in self.waiting:
-                self.waiting[sha256][1].append(file)
-                return file.seen(sha256)
-            if known := self._known(file, sha256):
-                return known
-            found = self._recognised(open_export(data, file.path.name, self.rules.feeds), file, sha256)
+            if sha256 in read.new:
+                read.new[sha256][1].append(file)
+            elif known := _known(file, sha256, rules, raws):
+                read.seen.append(known)
+            else:
+                found = _recognised(open_export(data, file.path.name, rules.feeds), file, sha256, lake, rules)
+                if isinstance(found, InboxFile):
+                    read.seen.append(found)
+                else:
+                    read.new[sha256] = Small(found, definition_of(rules, found, found.feed), data), [file]
         except RefusedError as error:
-            return file.seen(refused=str(error))
+            read.seen.append(file.seen(refused=str(error)))
         except OSError as error:
-            return file.seen(refused=_why_unreadable(error))
-        if isinstance(found, RawFile):
-            self.waiting[sha256] = (found, definition_of(self.rules, found, found.feed), data), [file]
-            self.size += len(data)
-        return found if isinstance(found, InboxFile) else file.seen(sha256)
+            read.seen.append(file.seen(refused=_why_unreadable(error)))
+    return read
 
-    def land_small(self) -> list[InboxFile]:
-        """Lands the waiting small exports; returns the outcomes of their files."""
-        waiting, found = self._settled()
-        by_feed: dict[str, list[_Typed]] = {}
-        for group in alike([small for small, _ in waiting.values()]):
-            filled, batch = _filled(group)
+
+def _land_together(exports: Sequence[Small], lake: Lake, rules: Rules) -> dict[str, RawFile]:
+    """Lands small exports, feed by feed: one raw file, and a typed pack for each way to type; raw before typed.
+
+    Returns:
+        The landed exports by hash; an export without records is left out.
+    """
+    landed = dict[str, RawFile]()
+    for feed in dict.fromkeys(export.raw.feed for export in exports):
+        packs = list[tuple[list[Small], PackRows]]()
+        for group in alike([export for export in exports if export.raw.feed == feed]):
+            filled, text = _filled(group)
             if filled:
-                new = type_small(self.rules, filled, batch, landing=True)
-                by_feed.setdefault(filled[0][1].name, []).append((filled, new))
-        for feed, groups in by_feed.items():
-            self._land_pack(feed, groups)
-        for sha256, (_, (first, *others)) in waiting.items():
-            raw = self.raws.get(sha256)
-            if raw is None:
-                found += [file.seen(sha256, refused=_NO_ROWS) for file in (first, *others)]
-                continue
-            found.append(first.seen(sha256, raw.feed, landed=True, note="; ".join(raw.notes)))
-            found += [file.seen(sha256, raw.feed, note=f"same content as {raw.name}") for file in others]
-        return found
-
-    def _settled(self) -> tuple[dict[str, tuple[Small, list[NewFile]]], list[InboxFile]]:
-        """Returns the waiting exports without files that changed since they were read, and the outcomes of these."""
-        waiting, self.waiting, self.size = self.waiting, {}, 0
-        files = [file for _, those in waiting.values() for file in those]
-        moved = {file.name for file in files if file.moved()}
-        still = {
-            sha256: (small, there)
-            for sha256, (small, those) in waiting.items()
-            if (there := [file for file in those if file.name not in moved])
-        }
-        return still, [file.seen(refused=_MOVING) for file in files if file.name in moved]
-
-    def _land_pack(self, feed: str, groups: Sequence["_Typed"]) -> None:
-        """Lands small exports of one feed: one raw file, and a typed pack per typing definition."""
-        exports = [small for group, _ in groups for small in group]
-        with self.lake.landing(feed, _stem([raw.sha256 for raw, *_ in exports])) as writer:
-            writer.write_small({r.sha256: Frame(0, int(has_lines(d, r.encoding)), d) for r, _, d in exports})
-            made = self.lake.commit_raw(writer, [raw for raw, *_ in exports])
-        self.raws.update({raw.sha256: raw for raw in made})
-        for group, new in groups:
-            write_pack(self.lake, group, new)
-
-    # -- large exports
-
-    def land_large(self, files: Sequence[NewFile]) -> Iterator[list[InboxFile]]:
-        """Lands several files at a time, the largest first; files of equal size may be equal, so they run in order."""
-        by_size: dict[int, list[NewFile]] = {}
-        for file in sorted(files, key=lambda n: -n.status.st_size):
-            by_size.setdefault(file.status.st_size, []).append(file)
-
-        def read(some: list[NewFile]) -> list[InboxFile]:
-            return [self._large(file) for file in some]
-
-        yield from in_order(read, by_size.values(), workers=_AT_ONCE, stop=self.stop)
-
-    def _large(self, file: NewFile) -> InboxFile:
-        try:
-            _refuse_unread(file)
-            sha256 = file_digest(file.path)
-            _refuse_moved(file)
-            if known := self._known(file, sha256):
-                return known
-            export = open_export(file.path, file.path.name, self.rules.feeds)
-            found = self._recognised(export, file, sha256)
-            if isinstance(found, InboxFile):
-                return found
-            raw = self._land(export, file, found)
-        except RefusedError as error:
-            return file.seen(refused=str(error))
-        except OSError as error:
-            return file.seen(refused=_why_unreadable(error))
-        self.raws[sha256] = raw
-        return file.seen(sha256, raw.feed, landed=True, note="; ".join(raw.notes))
-
-    def _land(self, export: Export, file: NewFile, raw: RawFile) -> RawFile:
-        """Lands one export on its own, block by block."""
-        made_as = definition_of(self.rules, raw, raw.feed)
-        key = (made_as.name, raw.sha256, made_as.digest)
-        with (
-            one_export(raw, landing=True),
-            self.lake.landing(raw.feed, raw.sha256) as writer,
-            self.lake.typing(key, columns_of(raw, made_as)) as typing,
-        ):
-            kept = _Kept(writer, raw, file.path)
-            type_large(typing, self.rules, raw, made_as, self._counted(export.batches(kept.data()), kept))
-            for _ in kept.left:  # bytes the reader does not use: a workbook's, or text after an unclosed quote
-                pass
-            if not kept.rows:
-                raise RefusedError(_NO_ROWS)
-            if kept.digest.hexdigest() != raw.sha256 or file.moved():
-                raise RefusedError(_MOVING)
-            (made,) = self.lake.commit_raw(writer, [replace(raw, rows=kept.rows)])
-            self.lake.commit_typed(typing)
-        return made
-
-    def _counted(self, batches: Iterator[pl.DataFrame], kept: "_Kept") -> Iterator[pl.DataFrame]:
-        for batch in batches:
-            if self.stop.is_set():  # aborts the landing in progress
-                raise CancelledError
-            kept.rows += batch.height
-            yield batch
+                packs.append((filled, type_small(rules, filled, text, landing=True)))
+        with_rows = [export for filled, _ in packs for export in filled]
+        if not with_rows:
+            continue
+        with lake.landing(feed, _stem([export.raw.sha256 for export in with_rows])) as raw_file:
+            raw_file.write_small({r.sha256: Frame(0, int(has_lines(d, r.encoding)), d) for r, _, d in with_rows})
+            made = lake.commit_raw(raw_file, [export.raw for export in with_rows])
+        landed |= {raw.sha256: raw for raw in made}
+        for filled, rows in packs:
+            write_pack(lake, filled, rows)
+    return landed
 
 
-_Typed = tuple[list[Small], PackRows]
 _PLACES = {EXPORT: pl.Int64, "place": pl.Int64}
 
 
@@ -321,31 +290,91 @@ def _filled(group: Sequence[Small]) -> tuple[list[Small], pl.DataFrame]:
     filled = [i for i in range(len(group)) if rows.get(i)]
     places = pl.DataFrame({EXPORT: filled, "place": list(range(len(filled)))}, schema=_PLACES)
     batch = batch.join(places, on=EXPORT, maintain_order="left").drop(EXPORT).rename({"place": EXPORT})
-    return [(replace(raw, rows=rows[i]), made_as, data) for i in filled for raw, made_as, data in [group[i]]], batch
+    return [group[i]._replace(raw=replace(group[i].raw, rows=rows[i])) for i in filled], batch
 
 
-class _Kept:
-    """The bytes of a large export, written to the raw layer as they are read.
+# -- large exports
+
+
+def _land_large(file: NewFile, lake: Lake, rules: Rules, raws: dict[str, RawFile], stop: Event) -> InboxFile:
+    """Lands an export on its own; returns the file's outcome.
+
+    Raises:
+        CancelledError: ``stop`` was set before it was in the lake.
+    """
+    try:
+        _refuse_unread(file)
+        sha256 = file_digest(file.path)
+        _refuse_moved(file)
+        if known := _known(file, sha256, rules, raws):
+            return known
+        export = open_export(file.path, file.path.name, rules.feeds)
+        found = _recognised(export, file, sha256, lake, rules)
+        if isinstance(found, InboxFile):
+            return found
+        raw = _land_blocks(export, file, found, lake, rules, stop)
+    except RefusedError as error:
+        return file.seen(refused=str(error))
+    except OSError as error:
+        return file.seen(refused=_why_unreadable(error))
+    raws[sha256] = raw
+    return file.seen(sha256, raw.feed, landed=True, note="; ".join(raw.notes))
+
+
+def _land_blocks(export: Export, file: NewFile, raw: RawFile, lake: Lake, rules: Rules, stop: Event) -> RawFile:
+    """Lands one export block by block: its bytes as they are, and its typed rows; raw is committed before typed."""
+    made_as, digest, records = definition_of(rules, raw, raw.feed), hashlib.sha256(), 0
+    with (
+        one_export(raw, landing=True),
+        lake.landing(raw.feed, raw.sha256) as raw_file,
+        typed_file(lake, raw, made_as) as typed_rows,
+    ):
+        for block in _read_ahead(export, file.path, raw, made_as, rules):
+            if stop.is_set():
+                raise CancelledError
+            for frame in block.frames:
+                digest.update(frame.data)
+                raw_file.write([(raw.sha256, frame)])
+            if block.typed is not None:
+                records += block.typed.records
+                write_typed(typed_rows, block.typed, made_as)
+        if not records:
+            raise RefusedError(_NO_ROWS)
+        if digest.hexdigest() != raw.sha256 or file.moved():
+            raise RefusedError(_MOVING)
+        (landed,) = lake.commit_raw(raw_file, [replace(raw, rows=records)])
+        lake.commit_typed(typed_rows)
+    return landed
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """A part of a large export.
 
     Attributes:
-        left: the blocks not read yet.
-        digest: of all bytes read.
-        rows: the number of records read from them.
+        frames: the bytes read since the previous block; they may be ahead of the rows, or none.
+        typed: the next typed records; None after the last, for bytes that are no records.
     """
 
-    def __init__(self, writer: RawWriter, raw: RawFile, path: Path) -> None:
-        self.digest, self.rows = hashlib.sha256(), 0
-        self.left = self._written(writer, raw, path)
+    frames: tuple[Frame, ...]
+    typed: TypedBatch | None
 
-    def data(self) -> Iterator[bytes]:
-        """Yields the bytes in frames that end with a line, if lines can be recognised."""
-        yield from self.left
 
-    def _written(self, writer: RawWriter, raw: RawFile, path: Path) -> Iterator[bytes]:
-        for frame in _frames(blocks(path), raw.encoding):
-            self.digest.update(frame.data)
-            writer.write([(raw.sha256, frame)])
+def _read_ahead(export: Export, path: Path, raw: RawFile, made_as: Definition, rules: Rules) -> Iterator[_Block]:
+    """Yields an export in blocks; threads read and type the next ones meanwhile."""
+    frames, read = _frames(blocks(path), raw.encoding), list[Frame]()
+
+    def data() -> Iterator[bytes]:
+        for frame in frames:
+            read.append(frame)
             yield frame.data
+
+    for typed in typed_batches(export.batches(data()), rules, raw, made_as):
+        yield _Block(tuple(read), typed)
+        read.clear()
+    yield _Block(tuple(read), None)
+    for frame in frames:  # bytes that the reader does not use: a workbook's
+        yield _Block((frame,), None)
 
 
 def _frames(data: Iterator[bytes], encoding: str) -> Iterator[Frame]:
@@ -374,7 +403,7 @@ def _refuse_unread(file: NewFile) -> None:
     if stat.S_ISLNK(file.status.st_mode):
         raise RefusedError("is a link; only files in the inbox itself are read: copy the file here")
     if file.path.name.lower().endswith(_UNFINISHED):
-        raise RefusedError("is an unfinished download; it is read when it has its final name")
+        raise RefusedError("is an unfinished download; it is read once it has its final name")
 
 
 def _refuse_moved(file: NewFile) -> None:
@@ -386,7 +415,7 @@ def _why_unreadable(error: OSError) -> str:
     if isinstance(error, PermissionError):
         return "cannot be opened: no permission; check its access rights"
     if isinstance(error, FileNotFoundError):
-        return "was taken away while it was read"
+        return "was removed while it was being read"
     return f"cannot be read: {error.strerror or 'input error'}; check the disk or copy it again"
 
 

@@ -59,7 +59,7 @@ def lost_error(lost: Sequence[Damage]) -> LakeError:
     """Returns the error that lists the damage and the remedy."""
     told = [f"{d.path}: {d.what}" for d in lost[:_SHOWN]]
     if len(lost) > _SHOWN:
-        told.append(f"and {len(lost) - _SHOWN} more; `rmetrics doctor --verify` names them all")
+        told.append(f"and {len(lost) - _SHOWN} more; `rmetrics doctor --verify` lists them all")
     first = f"{len(lost)} files of the lake are damaged:\n  " if len(lost) > 1 else "the lake is damaged: "
     return LakeError(first + "\n  ".join(told), how_to_mend(lost))
 

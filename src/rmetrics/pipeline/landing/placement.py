@@ -38,9 +38,9 @@ def chosen(
         return good[0], ""
     if good:
         names = " and ".join(repr(f.feed) for f in good)
-        return None, f"fits the feeds {names} equally well; rename it so that it fits the files = [...] of one of them"
+        return None, f"fits the feeds {names} equally well; rename it to match the files = [...] of one of them"
     if not fits:
-        what = f"if it is an export of a new kind, draft its rules: {draft}; otherwise take it out of the inbox"
+        what = f"if it is an export of a new kind, draft its rules: {draft}; otherwise remove it from the inbox"
         return None, f"fits no feed: no known headers among {_listed(headers)}; {what}"
     near = fits[0]
     if near.missing:
@@ -51,7 +51,8 @@ def chosen(
             for column, names in near.missing
         )
         what = (
-            f"export it with that column, or add its header to from = [...]; of another kind, draft its rules: {draft}"
+            "export it with that column, or add its header to from = [...]; if it is of another kind, draft rules: "
+            f"{draft}"
         )
         kind = f"{near.feed} ({near.variant})" if near.variant else near.feed
         return None, f"looks like {kind}, but has no header for {lacks}; it has {_listed(headers)}; {what}"

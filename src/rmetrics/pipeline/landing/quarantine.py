@@ -133,7 +133,7 @@ def _faults(lake: Lake, typed: TypedFile) -> pl.DataFrame:
         return lake.rejected_rows(typed).select("line", "column", "value", "reason").sort("line")
     except (OSError, pl.exceptions.PolarsError) as error:
         raise LakeError(
-            f"{path} cannot be read", "Run `rmetrics sync --full`: it is made again from the export."
+            f"{path} cannot be read", "Run `rmetrics sync --full`, which rebuilds it from the export."
         ) from error
 
 

@@ -65,28 +65,24 @@ def is_worth_it(sizes: Sequence[int]) -> bool:
 
 def in_tasks(arrivals: Sequence[Arrival]) -> list[list[Arrival]]:
     """Returns the files of each task: large files alone, the largest first; small files, which are packed, together."""
-    large = sorted((a for a in arrivals if a.status.st_size > SMALL), key=lambda a: -a.status.st_size)
-    small = [a for a in arrivals if a.status.st_size <= SMALL]
-    return [*([a] for a in large), *_cut(small, [a.status.st_size for a in small])]
+    return _in_tasks(arrivals, lambda a: a.status.st_size, lambda a: a.status.st_size <= SMALL)
 
 
 def exports_in_tasks(exports: Sequence[tuple[RawFile, str]]) -> list[list[tuple[RawFile, str]]]:
     """Returns the exports of each task, cut like ``in_tasks``, for exports that have landed."""
-    large = sorted((e for e in exports if not is_small(e[0])), key=lambda e: -e[0].size)
-    small = [e for e in exports if is_small(e[0])]
-    return [*([e] for e in large), *_cut(small, [raw.size for raw, _ in small])]
+    return _in_tasks(exports, lambda e: e[0].size, lambda e: is_small(e[0]))
 
 
-def _cut(items: Sequence[T], sizes: Sequence[int]) -> Iterator[list[T]]:
+def _in_tasks(items: Sequence[T], size_of: Callable[[T], int], small: Callable[[T], bool]) -> list[list[T]]:
+    tasks = [[item] for item in sorted((i for i in items if not small(i)), key=size_of, reverse=True)]
     some, size = list[T](), 0
-    for item, own in zip(items, sizes, strict=True):
-        if some and size + own > _TOGETHER:
-            yield some
+    for item in (i for i in items if small(i)):
+        if some and size + size_of(item) > _TOGETHER:
+            tasks.append(some)
             some, size = [], 0
         some.append(item)
-        size += own
-    if some:
-        yield some
+        size += size_of(item)
+    return [*tasks, some] if some else tasks
 
 
 # -- in a task

@@ -8,6 +8,7 @@ import datetime as dt
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -20,6 +21,7 @@ from rmetrics.ingest.records import EXPORT, small_texts
 from rmetrics.ingest.sniff import utf8_blocks
 from rmetrics.ingest.typing import (
     IDENTITY,
+    TypedBatch,
     summed,
     type_batches,
     type_together,
@@ -28,7 +30,7 @@ from rmetrics.ingest.typing import (
     with_pending_ids,
     with_row_ids,
 )
-from rmetrics.lake import Lake, PackRows, RawFile, TypedWriter
+from rmetrics.lake import Counts, Lake, PackRows, RawFile, TypedWriter
 from rmetrics.pipeline.landing.exported import exported_text
 from rmetrics.rules import Rules
 from rmetrics.rules.feeds import Feed
@@ -93,15 +95,15 @@ def type_missing(
         if is_small(raw):
             small.append((raw, made_as))
         else:
-            key = (name, raw.sha256, made_as.digest)
-            with one_export(raw, landing=False), lake.typing(key, columns_of(raw, made_as)) as writer:
-                type_large(writer, rules, raw, made_as, exported_text(lake, raw))
+            with one_export(raw, landing=False), typed_file(lake, raw, made_as) as writer:
+                for batch in typed_batches(exported_text(lake, raw), rules, raw, made_as):
+                    write_typed(writer, batch, made_as)
                 lake.commit_typed(writer)
             progress()
     for some in _some_at_once(small):
         definitions = {raw.sha256: made_as for raw, made_as in some}
         texts = lake.exports_bytes([raw for raw, _ in some])
-        for group in alike([(raw, definitions[raw.sha256], data) for raw, data in texts]):
+        for group in alike([Small(raw, definitions[raw.sha256], data) for raw, data in texts]):
             new = type_small(rules, group, small_batch(group), landing=False)
             write_pack(lake, group, new)
             for _ in group:
@@ -142,31 +144,47 @@ def columns_of(raw: RawFile, made_as: Definition) -> list[str]:
     return [n for n in typed_schema(made_as.feed, raw.headers, raw.preamble) if n in made_as.feed.mapped]
 
 
-def type_large(
-    writer: TypedWriter, rules: Rules, raw: RawFile, made_as: Definition, text: Iterator[pl.DataFrame]
-) -> None:
-    """Types an export from its text, batch by batch, into a file of its own, which the caller commits."""
-    feed, key = made_as.feed, made_as.feed.key_columns[0]
-    schema = typed_schema(feed, raw.headers, raw.preamble)
-    writer.finish = functools.partial(summed, feed=feed) if feed.repeats == "sum" else None
-    writer.write(pl.DataFrame(schema={n: t for n, t in schema.items() if n != IDENTITY}))
-    for batch in type_batches(text, feed, raw.headers, raw.preamble, reading_of(rules, raw, made_as.name)):
-        writer.totals += batch.totals
-        writer.no_numbers += sum(batch.no_numbers.values())
-        if batch.rejected.height:
-            writer.rejected.append(batch.rejected)
-        rows = batch.rows
-        if IDENTITY in schema:
-            if rows[IDENTITY].is_not_null().any():
-                writer.finish = functools.partial(with_row_ids, key=key)
-            rows = with_pending_ids(rows, key)
-        writer.write(rows)
+@contextlib.contextmanager
+def typed_file(lake: Lake, raw: RawFile, made_as: Definition) -> Iterator[TypedWriter]:
+    """The typed rows of a large export being written, no row yet; removed at the end unless they are committed."""
+    feed, schema = made_as.feed, typed_schema(made_as.feed, raw.headers, raw.preamble)
+    with lake.typing((made_as.name, raw.sha256, made_as.digest), columns_of(raw, made_as)) as writer:
+        writer.finish = functools.partial(summed, feed=feed) if feed.repeats == "sum" else None
+        writer.write(pl.DataFrame(schema={n: t for n, t in schema.items() if n != IDENTITY}))
+        yield writer
+
+
+def typed_batches(
+    text: Iterator[pl.DataFrame], rules: Rules, raw: RawFile, made_as: Definition
+) -> Iterator[TypedBatch]:
+    """Yields the typed records of a large export, in order; some batches of text are typed ahead in threads."""
+    return type_batches(text, made_as.feed, raw.headers, raw.preamble, reading_of(rules, raw, made_as.name))
+
+
+def write_typed(writer: TypedWriter, batch: TypedBatch, made_as: Definition) -> None:
+    """Appends a batch of a large export to its typed file."""
+    writer.totals += batch.totals
+    writer.no_numbers += sum(batch.no_numbers.values())
+    if batch.rejected.height:
+        writer.rejected.append(batch.rejected)
+    rows, key = batch.rows, made_as.feed.key_columns[0]
+    if IDENTITY in rows.columns:
+        if rows[IDENTITY].is_not_null().any():
+            # Occurrences are numbered over the whole file: only an export with rows without an id pays for that pass.
+            writer.finish = functools.partial(with_row_ids, key=key)
+        rows = with_pending_ids(rows, key)
+    writer.write(rows)
 
 
 # -- small exports
 
-Small = tuple[RawFile, Definition, bytes]
-"""A small export, how its rows are typed, and its bytes."""
+
+class Small(NamedTuple):
+    """A small export, how its rows are typed, and its bytes."""
+
+    raw: RawFile
+    made_as: Definition
+    data: bytes
 
 
 def alike(exports: Sequence[Small]) -> Iterator[list[Small]]:
@@ -181,9 +199,9 @@ def alike(exports: Sequence[Small]) -> Iterator[list[Small]]:
 
 def small_batch(group: Sequence[Small]) -> pl.DataFrame:
     """Returns the records of exports that are read in the same way, with ``EXPORT``: their place in the group."""
-    texts = [(i, b"".join(utf8_blocks(iter([data]), raw.encoding))) for i, (raw, _, data) in enumerate(group)]
-    raw = group[0][0]
-    frames = list(small_texts(texts, raw.headers, raw.delimiter, [r.body_line for r, *_ in group]))
+    texts = [(i, b"".join(utf8_blocks(iter([item.data]), item.raw.encoding))) for i, item in enumerate(group)]
+    raw = group[0].raw
+    frames = list(small_texts(texts, raw.headers, raw.delimiter, [item.raw.body_line for item in group]))
     if not frames:
         return pl.DataFrame(schema={EXPORT: pl.Int64})
     return pl.concat(frames)
@@ -200,14 +218,14 @@ def type_small(rules: Rules, group: Sequence[Small], batch: pl.DataFrame, *, lan
     except pl.exceptions.PolarsError:
         for i, item in enumerate(group):  # type each alone to find and name the one at fault
             alone = batch.filter(pl.col(EXPORT) == i).with_columns(pl.lit(0, dtype=pl.Int64).alias(EXPORT))
-            with one_export(item[0], landing=landing):
+            with one_export(item.raw, landing=landing):
                 _packed(rules, [item], alone)
         raise
 
 
 def _packed(rules: Rules, group: Sequence[Small], batch: pl.DataFrame) -> PackRows:
     raw, made_as, _ = group[0]
-    readings = [reading_of(rules, r, made_as.name) for r, *_ in group]
+    readings = [reading_of(rules, item.raw, made_as.name) for item in group]
     which = batch[EXPORT]
     days, latest = (
         pl.Series([getattr(r, n) for r in readings], dtype=pl.Date).gather(which.cast(pl.UInt32))
@@ -220,10 +238,10 @@ def _packed(rules: Rules, group: Sequence[Small], batch: pl.DataFrame) -> PackRo
     rejected = dict(typed.rejected.group_by(EXPORT).len().iter_rows())
     totals, none = typed.totals_of, typed.no_numbers
     counts = [
-        (lines.get(i, 0) - rejected.get(i, 0) - totals.get(i, 0), totals.get(i, 0), none.get(i, 0))
+        Counts(lines.get(i, 0) - rejected.get(i, 0) - totals.get(i, 0), totals.get(i, 0), none.get(i, 0))
         for i in range(len(group))
     ]
-    return PackRows([r.sha256 for r, *_ in group], typed.rows, typed.rejected, counts)
+    return PackRows([item.raw.sha256 for item in group], typed.rows, typed.rejected, counts)
 
 
 @contextlib.contextmanager
@@ -233,7 +251,7 @@ def one_export(raw: RawFile, *, landing: bool) -> Iterator[None]:
         yield
     except pl.exceptions.PolarsError as error:
         message = f"the rows of {raw.name} cannot be typed ({type(error).__name__})"
-        away = f"To go on without it, take {raw.name!r} out of the inbox" if landing else withdrawal_hint({raw.name})
+        away = f"To continue without it, remove {raw.name!r} from the inbox" if landing else withdrawal_hint({raw.name})
         raise LakeError(message, f"{away}. Please report this: a cell should be rejected, not stop a run.") from error
 
 
@@ -247,8 +265,10 @@ __all__ = [
     "is_small",
     "one_export",
     "small_batch",
-    "type_large",
     "type_missing",
     "type_small",
+    "typed_batches",
+    "typed_file",
     "write_pack",
+    "write_typed",
 ]

@@ -104,10 +104,10 @@ def disagreement_error(rules: Rules, computed: Rows, names: Mapping[int, str], t
     """
     found = named_rows(rules, computed, names)
     parts = [told, *(in_words(d, rules) for d in found)]
-    hint = "This is a bug in rmetrics: please report it with this message. What is published stays as it was."
+    hint = "This is a bug in rmetrics: please report it with this message. Published figures are unchanged."
     if found:
         one = withdrawal_hint(frozenset().union(*(d.exports for d in found)))
-        hint = f"Write the condition another way until it is fixed. {one}{'. ' if one else ''}{hint}"
+        hint = f"Until it is fixed, write the condition another way. {one}{'. ' if one else ''}{hint}"
     return CheckError("\n".join(parts), hint)
 
 

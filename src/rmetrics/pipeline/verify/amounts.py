@@ -18,7 +18,7 @@ from rmetrics.tables import DAILY, MONTHLY, PgTable
 
 _SHOWN = 5
 HINT = (
-    "Lower most of that column in its feed, so that such cells are rejected; correct the export; or take it back: "
+    "Lower `most` of this column in its feed, so that such cells are rejected; correct the export; or withdraw it: "
     "rmetrics exports withdraw NAME"
 )
 
@@ -42,7 +42,7 @@ class TooLarge:
 
     def __str__(self) -> str:
         key = ", ".join(f"{name} {value}" for name, value in self.key)
-        return f"{self.column} in {self.table} ({key}) is {self.limit:,} or more, which the table cannot hold"
+        return f"{self.column} in {self.table} ({key}) is {self.limit:,} or more, which exceeds the range of the table"
 
 
 def refuse_large_sums(

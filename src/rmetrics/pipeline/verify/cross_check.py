@@ -1,7 +1,6 @@
 """Both engines against each other, and the checks of data quality in the same pass."""
 
 import contextlib
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import duckdb
 import polars as pl
 
 from rmetrics.checks.compare import CrossCheck, compare
-from rmetrics.checks.compare_measures import OwnFigures
+from rmetrics.checks.compare_measures import OwnFigureFiles
 from rmetrics.checks.leads_compare import LeadFiles, compare_leads
 from rmetrics.checks.quality import Answer, ExportFacts, ask
 from rmetrics.checks.recompute import TypedInput, recompute
@@ -17,8 +16,8 @@ from rmetrics.checks.returns_compare import compare_returns
 from rmetrics.errors import OutOfMemoryError
 from rmetrics.findings import Finding, count
 from rmetrics.ingest.recognise import variant_name
-from rmetrics.lake import Lake, writing
-from rmetrics.memory import duckdb_limit
+from rmetrics.lake import Lake
+from rmetrics.memory import DEFAULT_MEMORY, duckdb_limit
 from rmetrics.metrics.call_classes import CLASSED
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.names import CLASSES
@@ -26,15 +25,16 @@ from rmetrics.pipeline.compute.runner import Runner
 from rmetrics.pipeline.compute.typed_inputs import typed_inputs
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.landing.placement import newest_day
+from rmetrics.pipeline.project import Project
 from rmetrics.pipeline.verify.agreement import disagreement_error
 from rmetrics.pipeline.verify.journeys import check_reached, follow_and_compare, journey_files, with_journeys
 from rmetrics.pipeline.verify.month_inputs import MonthInputs, of_increment
 from rmetrics.pipeline.verify.quality import quality_findings, remembered_findings
 from rmetrics.pipeline.verify.returns import check_reached_returns, return_file
+from rmetrics.pipeline.verify.second_inputs import filed, stage
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 from rmetrics.sandbox.connection import duckdb_errors, sandbox
-from rmetrics.settings import DEFAULT_MEMORY, Settings, memory_of
 from rmetrics.tables import DAILY, DIMENSION_MONTHLY, MEASURE_DAILY, MONTHLY
 
 
@@ -85,7 +85,7 @@ def look_once(
     """Does the work of ``cross_check`` within a memory limit; None leaves the limit to DuckDB."""
     typed: Mapping[str, Sequence[TypedInput]] = part.inputs if part else typed_inputs(lake, computed.typed)
     daily, monthly = computed.snapshot.path(DAILY), computed.snapshot.path(MONTHLY)
-    own = OwnFigures(computed.snapshot.path(MEASURE_DAILY), computed.snapshot.path(DIMENSION_MONTHLY))
+    own = OwnFigureFiles(computed.snapshot.path(MEASURE_DAILY), computed.snapshot.path(DIMENSION_MONTHLY))
     scope = part.scope if part else None
     members = [scope.members] if scope and scope.members else []
     exports = [
@@ -153,19 +153,12 @@ def _classes(lake: Lake, computed: Computed, part: MonthInputs | None) -> Iterat
         rows = made.made.lazy() if made and part.classes else pl.LazyFrame(schema=CLASSED)
     else:
         rows = computed.snapshot.scan(CLASSES) if computed.snapshot.has(CLASSES) else pl.LazyFrame(schema=CLASSED)
-    folder = lake.root / "duckdb"
-    lake.folder(folder)
-    with tempfile.TemporaryDirectory(prefix="rows-", dir=folder) as stage:
-        path = Path(stage) / f"{CLASSES}.parquet"
-        with writing(path):
-            rows.sink_parquet(path, compression="lz4")
-        yield path
+    with stage(lake) as folder:
+        yield filed(folder / f"{CLASSES}.parquet", rows)
 
 
 def agree(
-    settings: Settings,
-    lake: Lake,
-    rules: Rules,
+    project: Project,
     computed: Computed,
     progress: Progress,
     why: Explanations,
@@ -179,14 +172,15 @@ def agree(
     Raises:
         CheckError: the engines differ; nothing may be published.
     """
+    lake, rules = project.lake, project.rules
     progress("checking with the second engine", 0, 1)
     with of_increment(lake, rules, computed) as part:
-        result, answers = cross_check(lake, rules, computed, part, memory_of(settings), why, runner)
+        result, answers = cross_check(lake, rules, computed, part, project.memory, why, runner)
     progress("checking with the second engine", 1, 1)
     if result.count:
         first = result.mismatches[0]
         message = (
-            f"the two engines disagree on {count(result.count, 'figure')}, first {first.table} {first.period} "
+            f"the two engines disagree on {count(result.count, 'figure')}; first: {first.table} {first.period} "
             f"{first.source} {first.segment} {first.measure}: {first.computed} against {first.recomputed}; nothing "
             "was published"
         )
@@ -197,5 +191,5 @@ def agree(
         )
         return "the two engines agree on every figure", quality
     months = len(part.scope.months)
-    message = f"the two engines agree on every figure of the {count(months, 'month')} that new rows touch"
+    message = f"the two engines agree on every figure of the {count(months, 'month')} with new rows"
     return message, why.of("the findings of the last check", lambda: remembered_findings(lake, computed.inputs), ())

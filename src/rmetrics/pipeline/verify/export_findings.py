@@ -87,7 +87,7 @@ def _pairs(exports: Sequence[_Export]) -> Iterator[tuple[_Export, _Export | None
 
 def _cut(export: _Export) -> Finding:
     rows = export.placed.raw.rows
-    message = f"{export.name} has exactly {rows:,} rows: programs stop there; export a shorter period and add it"
+    message = f"{export.name} has exactly {rows:,} rows, a common limit of exports: export a shorter period and add it"
     return Finding("export-cut", Severity.WARNING, message, rows)
 
 
@@ -111,9 +111,9 @@ def _gaps(lake: Lake, exports: Sequence[_Export], feed: Feed) -> Iterator[Findin
         if days > 1:
             rows = export.placed.raw.rows
             message = (
-                f"{export.name} stops at {rows:,} rows, of which the first is of {span[0]}, and {last.name} ends on "
-                f"{before[1]}: of the {count(days - 1, 'day')} between them nothing is known, which is not the same as "
-                "no rows; export that period by itself and add it"
+                f"{export.name} stops at {rows:,} rows and begins on {span[0]}; {last.name} ends on "
+                f"{before[1]}: rows of the {count(days - 1, 'day')} in between may be missing; "
+                "export that period separately and add it"
             )
             yield Finding("export-gap", Severity.WARNING, message, rows)
 
@@ -130,7 +130,11 @@ def _lost_columns(lake: Lake, newest: _Export, before: _Export, declared: Feed) 
         likely = likely_column(column, feed, new, sample)
         if not likely and only and can_be(column, feed.mapped[column], feed, sample.get(only, ())):
             likely = only
-        hint = f"if {likely!r} is it, add that header to from = [...] of {column}" if likely else "export it with it"
+        hint = (
+            f"if it is now {likely!r}, add that header to from = [...] of {column}"
+            if likely
+            else "include it in the export"
+        )
         message = f"{newest.name} has no column for {column} ({' or '.join(wanted)}), which {before.name} had; {hint}"
         yield Finding("export-column-lost", Severity.WARNING, message, newest.placed.raw.rows)
 
@@ -157,15 +161,15 @@ def _shrunk(newest: _Export, before: _Export, ranges: Sequence[Range]) -> Iterat
     shorter = days_before >= _FEW_DAYS and days * _MUCH_LESS < days_before
     if fewer or shorter:
         message = (
-            f"{newest.name} has {_extent(rows, now)}, the export before it, {before.name}, "
-            f"{_extent(rows_before, then)}: was it filtered or cut? If so, export it again"
+            f"{newest.name} has {_extent(rows, now)}, the previous export, {before.name}, "
+            f"{_extent(rows_before, then)}: if it was filtered or cut, export it again"
         )
         yield Finding("export-shrunk", Severity.WARNING, message, rows)
     if now and then and then[0] <= now[1] < then[1]:
         message = (
-            f"{newest.name} counts as newer than {before.name}, because its file is, but ends earlier "
-            f"({now[1]} against {then[1]}): if copying has changed its time, its rows wrongly replace newer ones; "
-            "put it in with its own time, or export it again"
+            f"{newest.name} counts as newer than {before.name} by the time of its file, but ends earlier "
+            f"({now[1]} against {then[1]}): if copying changed this time, its rows wrongly replace newer ones; "
+            "put it in with its original time, or export it again"
         )
         yield Finding("export-order", Severity.WARNING, message, rows)
 

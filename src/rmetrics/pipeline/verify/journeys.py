@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime as dt
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,18 +10,18 @@ import duckdb
 import polars as pl
 
 from rmetrics.checks.compare import CrossCheck, Mismatch
-from rmetrics.checks.feeds import TypedInput, create_feeds
+from rmetrics.checks.feeds import create_feeds
 from rmetrics.checks.jobs import create_jobs
 from rmetrics.checks.journeys import create_journeys
 from rmetrics.checks.journeys_compare import JourneyFiles, compare_journeys
-from rmetrics.lake import Lake, writing
-from rmetrics.metrics.lookup import holding
+from rmetrics.lake import Lake
 from rmetrics.metrics.touches import row_of_place
 from rmetrics.pipeline.compute.journeys import lead_feeds
 from rmetrics.pipeline.compute.names import MATCHES
 from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.pipeline.verify.second_inputs import feed_inputs, filed, paths_of, payments_naming, stage
 from rmetrics.positions import POSITION
-from rmetrics.rules.names import JOBS, PAYMENTS
+from rmetrics.rules.names import JOBS
 from rmetrics.sandbox.connection import sandbox
 from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS, MONTHLY
 
@@ -41,21 +40,16 @@ def journey_files(
     """
     snapshot = rows.snapshot
     snapshot.verify(JOURNEYS, MATCHES, JOURNEY_METRICS)
-    lake.folder(lake.root / "duckdb")
-    with tempfile.TemporaryDirectory(prefix="journeys-", dir=lake.root / "duckdb") as folder:
-        every, some, matches = (Path(folder) / f"{n}.parquet" for n in ("every", "some", "matches"))
+    with stage(lake) as folder:
         journeys, matched = snapshot.scan(JOURNEYS), snapshot.scan(MATCHES)
         inside = journeys if months is None else journeys.filter(pl.col("month").is_in(sorted(months)))
-        with writing(every):
-            inside.sink_parquet(every, compression="lz4")
+        some = every = filed(folder / "every.parquet", inside)
         if reached is not None:
-            with writing(some):
-                journeys.filter(row_of_place().is_in(reached.implode())).sink_parquet(some, compression="lz4")
+            some = filed(folder / "some.parquet", journeys.filter(row_of_place().is_in(reached.implode())))
             matched = matched.filter(pl.col(POSITION).is_in(reached.implode()))
-        with writing(matches):
-            matched.sink_parquet(matches, compression="lz4")
+        matches = filed(folder / "matches.parquet", matched)
         metrics, daily, monthly = (snapshot.path(t) for t in (JOURNEY_METRICS, DAILY, MONTHLY))
-        yield JourneyFiles(every if reached is None else some, matches, every, metrics, daily, monthly, months)
+        yield JourneyFiles(some, matches, every, metrics, daily, monthly, months)
 
 
 def check_reached(
@@ -95,10 +89,11 @@ def followed(
         memory_limit: for DuckDB.
         also: other files that the connection may read.
     """
-    lake.folder(lake.root / "duckdb")
-    with _inputs(lake, rows, reached) as inputs:
-        paths = [i.path for some in inputs.values() for i in some]
-        connection = sandbox([*paths, *also], temp=lake.root / "duckdb", memory_limit=memory_limit)
+    feeds = dict.fromkeys([JOBS, *lead_feeds(rows.rules)])
+    frames = {name: rows.newest_at(name, reached).collect(engine="streaming") for name in feeds}
+    frames |= payments_naming(rows, [frames[JOBS]])
+    with feed_inputs(lake, rows.rules, frames) as inputs:
+        connection = sandbox([*paths_of(inputs), *also], temp=lake.root / "duckdb", memory_limit=memory_limit)
         try:
             connection.execute("CREATE SCHEMA _work")
             create_feeds(connection, inputs, rows.rules)
@@ -118,27 +113,6 @@ def follow_and_compare(connection: duckdb.DuckDBPyConnection, files: JourneyFile
 def with_journeys(found: CrossCheck, mismatches: Sequence[Mismatch]) -> CrossCheck:
     """Adds further mismatches to a cross-check."""
     return replace(found, count=found.count + len(mismatches), mismatches=(*found.mismatches, *mismatches))
-
-
-@contextlib.contextmanager
-def _inputs(lake: Lake, rows: Rows, reached: pl.Series) -> Iterator[dict[str, list[TypedInput]]]:
-    """Yields files of the rows at some positions, and of the payments that name the jobs among them."""
-    rules = rows.rules
-    names_of = dict.fromkeys([JOBS, *lead_feeds(rules)])
-    frames = {n: rows.newest_at(n, reached).collect(engine="streaming") for n in names_of}
-    link = rules.feeds[PAYMENTS].job
-    if link is not None:
-        names = pl.concat([frames[JOBS].select(pl.col(c).alias("name")) for c in link.match]).drop_nulls()["name"]
-        named = holding(rows.newest(PAYMENTS), [link.column], names.unique())
-        frames[PAYMENTS] = named.collect(engine="streaming")
-    with tempfile.TemporaryDirectory(prefix="rows-", dir=lake.root / "duckdb") as folder:
-        inputs = dict[str, list[TypedInput]]()
-        for name, frame in frames.items():
-            path = Path(folder) / f"{name}.parquet"
-            with writing(path):
-                frame.write_parquet(path, compression="lz4")
-            inputs[name] = [TypedInput(path, tuple(rules.feeds[name].mapped), None, rows=frame.height)]
-        yield inputs
 
 
 __all__ = ["check_reached", "follow_and_compare", "followed", "journey_files", "with_journeys"]

@@ -1,16 +1,15 @@
 """The first engine's unpublished results about leads, in files for the second engine to compare with."""
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 from rmetrics.checks.leads_compare import LeadFiles
-from rmetrics.lake import Lake, writing
+from rmetrics.lake import Lake
 from rmetrics.metrics.disputes import claims, lead_facts
 from rmetrics.pipeline.claims import lead_rows
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.speed import followed_leads
+from rmetrics.pipeline.verify.second_inputs import filed, stage
 
 
 @contextlib.contextmanager
@@ -22,14 +21,13 @@ def lead_files(lake: Lake, rows: Rows) -> Iterator[LeadFiles]:
         rows: the rows in force.
     """
     given = lead_rows(rows)
-    lake.folder(lake.root / "duckdb")
-    with tempfile.TemporaryDirectory(prefix="leads-", dir=lake.root / "duckdb") as folder:
-        files = LeadFiles(*(Path(folder) / f"{n}.parquet" for n in ("facts", "claims", "waits")))
-        made = (lead_facts(given, rows.rules), claims(given, rows.rules), followed_leads(rows)[1].collect())
-        for path, frame in zip(files.paths, made, strict=True):
-            with writing(path):
-                frame.write_parquet(path, compression="lz4")
-        yield files
+    made = {
+        "facts": lead_facts(given, rows.rules),
+        "claims": claims(given, rows.rules),
+        "waits": followed_leads(rows)[1].collect(),
+    }
+    with stage(lake) as folder:
+        yield LeadFiles(*(filed(folder / f"{name}.parquet", frame.lazy()) for name, frame in made.items()))
 
 
 __all__ = ["lead_files"]

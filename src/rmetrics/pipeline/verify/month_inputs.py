@@ -7,30 +7,28 @@ day of the data, the first day of a source, the spend of a month.
 
 import contextlib
 import datetime as dt
-import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import polars as pl
 
 from rmetrics.checks.recompute import Scope, TypedInput
-from rmetrics.lake import Lake, writing
+from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import Snapshot
 from rmetrics.metrics.call_classes import call_rows
 from rmetrics.metrics.costs import spends
 from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import JOB_ID, may_be_placed, own_names, placing_day
-from rmetrics.metrics.lookup import holding
 from rmetrics.periods import next_month
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.names import SPELLINGS, TALLIES
 from rmetrics.pipeline.compute.returns import same_customers
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.compute.typed_inputs import inputs_of
+from rmetrics.pipeline.verify.second_inputs import distinct, feed_inputs, payments_naming, rows_holding
 from rmetrics.positions import POSITION
 from rmetrics.rules import Rules
-from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
+from rmetrics.rules.names import CALLS, JOBS, TARGETS
 from rmetrics.tables import DAILY
 
 MOST = 0.5  # share of all months; beyond it everything is checked
@@ -125,16 +123,8 @@ def _written(
         CorruptError: a file of the lake fails its checksum.
     """
     rows.verify()
-    rules, needed = rows.rules, _needed(rows, months, also, named, keys)
-    folder = lake.root / "duckdb"
-    lake.folder(folder)
-    with tempfile.TemporaryDirectory(prefix="rows-", dir=folder) as stage:
-        inputs = dict[str, list[TypedInput]]()
-        for name, frame in needed.items():
-            path = Path(stage) / f"{name}.parquet"
-            with writing(path):
-                frame.write_parquet(path, compression="lz4")
-            inputs[name] = [TypedInput(path, tuple(rules.feeds[name].mapped), None, rows=frame.height)]
+    needed = _needed(rows, months, also, named, keys)
+    with feed_inputs(lake, rows.rules, needed) as inputs:
         yield inputs, {name: frame[POSITION] for name, frame in needed.items()}
 
 
@@ -176,12 +166,12 @@ def _needed(
     linking = {name: feed.job for name, feed in rules.feeds.items() if feed.job is not None}
     if linking:
         asked = [
-            _values([f.lazy() for f in (found[name], named.get(name)) if f is not None], [link.column])
+            distinct([f for f in (found[name], named.get(name)) if f is not None], [link.column])
             for name, link in linking.items()
         ]
         names = pl.concat(asked).unique()
         columns = list(dict.fromkeys(c for link in linking.values() for c in link.match))
-        found[JOBS] = _with(found[JOBS], _holding(rows, JOBS, columns, names))
+        found[JOBS] = _with(found[JOBS], rows_holding(rows, JOBS, columns, names))
     if rules.returns:  # rows of the months may get their members from jobs of other months
         _add_customers(found, rows, named)
         _add_payments(found, rows, named)
@@ -198,10 +188,8 @@ def _add_customers(found: dict[str, pl.DataFrame], rows: Rows, named: Mapping[st
 
 def _add_payments(found: dict[str, pl.DataFrame], rows: Rows, named: Mapping[str, pl.DataFrame]) -> None:
     """Adds all payments that name the jobs that are there."""
-    link = rows.rules.feeds[PAYMENTS].job if PAYMENTS in rows.rules.feeds else None
-    if link is not None:
-        names = _values([*(f.lazy() for f in (found[JOBS], named.get(JOBS)) if f is not None)], link.match)
-        found[PAYMENTS] = _with(found[PAYMENTS], _holding(rows, PAYMENTS, [link.column], names))
+    for name, more in payments_naming(rows, [f for f in (found[JOBS], named.get(JOBS)) if f is not None]).items():
+        found[name] = _with(found[name], more)
 
 
 def _spans(months: Collection[dt.date]) -> list[tuple[dt.date, dt.date]]:
@@ -218,18 +206,6 @@ def _spans(months: Collection[dt.date]) -> list[tuple[dt.date, dt.date]]:
 
 def _with(rows: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([rows, more.select(rows.columns).join(rows, on=POSITION, how="anti")])
-
-
-def _holding(rows: Rows, name: str, columns: Sequence[str], values: pl.Series) -> pl.DataFrame:
-    """Returns a feed's rows in force that hold one of some values; reads whole rows only for the positions found."""
-    at = holding(rows.newest(name).select(POSITION, *columns), columns, values).select(POSITION)
-    return rows.newest_at(name, at.collect(engine="streaming")[POSITION]).collect(engine="streaming")
-
-
-def _values(frames: list[pl.LazyFrame], columns: tuple[str, ...] | list[str]) -> pl.Series:
-    """Returns all distinct values in some columns."""
-    values = [f.select(pl.col(c).alias("name")).drop_nulls() for f in frames for c in columns]
-    return pl.concat(values).unique().collect()["name"]
 
 
 def _last_days(snapshot: Snapshot) -> dict[str, dt.date]:

@@ -56,8 +56,8 @@ def _free_text(computed: Computed, rules: Rules) -> Iterator[Finding]:
         if name in rules.dimensions and rules.dimensions[name].most is None:
             message = (
                 f"{rules.place(f'dimensions.{name}')}: dimension {name} has {members:,} members, more than "
-                f"{FREE_TEXT:,}: it reads like free text; {MOST_MEMBERS} are kept by name, the others are {REST}. "
-                f"Choose another column, or write most = {MOST_MEMBERS} if that is meant"
+                f"{FREE_TEXT:,}: it appears to be free text; {MOST_MEMBERS} are kept by name, the others are {REST}. "
+                f"Choose another column, or set most = {MOST_MEMBERS} if this is intended"
             )
             yield Finding("free-text", Severity.ERROR, message, members)
 
@@ -70,13 +70,14 @@ def _earlier(lake: Lake, computed: Computed) -> Iterator[Finding]:
     landed = {p.raw.sha256 for p in computed.placed} | {r.sha256 for r in (*computed.unplaced, *computed.withdrawn)}
     lacking = len(earlier - landed)
     back = (
-        f"; {count(lacking, 'export')} among them are not in the inbox, so their rows are missing: put them back there"
+        f"; {count(lacking, 'export')} among them are not in the inbox, so their rows are missing: put them back"
         if lacking
         else "; all of them have landed again from the inbox"
     )
     message = (
-        f"{lake.raw} holds {count(len(earlier), 'export')} in the form of an earlier version, with a .json beside each "
-        f"file: they are kept, but not read{back}"
+        f"{lake.raw} holds {count(len(earlier), 'export')} in the format of an earlier version, with a .json next to "
+        "each "
+        f"file: they are kept but not read{back}"
     )
     yield Finding("earlier-lake", Severity.INFO, message, 0)
 
@@ -103,13 +104,14 @@ def _files(rules: Rules, computed: Computed, seen: list[InboxFile]) -> Iterator[
         if raw.feed not in rules.feeds:
             message = (
                 f"{raw.name} landed as {raw.feed}, which the rules no longer declare: its {count(raw.rows, 'row')} are "
-                "kept in the lake and left out until a feed fits them"
+                "kept in the lake and do not count until a feed fits them"
             )
             yield Finding("undeclared-feed", Severity.WARNING, message, raw.rows)
             continue
         message = (
-            f"{raw.name} landed as {raw.feed}, but fits no feed any more: its {count(raw.rows, 'row')} are kept in the "
-            f"lake and left out; mend [feeds.{raw.feed}]"
+            f"{raw.name} landed as {raw.feed}, but no longer fits any feed: its {count(raw.rows, 'row')} are kept in "
+            "the "
+            f"lake and do not count; correct [feeds.{raw.feed}]"
         )
         yield Finding("unplaced-export", Severity.ERROR, message, raw.rows)
 
@@ -120,7 +122,7 @@ def taken_in_findings(rows: Sequence[RejectedRow]) -> tuple[Finding, ...]:
         return ()
     places = ", ".join(f"{r.file} line {r.line}" for r in rows[:5]) + (", ..." if len(rows) > 5 else "")
     return (
-        Finding(TAKEN_IN, Severity.INFO, f"{count(len(rows), 'rejected row')} can be read now: {places}", len(rows)),
+        Finding(TAKEN_IN, Severity.INFO, f"{count(len(rows), 'rejected row')} can now be read: {places}", len(rows)),
     )
 
 
@@ -130,13 +132,13 @@ def by_others(written: Sequence[ByOthers]) -> Iterator[Finding]:
         if table.removed:
             message = (
                 f"{count(table.removed, 'row')} of {table.table} came from no export and {_was(table.removed)} removed "
-                f"(first: {table.first}): a sync makes the tables what the exports say; {_instead(table.table)}"
+                f"(first: {table.first}), because a sync makes tables match the exports; {_instead(table.table)}"
             )
             yield Finding(BY_HAND, Severity.WARNING, message, table.removed)
         if table.restored:
             message = (
                 f"{count(table.restored, 'row')} of {table.table} had been changed or deleted in the database and "
-                f"{_was(table.restored)} set back to what the exports say; {_instead(table.table)}"
+                f"{_was(table.restored)} restored from the exports; {_instead(table.table)}"
             )
             yield Finding(BY_HAND, Severity.WARNING, message, table.restored)
 
@@ -176,12 +178,12 @@ def _rows(lake: Lake, rules: Rules) -> Iterator[Finding]:
         yield Finding(
             "undeclared-source",
             Severity.WARNING,
-            f"{count(number, 'job')} of sources that no rule declares: {names}; their jobs and revenue count, their "
-            "leads and cost are 0 until [sources.NAME] says otherwise",
+            f"{count(number, 'job')} of sources that no rule declares: {names}; their jobs and revenue count, but "
+            "leads and cost are 0 until [sources.NAME] declares them",
             number,
         )
     if number := dateless.item():
-        message = f"{count(number, 'job')} without {rules.jobs.latest.date} count in no day; see [jobs] date"
+        message = f"{count(number, 'job')} without {rules.jobs.latest.date} count on no day; see [jobs] date"
         yield Finding("job-without-date", Severity.WARNING, message, number)
     if number := without_job["payments"].item():
         message = (
@@ -200,7 +202,7 @@ def _phones(computed: Computed) -> Iterator[Finding]:
         where = ", ".join(f"{name} ({cells:,})" for name, cells in by_feed.items() if cells)
         message = (
             f"{count(number, 'phone cell')} hold a placeholder such as 0000000000 and count as blank: {where}; no "
-            "customer is matched by them"
+            "customer is matched by these"
         )
         yield Finding("placeholder-phones", Severity.INFO, message, number)
 
@@ -215,7 +217,9 @@ def rebuilt(computed: Computed) -> Iterator[Finding]:
     if computed.rebuilt:
         count, first = len(computed.rebuilt), computed.rebuilt[0]
         more = f" and {count - 1} more" if count > 1 else ""
-        message = f"{first}{more} in the lake failed its checksum; rebuilt from the exports, no figure came from it"
+        message = (
+            f"damaged in the lake: {first}{more} (checksum failed); rebuilt from the exports, no figure depends on it"
+        )
         yield Finding("damaged-cache", Severity.WARNING, message, count)
 
 

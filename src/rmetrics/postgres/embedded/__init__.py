@@ -153,7 +153,7 @@ def start_embedded(folder: Path, port: int = 0) -> Server:
         own = _started(folder, user, file, port)
         found = _ready(folder)
         if found is None:
-            raise PostgresError(f"the embedded PostgreSQL in {folder} has ended again", f"See {folder / 'log'}.")
+            raise PostgresError(f"the embedded PostgreSQL in {folder} has stopped again", f"See {folder / 'log'}.")
         file.seek(0)
         file.truncate()
         file.write(_mark(found))
@@ -196,9 +196,9 @@ def weaknesses(folder: Path) -> list[str]:
     user, real = server_user(folder), folder.resolve()
     found = []
     if (mode := stat.S_IMODE(real.stat().st_mode)) & 0o077:
-        found.append(f"{folder} has mode {mode:04o}, not 0700: others may enter the server's folder")
+        found.append(f"{folder} has mode {mode:04o}, not 0700: other users can enter the server's folder")
     with contextlib.suppress(FileNotFoundError):  # not created yet
-        found += [f"{folder / 'pg_hba.conf'} lets anyone log in: {line}" for line in cluster.weak_rules(real)]
+        found += [f"{folder / 'pg_hba.conf'} allows anyone to log in: {line}" for line in cluster.weak_rules(real)]
     if (running := process.running(real)) is not None:
         place = sockets.socket_path(real, running.socket_folder)
         if (why := sockets.loose_socket(place, user)) is not None:
@@ -208,7 +208,7 @@ def weaknesses(folder: Path) -> list[str]:
     for path in (_lock_path(folder), _start_path(folder)):
         with contextlib.suppress(FileNotFoundError):
             if stat.S_IMODE(path.lstat().st_mode) & 0o077:
-                found.append(f"{path} can be opened, and so locked, by others")
+                found.append(f"{path} can be opened, and therefore locked, by other users")
     return found
 
 
@@ -256,10 +256,10 @@ def _held(path: Path, file: IO[str], doing: str) -> BusyError | PostgresError:
     if foreign_holder(file):
         return PostgresError(
             f"{path} is held by another user's process ({holder}); waited {_WAIT_SECONDS:.0f} s",
-            "End that process or have its user end it; nobody else can open the file from now on.",
+            "Stop this process or have its user stop it; no other user can open the file from now on.",
         )
     return BusyError(
-        f"another rmetrics ({holder}) {doing}; waited {_WAIT_SECONDS:.0f} s", "Wait for it to end, then run again."
+        f"another rmetrics ({holder}) {doing}; waited {_WAIT_SECONDS:.0f} s", "Wait for it to finish, then run again."
     )
 
 
@@ -318,16 +318,16 @@ def _made_and_started(
         version = cluster.version_of(folder)
     found = process.running(folder)  # another command may have started it while this one waited
     if found is not None and (not found.ready or not _reachable(found, folder)):
-        _given_up(folder, user, used, f"(pid {found.pid}) cannot be reached: its socket is gone")
+        _given_up(folder, user, used, f"(pid {found.pid}) cannot be reached: its socket is missing")
         found = None
     if found is not None and port not in (None, found.network_port):
-        listen = f"listen on port {port}" if port else "listen on its socket alone"
-        _given_up(folder, user, used, f"(pid {found.pid}) has to start again to {listen}")
+        listen = f"listen on port {port}" if port else "listen on its socket only"
+        _given_up(folder, user, used, f"(pid {found.pid}) must be restarted to {listen}")
         found = None
     if found is not None:
         return found
     if version is None:
-        raise PostgresError(f"initdb made no server in {folder}", f"Check the disk, {ELSEWHERE}.")
+        raise PostgresError(f"initdb created no server in {folder}", f"Check the disk, {ELSEWHERE}.")
     return postmaster.start(folder, version, user, port or 0)
 
 
@@ -344,12 +344,12 @@ def _given_up(folder: Path, user: ServerUser, used: IO[str], why: str) -> None:
         if not alone:
             raise BusyError(
                 f"the embedded PostgreSQL in {folder} {why}, and another rmetrics still uses the server",
-                "Wait for that command to end, then run again.",
+                "Wait for that command to finish, then run again.",
             )
         postmaster.stop(folder, user)
     finally:
         if alone and not lock(used, alone=False, seconds=_WAIT_SECONDS):
-            raise BusyError(f"the lock of {folder} was taken by another rmetrics", "Run the command again.")
+            raise BusyError(f"another rmetrics has taken the lock of {folder}", "Run the command again.")
 
 
 def _no_start(folder: Path, error: Exception) -> PostgresError:

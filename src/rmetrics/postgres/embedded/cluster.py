@@ -30,7 +30,7 @@ HERE = "/proc/self/cwd"  # a program started in a folder needs no search permiss
 # stops with the command that uses it, and ``minimal`` writes a first load once instead of twice. Nothing here weakens
 # a commit: fsync, full_page_writes and synchronous_commit stay on.
 _SETTINGS = """
-# rmetrics: written once, when this server was made. Edit as you like.
+# rmetrics: written once, when this server was created. You may edit it.
 wal_level = minimal
 max_wal_senders = 0
 max_wal_size = 2GB
@@ -49,13 +49,13 @@ def version_of(folder: Path) -> int | None:
     except FileNotFoundError:
         if folder.exists() and any(folder.iterdir()):
             raise PostgresError(
-                f"{folder} holds files, but no PostgreSQL server",
+                f"{folder} contains files, but no PostgreSQL server",
                 f"Move them away, or set RMETRICS_DATA_DIR; {ELSEWHERE}.",
             ) from None
         return None
     if not text.isdigit() or not (folder / "global" / "pg_control").exists():
         raise PostgresError(
-            f"the embedded PostgreSQL in {folder} is not whole",
+            f"the embedded PostgreSQL in {folder} is incomplete",
             f"Remove that folder and run `rmetrics sync`: it makes all tables from the lake; {ELSEWHERE}.",
         )
     return int(text)
@@ -102,10 +102,10 @@ def _initdb(part: Path, user: ServerUser, lock: IO[str]) -> None:
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, timeout=_INIT_SECONDS, **user.options,
     )  # fmt: skip
     if done.returncode:
-        last = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no words"]
+        last = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no output"]
         told = next((line for line in last if "error" in line.lower()), last[-1])
         raise PostgresError(
-            f"the embedded PostgreSQL in {part} cannot be made: {told}",
+            f"the embedded PostgreSQL in {part} cannot be created: {told}",
             f"Check the disk and its permissions, {ELSEWHERE}.",
         )
 
@@ -139,7 +139,7 @@ def secure(folder: Path, user: ServerUser, running: Process | None = None, *, ne
 
 
 def _access(user: ServerUser, *, network: bool) -> dict[str, str]:
-    head = "# Written by rmetrics at every start: what is edited here is lost.\n"
+    head = "# Written by rmetrics at every start: edits are lost.\n"
     names = dict.fromkeys((user.name, user_name(0)))
     remote = f"host all {_SUPERUSER} all reject\nhost all all {LOOPBACK}/32 scram-sha-256\n" if network else ""
     return {

@@ -53,9 +53,7 @@ def _command(folder: Path, version: int, user: ServerUser, sockets: str, port: i
     place = str(folder)
     if "\n" in place or not passable(folder, user):
         if sys.platform != "linux":  # pragma: no cover - macOS
-            raise PostgresError(
-                f"{user.name} may not pass through the folders above {folder}", "Run as an ordinary user."
-            )
+            raise PostgresError(f"{user.name} may not enter the folders above {folder}", "Run as an ordinary user.")
         place = HERE
     settings = (
         f"listen_addresses={LOOPBACK if port else ''}",
@@ -92,10 +90,10 @@ def _awaited(folder: Path, pid: int) -> Process:
         if found is not None and found.pid == pid and found.ready and works_in(pid, folder):
             return found
         if not alive(pid):
-            raise PostgresError("it ended at once", "")
+            raise PostgresError("it stopped immediately", "")
         time.sleep(_POLL_SECONDS)
     os.kill(pid, signal.SIGINT)
-    raise PostgresError(f"it takes no connections after {_START_SECONDS} s", "")
+    raise PostgresError(f"it accepts no connections after {_START_SECONDS} s", "")
 
 
 def _clear_stale(folder: Path, user: ServerUser) -> None:
@@ -111,8 +109,8 @@ def _clear_stale(folder: Path, user: ServerUser) -> None:
     while sys.platform == "linux" and (pids := list(_workers(folder))):
         if time.monotonic() > until:
             raise PostgresError(
-                f"the embedded PostgreSQL in {folder} was killed, but its process {pids[0]} still runs",
-                f"End it (kill {pids[0]}) and run the command again.",
+                f"the embedded PostgreSQL in {folder} was killed, but its process {pids[0]} is still running",
+                f"Stop it (kill {pids[0]}) and run the command again.",
             )
         time.sleep(_POLL_SECONDS)
     for path in (folder / "postmaster.pid", *folder.glob(".s.PGSQL.*")):
@@ -172,4 +170,4 @@ def stop(folder: Path, user: ServerUser) -> bool:
             time.sleep(_POLL_SECONDS)
         if not works_in(found.pid, folder):
             return True
-    raise PostgresError(f"the embedded PostgreSQL in {folder} (pid {found.pid}) does not end", "Restart the machine.")
+    raise PostgresError(f"the embedded PostgreSQL in {folder} (pid {found.pid}) does not stop", "Restart the machine.")

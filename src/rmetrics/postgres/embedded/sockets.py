@@ -55,8 +55,8 @@ def socket_folder(folder: Path, user: ServerUser) -> str:
             reason = "cannot be written, or is too long"
         refused.append(f"{place} {reason}")
     raise PostgresError(
-        f"the embedded PostgreSQL in {folder} needs a safe folder with a short name for its socket, and there is none: "
-        + "; ".join(refused or ["no temporary folder"]),
+        f"the embedded PostgreSQL in {folder} needs a safe folder with a short path for its socket, and none is "
+        "available: " + "; ".join(refused or ["no temporary folder"]),
         f"Set XDG_RUNTIME_DIR or TMPDIR to a folder that only you can write, with a name of at most "
         f"{_MOST - len(_PREFIX) - 9} characters; or move the project to a shorter path; {ELSEWHERE}.",
     )
@@ -78,14 +78,14 @@ def _unsafe(place: Path, user: ServerUser) -> str | None:
         for folder in (real, *real.parents):
             found = folder.stat()
             if found.st_uid not in (0, user.uid, os.geteuid()):
-                return f"lies in {folder}, which belongs to another user"
+                return f"is in {folder}, which belongs to another user"
             if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not found.st_mode & stat.S_ISVTX:
-                return f"lies in {folder}, where others may rename things"
+                return f"is in {folder}, where other users can rename files"
             if user.other and not found.st_mode & stat.S_IXOTH and found.st_uid != user.uid:
-                return f"lies in {folder}, which is closed to {user.name}"
+                return f"is in {folder}, which is not accessible to {user.name}"
     except OSError as error:
         return f"cannot be used ({error.strerror})"
-    return None if real.is_dir() else "is no folder"
+    return None if real.is_dir() else "is not a folder"
 
 
 def socket_path(folder: Path, given: str) -> Path:
@@ -98,7 +98,7 @@ def loose_socket(place: Path, user: ServerUser) -> str | None:
     try:
         found = place.lstat()
     except OSError as error:
-        return f"cannot be looked at ({error.strerror})"
+        return f"cannot be read ({error.strerror})"
     if not stat.S_ISDIR(found.st_mode):
         return "is a link, not a folder"
     if found.st_uid not in (user.uid, os.geteuid()):

@@ -95,7 +95,7 @@ def keys_built_after(session: Session, rows: Mapping[str, int], own: Collection[
         # All in one statement with NOWAIT, so that no deadlock is possible.
         session.execute(f"LOCK TABLE {named} IN ACCESS EXCLUSIVE MODE NOWAIT")
         if _empty(session, touched) != set(touched):
-            raise NotBareError("somebody else has just filled a table", "")
+            raise NotBareError("another program has just filled a table", "")
         before = _parts(session, bare)
         _drop(session, before)
         _start_files_anew(session, bare)
@@ -109,7 +109,7 @@ def keys_built_after(session: Session, rows: Mapping[str, int], own: Collection[
         for statement in (s for part in before for s in part.build()):
             session.execute(statement)
         if _parts(session, bare) != before:
-            raise NotBareError("the keys of a table are not what they were before its first load", "")
+            raise NotBareError("the keys of a table differ from those before its first load", "")
         for name in bare:
             session.execute(f"ANALYZE {_named(session, name)}")
 

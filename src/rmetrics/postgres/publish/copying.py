@@ -22,18 +22,18 @@ def require_types(session: Session, table: PgTable) -> None:
     there = catalog(session, table.name)
     for column in table.columns:
         found = there.get(column.name)
-        if found is None or found[0] != column.type:
-            what = found[0] if found else "missing"
+        if found is None or found.type != column.type:
+            what = found.type if found else "missing"
             raise PostgresError(
-                f"table {table.name}: column {column.name} is {what}, but {column.type} is needed",
-                "Rename or drop that column or table (it is a copy of the lake), then sync again.",
+                f"table {table.name}: column {column.name} is {what} instead of {column.type}",
+                "Rename or drop this column or table (it is a copy of the lake), then sync again.",
             )
-    for name, (_, must, made) in there.items():
-        if must and not made and name not in table.names and name != "only_row":
+    for name, found in there.items():
+        if found.not_null and not found.generated and name not in table.names and name != "only_row":
             raise PostgresError(
                 f"table {table.name}: column {name} must not be NULL, but the rules do not fill it",
-                "It may be a column of ours that was renamed by hand. Drop it, for the table is a copy of the lake "
-                f"and is filled again (ALTER TABLE {table.name} DROP COLUMN {name}) or allow NULL, then sync.",
+                "It may be a renamed column of rmetrics. Drop it, as the table is a copy of the lake "
+                f"and is filled again (ALTER TABLE {table.name} DROP COLUMN {name}), or allow NULL, then sync.",
             )
 
 
@@ -113,5 +113,5 @@ def reading(table: str) -> Iterator[None]:
     except (OSError, pl.exceptions.ComputeError) as error:
         raise LakeError(
             f"cannot read the rows of {table}: {str(error).splitlines()[0]}",
-            "Run the sync again: what is damaged in the lake is made anew. See also `rmetrics doctor --verify`.",
+            "Run the sync again, which rebuilds damaged files of the lake. See also `rmetrics doctor --verify`.",
         ) from error

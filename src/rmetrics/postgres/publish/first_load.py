@@ -99,6 +99,6 @@ def _check(session: Session, table: str, key: _ForeignKey) -> None:
     )[0][0]
     if lost:
         raise PostgresError(
-            f"table {table}: {lost} rows violate the foreign key {key.name}: {key.target} lacks what they name",
+            f"table {table}: {lost} rows violate the foreign key {key.name}: {key.target} lacks their keys",
             "Nothing was changed. Please report this with the output of `rmetrics doctor`.",
         )

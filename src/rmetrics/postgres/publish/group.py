@@ -4,6 +4,7 @@ Money in different currencies is never added: every row has its currency, and th
 per currency.
 """
 
+import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -13,7 +14,7 @@ import polars as pl
 
 from rmetrics.errors import PostgresError
 from rmetrics.postgres.connection import Server, Session, connect, literal, quoted
-from rmetrics.postgres.ddl import apply_schema, fit_tables, is_complete, require_writable
+from rmetrics.postgres.ddl import apply_schema, fit_tables, has_all, is_complete, require_writable
 from rmetrics.postgres.ownership import own_relations, refuse_foreign, take_note
 from rmetrics.postgres.publish.copying import copy, require_types
 from rmetrics.tables import DAILY, MONTHLY, PgColumn, PgTable, metric_table
@@ -24,7 +25,12 @@ _SUMMED = ("bigint", "numeric(12,2)", "numeric(18,6)", "numeric(9,6)")
 _MEASURES = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
 _OWN = (
     PgColumn("company", _TEXT, not_null=True, comment="Name of the company in the rules"),
-    PgColumn("currency", _TEXT, not_null=True, comment="Currency of the row's money; never add up different ones"),
+    PgColumn(
+        "currency",
+        _TEXT,
+        not_null=True,
+        comment="Currency of the amounts in the row; never add up different currencies",
+    ),
 )
 
 
@@ -59,20 +65,22 @@ _STATE_TABLE = PgTable(
     ("company",),
     (
         _OWN[0],
-        PgColumn("title", _TEXT, not_null=True, comment="How the company is called"),
+        PgColumn("title", _TEXT, not_null=True, comment="Display name of the company"),
         PgColumn("currency", _TEXT, not_null=True),
-        PgColumn("timezone", _TEXT, not_null=True, comment="Whose days its business days are"),
-        PgColumn("status", _TEXT, not_null=True, comment="ok, or failed: then its figures are those of the run before"),
+        PgColumn("timezone", _TEXT, not_null=True, comment="Time zone of its business days"),
+        PgColumn(
+            "status", _TEXT, not_null=True, comment="ok, or failed: its figures are then those of the previous run"
+        ),
         PgColumn("message", _TEXT, comment="Why it failed"),
         PgColumn("run_id", _TEXT, comment="Run that published its figures"),
         PgColumn("inputs", _TEXT, comment="Digest of everything its figures depend on"),
-        PgColumn("exports", "bigint", comment="Exports its figures come from"),
+        PgColumn("exports", "bigint", comment="Number of exports behind its figures"),
         PgColumn("published_at", "timestamp with time zone", comment="When its figures were last replaced"),
-        PgColumn("tried_at", "timestamp with time zone", not_null=True, comment="When a run last looked at it"),
+        PgColumn("tried_at", "timestamp with time zone", not_null=True, comment="When a run last processed it"),
     ),
     part=None,
     custom=True,
-    comment="The companies of the group, and whether the last run could compute each",
+    comment="The companies of the group, and the result of the last run for each",
 )
 _SUMS = ", ".join(f"sum({m}) AS {m}" for m in _MEASURES)
 _RATIO_COLUMNS = (
@@ -94,9 +102,9 @@ _BY_CURRENCY = (
 )
 # Comment and query of each view.
 VIEWS: Mapping[str, tuple[str, str]] = {
-    "group_monthly_vs_target": ("Each company's months against its targets, by source and in all (ALL)", _VS_TARGET),
+    "group_monthly_vs_target": ("Each company's months against its targets, by source and in total (ALL)", _VS_TARGET),
     "group_monthly_by_currency": (
-        "Months of all companies of one currency together; money of different currencies is never added up",
+        "Months of all companies with the same currency; money of different currencies is never added up",
         _BY_CURRENCY,
     ),
 }
@@ -117,6 +125,32 @@ class CompanyState:
     run_id: str = ""
     inputs: str = ""
     exports: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedCompany:
+    """A company in the group's tables.
+
+    Attributes:
+        status: ``ok``, or ``failed``: then its figures are those of an earlier run.
+        message: the reason of the failure; None for ``ok``.
+        exports: the number of exports its figures come from; None if it never had figures.
+        published_at: the last time its figures were replaced; None if it never had figures.
+        tried_at: the last time a run computed or checked it.
+        days, months: the number of its daily and monthly rows.
+    """
+
+    company: str
+    title: str
+    currency: str
+    timezone: str
+    status: str
+    message: str | None
+    exports: int | None
+    published_at: dt.datetime | None
+    tried_at: dt.datetime
+    days: int
+    months: int
 
 
 def prepare_group(target: Server, schema: str, script: str) -> None:
@@ -152,6 +186,18 @@ def all_published_inputs(target: Server, schema: str) -> dict[str, str]:
     with connect(target, schema=schema) as session:
         found = session.query(f"SELECT company, inputs FROM {STATES} WHERE status = 'ok'")
     return {str(company): str(inputs or "") for company, inputs in found}
+
+
+def published_companies(session: Session) -> list[PublishedCompany]:
+    """Returns the companies in the group's tables, by name; empty if the schema has no such tables."""
+    if not has_all(session, [STATES, *(t.name for t in TABLES.values())]):
+        return []
+    counts = [f"(SELECT count(*) FROM {TABLES[t].name} AS r WHERE r.company = s.company)" for t in (DAILY, MONTHLY)]
+    found = session.query(
+        "SELECT company, title, currency, timezone, status, message, exports, published_at, tried_at, "
+        f"{', '.join(counts)} FROM {STATES} AS s ORDER BY company"
+    )
+    return [PublishedCompany(*row) for row in found]
 
 
 def replace_company(session: Session, state: CompanyState, rows: Mapping[str, pl.DataFrame]) -> dict[str, int]:
@@ -256,8 +302,8 @@ def _require_equal(session: Session, table: PgTable, sent: pl.DataFrame, company
     if want != got:
         differing = next(n for n, a, b in zip(("rows", *numbers), want, got, strict=True) if a != b)
         raise PostgresError(
-            f"{table.name}, {company}: {differing} read back is not what was sent",
-            "Nothing was changed. Run the sync again; if it stays, report a bug.",
+            f"{table.name}, {company}: {differing} read back differs from the rows sent",
+            "Nothing was changed. Run the sync again; if the error remains, please report it.",
         )
 
 

@@ -16,7 +16,7 @@ from rmetrics.tables import DAILY, JOURNEY_METRICS, MEASURE_DAILY, MONTHLY, PgTa
 
 
 @dataclass(frozen=True, slots=True)
-class Months:
+class RewrittenMonths:
     """The months of a table that are rewritten.
 
     Attributes:
@@ -63,13 +63,15 @@ class Staged:
         as_they_were: totals of the months without the differing rows; None if all rows are read back.
     """
 
-    months: Months
+    months: RewrittenMonths
     name: str
     whole: bool
     as_they_were: Totals | None = None
 
 
-def months_to_write(content: DesiredTable, published: Mapping[dt.date, Digest], *, everything: bool) -> Months | None:
+def months_to_write(
+    content: DesiredTable, published: Mapping[dt.date, Digest], *, everything: bool
+) -> RewrittenMonths | None:
     """The months that must be written; None if all are published as desired.
 
     Args:
@@ -86,17 +88,17 @@ def months_to_write(content: DesiredTable, published: Mapping[dt.date, Digest], 
     was = {m: published[m] for m in (*changed, *gone) if m in published}
     if all(then.get(m) == digest for m, digest in was.items()):
         before = added(nothing(content.table), *(then[m].totals for m in was))
-    return Months(content, changed, gone, everything, before)
+    return RewrittenMonths(content, changed, gone, everything, before)
 
 
-def fill(session: Session, content: DesiredTable) -> Months:
+def fill(session: Session, content: DesiredTable) -> RewrittenMonths:
     """Copies all rows into the empty table; returns the months written."""
     table, months = content.table, sorted(content.digests)
     copy(session, table, content.rows(months), table.name, columns=table.names, schema=session.schema)
-    return Months(content, months, (), everything=True)
+    return RewrittenMonths(content, months, (), everything=True)
 
 
-def stage(session: Session, months: Months, published: Mapping[dt.date, Digest]) -> Staged:
+def stage(session: Session, months: RewrittenMonths, published: Mapping[dt.date, Digest]) -> Staged:
     """Copies the rows of changed months, or only those that may differ, into a temporary table."""
     table, rows, whole = months.table, months.rows, True
     if not months.everything and table.name not in (
@@ -170,7 +172,7 @@ def _keys(session: Session, table: PgTable, rows: pl.LazyFrame, what: str) -> st
     return name
 
 
-def read_back(session: Session, months: Months, staged: Staged | None, removed: Totals) -> None:
+def read_back(session: Session, months: RewrittenMonths, staged: Staged | None, removed: Totals) -> None:
     """Compares the totals of the months with those sent; see the module ``read_back``.
 
     Args:

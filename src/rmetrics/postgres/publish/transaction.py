@@ -33,7 +33,16 @@ from rmetrics.postgres.publish.metric_changes import (
     note_member_changes,
 )
 from rmetrics.postgres.publish.read_back import ReadBackError, delete_totalled
-from rmetrics.postgres.publish.staging import Months, Staged, fill, going, merge, months_to_write, read_back, stage
+from rmetrics.postgres.publish.staging import (
+    RewrittenMonths,
+    Staged,
+    fill,
+    going,
+    merge,
+    months_to_write,
+    read_back,
+    stage,
+)
 from rmetrics.postgres.run_log import Run, begin_run, end_run, is_published, last_run, noted_counters
 from rmetrics.tables import DAILY, DIMENSION_MONTHLY, JOURNEY_METRICS, MEASURE_DAILY, MONTHLY, PgTable
 
@@ -154,7 +163,7 @@ def publish(
     with connect(server, schema=schema) as session:
         if not is_published(session, run.run_id):
             raise PostgresError(
-                f"the run is not in the database at {server.label} after the commit", "Run the sync again."
+                f"the run is missing from the database at {server.label} after the commit", "Run the sync again."
             )
         # The publish is committed and verified. If housekeeping fails here, the server's autovacuum catches up later.
         with contextlib.suppress(PostgresError), session.autocommit() as outside:
@@ -205,7 +214,7 @@ class _Publication:
         self.own: frozenset[str] = frozenset()
         self.analysed: frozenset[str] = frozenset()
         self._digests: dict[str, Mapping[dt.date, Digest]] = {}
-        self._months: dict[str, Months] = {}
+        self._months: dict[str, RewrittenMonths] = {}
         self._staged: dict[str, Staged] = {}
         self._removed: dict[str, Totals] = {}
         self._published: dict[str, dict[dt.date, Digest]] = {}
@@ -216,12 +225,12 @@ class _Publication:
         session, label = self.session, self.session.server.label
         if not session.query(f"SELECT pg_try_advisory_xact_lock({_LOCK})", [session.schema])[0][0]:
             raise BusyError(
-                f"another run publishes to {label} ({self._holder()})", "Wait for it to end, then run again."
+                f"another run is publishing to {label} ({self._holder()})", "Wait for it to finish, then run again."
             )
         self.own = require_own(session, [*BOOKKEEPING, *tables])
         last = last_run(session)
         if last != after:  # the decision to publish was based on ``after``; under the lock the state is final
-            raise BusyError(f"another run published to {label} meanwhile ({last})", "Run again.")
+            raise BusyError(f"another run has published to {label} in the meantime ({last})", "Run again.")
         _settle(session)
         for name, part, rows, digest in session.query("SELECT table_name, part, rows, digest FROM published_parts"):
             self._published.setdefault(name, {})[part] = Digest(rows, digest)
@@ -238,7 +247,9 @@ class _Publication:
             f"AND (l.classid::bigint << 32) + l.objid::bigint = {_LOCK}",
             [self.session.schema],
         )
-        return f"server process {held[0][0]} from {held[0][1]}, since {held[0][2]} UTC" if held else "it has just ended"
+        return (
+            f"server process {held[0][0]} from {held[0][1]}, since {held[0][2]} UTC" if held else "it has just finished"
+        )
 
     def put(self, contents: Sequence[DesiredTable], *, bare: bool) -> None:
         """Makes the tables hold the contents, and reads them back.

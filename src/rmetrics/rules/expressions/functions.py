@@ -24,8 +24,8 @@ class Function:
 
 _NULL = "NULL if an argument is NULL"
 FUNCTIONS: Mapping[str, Function] = {
-    "lower": Function("lower(text)", 1, 1, "each letter in lower case, one letter for one", _NULL),
-    "upper": Function("upper(text)", 1, 1, "each letter in upper case, one letter for one", _NULL),
+    "lower": Function("lower(text)", 1, 1, "the text in lower case, letter by letter", _NULL),
+    "upper": Function("upper(text)", 1, 1, "the text in upper case, letter by letter", _NULL),
     "trim": Function("trim(text)", 1, 1, "without white space at both ends", _NULL),
     "ltrim": Function("ltrim(text)", 1, 1, "without white space at the start", _NULL),
     "rtrim": Function("rtrim(text)", 1, 1, "without white space at the end", _NULL),
@@ -35,7 +35,9 @@ FUNCTIONS: Mapping[str, Function] = {
     "contains": Function("contains(text, part)", 2, 2, "whether the part occurs in the text", _NULL),
     "concat": Function("concat(text, ...)", 1, None, "the texts joined", "NULL counts as an empty text"),
     "coalesce": Function("coalesce(value, ...)", 1, None, "the first value that is not NULL", "NULL if all are NULL"),
-    "nullif": Function("nullif(value, other)", 2, 2, "NULL if both are equal, else the value", "a NULL is not equal"),
+    "nullif": Function(
+        "nullif(value, other)", 2, 2, "NULL if both are equal, otherwise the value", "a NULL is not equal"
+    ),
     "year": Function("year(date)", 1, 1, "the year; of a timestamp, of its business day", _NULL),
     "month": Function("month(date)", 1, 1, "the month, 1 to 12; of a timestamp, of its business day", _NULL),
     "day": Function("day(date)", 1, 1, "the day of the month, 1 to 31; of a timestamp, of its business day", _NULL),

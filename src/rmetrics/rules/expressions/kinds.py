@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from rmetrics.rules.expressions import tree
-from rmetrics.rules.expressions.refusal import RefusedError, clipped
+from rmetrics.rules.expressions.refusal import RefusedExpressionError, clipped
 from rmetrics.rules.expressions.typed import (
     DATE,
     INTEGER,
@@ -58,8 +58,8 @@ def common(types: Sequence[Type], node: tree.Node, factor: int = 1) -> Numbers:
         return Numbers(18, scale)
     if bound < 10**DIGITS:
         return Numbers(DIGITS, scale)
-    raise RefusedError(
-        f"{clipped(sql_of(node))}: the numbers have more than {DIGITS} digits together; write fewer decimals"
+    raise RefusedExpressionError(
+        f"{clipped(sql_of(node))}: the numbers have more than {DIGITS} digits in total; use fewer decimals"
     )
 
 
@@ -75,13 +75,15 @@ def as_truth(found: Found) -> Value:
 
 def named(found: Found) -> str:
     """Returns a node and its kind in words, for an error message."""
-    what = {Kind.TRUTH: "a condition" if not isinstance(found.node, tree.Column | tree.Truth) else "true or false"}
+    what = {Kind.TRUTH: "a condition" if not isinstance(found.node, tree.ColumnName | tree.Truth) else "true or false"}
     return f"{clipped(sql_of(found.node), 40)} is {what.get(found.kind, found.kind)}"
 
 
-def mixed(first: Found, second: Found) -> RefusedError:
+def mixed(first: Found, second: Found) -> RefusedExpressionError:
     """Returns the error for two values of different kinds, with a correction."""
-    return RefusedError(f"{named(first)}, {named(second)}: {_right(first, second) or _right(second, first) or _ADVICE}")
+    return RefusedExpressionError(
+        f"{named(first)}, {named(second)}: {_right(first, second) or _right(second, first) or _ADVICE}"
+    )
 
 
 _ADVICE = "only values of one kind can be compared or combined"
@@ -97,7 +99,7 @@ def _right(one: Found, other: Found) -> str:
             return f"write '{sql_of(one.node)}' in single quotes"
         case Kind.TEXT, tree.Text(value) if other.kind is Kind.TRUTH:
             name = clipped(sql_of(other.node), 40)
-            return f"write {name} or NOT {name}" if isinstance(other.node, tree.Column) else "write TRUE or FALSE"
+            return f"write {name} or NOT {name}" if isinstance(other.node, tree.ColumnName) else "write TRUE or FALSE"
         case Kind.NUMBER, tree.Number() if other.kind is Kind.TRUTH:
             return "write TRUE or FALSE"
         case Kind.NUMBER, tree.Number() if other.kind in {Kind.DATE, Kind.STAMP}:

@@ -4,7 +4,7 @@ import datetime as dt
 import re
 from zoneinfo import ZoneInfo
 
-from rmetrics.rules.expressions.refusal import RefusedError, clipped
+from rmetrics.rules.expressions.refusal import RefusedExpressionError, clipped
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(
@@ -30,12 +30,12 @@ def day_of(text: str) -> dt.date:
         RefusedError: the text has another form, or there is no such day.
     """
     if not looks_like_day(text):
-        hint = "; with a time of day it is TIMESTAMP '...'" if looks_like_moment(text) else ""
-        raise RefusedError(f"'{clipped(text)}' is not a date: write it like DATE '2024-11-03'{hint}")
+        hint = "; with a time of day, write TIMESTAMP '...'" if looks_like_moment(text) else ""
+        raise RefusedExpressionError(f"'{clipped(text)}' is not a date: use the form DATE '2024-11-03'{hint}")
     try:
         return dt.date.fromisoformat(text)
     except ValueError as error:
-        raise RefusedError(f"'{text}' is not a date: there is no such day") from error
+        raise RefusedExpressionError(f"'{text}' is not a date: there is no such day") from error
 
 
 def instant_of(text: str, zone: str, word: str) -> dt.datetime:
@@ -46,7 +46,7 @@ def instant_of(text: str, zone: str, word: str) -> dt.datetime:
     """
     found = _MOMENT.fullmatch(f"{text} 00:00" if looks_like_day(text) else text)
     if found is None:
-        raise RefusedError(f"'{clipped(text)}' is not a timestamp: write it like {word} '2024-11-03 14:30:00'")
+        raise RefusedExpressionError(f"'{clipped(text)}' is not a timestamp: use the form {word} '2024-11-03 14:30:00'")
     day, clock, offset = found.groups()
     try:
         naive = dt.datetime.fromisoformat(f"{day} {clock}")
@@ -54,7 +54,7 @@ def instant_of(text: str, zone: str, word: str) -> dt.datetime:
             return dt.datetime.fromisoformat(f"{naive.isoformat()}{_colon(offset)}").astimezone(dt.UTC)
         return _of_the_clocks(naive, zone, text)
     except (ValueError, OverflowError) as error:
-        raise RefusedError(f"'{text}' is not a timestamp: there is no such time") from error
+        raise RefusedExpressionError(f"'{text}' is not a timestamp: there is no such time") from error
 
 
 def _colon(offset: str) -> str:
@@ -68,5 +68,5 @@ def _of_the_clocks(naive: dt.datetime, zone: str, text: str) -> dt.datetime:
         back = first.astimezone(dt.UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
         times = "twice" if back == naive else "at no time"
         forms = " or ".join(sorted({f"TIMESTAMPTZ '{text}{t.isoformat()[-6:]}'" for t in (first, second)}))
-        raise RefusedError(f"the clocks of {zone} showed '{text}' {times}: give the offset, {forms}")
+        raise RefusedExpressionError(f"the clocks of {zone} showed '{text}' {times}: add the offset, {forms}")
     return first.astimezone(dt.UTC)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from rmetrics.rules.expressions.functions import FUNCTIONS
-from rmetrics.rules.expressions.refusal import RefusedError, clipped
+from rmetrics.rules.expressions.refusal import RefusedExpressionError, clipped
 from rmetrics.rules.expressions.tokens import CALL, MOMENTS, prepared
 from rmetrics.rules.expressions.tree import (
     OPPOSITE,
@@ -14,8 +14,8 @@ from rmetrics.rules.expressions.tree import (
     Call,
     Case,
     Chain,
-    Column,
-    Compared,
+    ColumnName,
+    Comparison,
     In,
     IsNull,
     IsTruth,
@@ -73,18 +73,18 @@ def parse(text: str) -> Node:
     try:
         found = dialect.parse_into(exp.Condition, handed)
     except ParseError as error:
-        raise RefusedError(f"is not an SQL expression: {_syntax(error.errors)}") from error
+        raise RefusedExpressionError(f"is not an SQL expression: {_syntax(error.errors)}") from error
     except RecursionError as error:  # the parser recurses for every level
-        raise RefusedError("is nested too deep; split it, or put a derived column (sql) in between") from error
+        raise RefusedExpressionError("is nested too deeply; split it, or use derived columns (sql)") from error
     if len(found) != 1 or found[0] is None:
-        raise RefusedError("must be one expression over the row")
+        raise RefusedExpressionError("must be one expression over the row")
     return _node(found[0])
 
 
 def _syntax(errors: Sequence[Any]) -> str:
     """Rewords the parser's error message."""
     if not errors:
-        return "it ends too early"
+        return "it is incomplete"
     first = errors[0]
     near = str(first.get("highlight") or "").removeprefix(CALL).strip('"')
     why = str(first.get("description") or "")
@@ -110,12 +110,14 @@ def _node(found: Any) -> Node:
     kind = type(found).__name__
     extra = [k for k, v in found.args.items() if v and k not in _PARTS]
     if extra and kind != "In":
-        raise RefusedError(f"{clipped(_text(found))}: is not part of an expression here")
+        raise RefusedExpressionError(f"{clipped(_text(found))}: is not part of an expression here")
     if kind in _COMPARED:
         return _compared(found, _COMPARED[kind])
     reader = _READERS.get(kind)
     if reader is None:
-        raise RefusedError(f'{clipped(_text(found))}: is not part of an expression; see "Conditions" in docs/rules.md')
+        raise RefusedExpressionError(
+            f'{clipped(_text(found))}: is not part of an expression; see "Conditions" in docs/rules.md'
+        )
     return reader(found)
 
 
@@ -126,14 +128,12 @@ def _text(found: Any) -> str:
 def _operand(found: Any) -> Node:
     """Converts an operand of a comparison; a condition needs parentheses here, as readers bind it differently."""
     if type(found).__name__ in _CONDITIONS:
-        raise RefusedError(
-            f"{clipped(_text(found))}: put parentheses around a condition that is compared with something"
-        )
+        raise RefusedExpressionError(f"{clipped(_text(found))}: put parentheses around a condition that is compared")
     return _node(found)
 
 
 def _compared(found: Any, sign: Sign) -> Node:
-    return Compared(sign, _operand(found.this), _operand(found.expression))
+    return Comparison(sign, _operand(found.this), _operand(found.expression))
 
 
 def _chained(found: Any, kind: str) -> Iterator[Any]:
@@ -166,8 +166,8 @@ def _not(found: Any) -> Node:
 def negation(part: Node) -> Node:
     """Returns the negation of a condition, in its own negated form if it has one."""
     match part:
-        case Compared(sign, left, right):
-            return Compared(OPPOSITE[sign], left, right)
+        case Comparison(sign, left, right):
+            return Comparison(OPPOSITE[sign], left, right)
         case In(value, among, negated):
             return In(value, among, not negated)
         case Like(value, pattern, escape, negated, any_case):
@@ -189,8 +189,8 @@ def _is(found: Any) -> Node:
     if kind == "Boolean":
         return IsTruth(value, bool(found.expression.this), negated=False)
     other = _text(found.expression)
-    raise RefusedError(
-        f"IS {clipped(other)}: IS goes with NULL, TRUE, FALSE or DISTINCT FROM; write = {clipped(other)}"
+    raise RefusedExpressionError(
+        f"IS {clipped(other)}: IS must be followed by NULL, TRUE, FALSE or DISTINCT FROM; write = {clipped(other)}"
     )
 
 
@@ -202,9 +202,9 @@ def _operand_of_is(found: Any) -> Node:
 def _in(found: Any) -> Node:
     among = found.args.get("expressions")
     if found.args.get("query"):
-        raise RefusedError("a subquery reaches beyond the row")
+        raise RefusedExpressionError("a subquery reaches beyond the row")
     if not among:
-        raise RefusedError("IN needs a list in parentheses: IN ('a', 'b')")
+        raise RefusedExpressionError("IN needs a list in parentheses: IN ('a', 'b')")
     return In(_operand(found.this), tuple(_operand(a) for a in among), negated=False)
 
 
@@ -224,7 +224,7 @@ def _like(*, any_case: bool) -> Callable[[Any], Node]:
 def _escape(found: Any) -> Node:
     inner, escape = _node(found.this), found.expression
     if not isinstance(inner, Like) or not escape.args.get("is_string") or len(escape.this) != 1:
-        raise RefusedError("ESCAPE goes behind a LIKE pattern, with one character: LIKE '50!%' ESCAPE '!'")
+        raise RefusedExpressionError("ESCAPE must follow a LIKE pattern, with one character: LIKE '50!%' ESCAPE '!'")
     return Like(inner.value, inner.pattern, str(escape.this), inner.negated, inner.any_case)
 
 
@@ -246,7 +246,7 @@ def _sum(found: Any) -> Node:
 
 def _count(parts: Sequence[object]) -> None:
     if len(parts) > MAX_TERMS:
-        raise RefusedError(f"joins more than {MAX_TERMS} values; put derived columns (sql) in between")
+        raise RefusedExpressionError(f"joins more than {MAX_TERMS} values; use derived columns (sql)")
 
 
 def _minus(found: Any) -> Node:
@@ -269,16 +269,16 @@ def _literal(found: Any) -> Node:
     exponent = int(value.as_tuple().exponent)
     whole = max(0, len(value.as_tuple().digits) + exponent)
     if whole + max(0, -exponent) > _DIGITS:
-        raise RefusedError(f"{clipped(str(found.this))}: a number has at most {_DIGITS} digits here")
+        raise RefusedExpressionError(f"{clipped(str(found.this))}: a number has at most {_DIGITS} digits here")
     return Number(Decimal(f"{value:f}"))
 
 
 def _column(found: Any) -> Node:
     name = found.this
     if type(name).__name__ != "Identifier":
-        raise RefusedError(f"{clipped(_text(found))}: is not a value of the row")
+        raise RefusedExpressionError(f"{clipped(_text(found))}: is not a value of the row")
     text = str(name.this)
-    return Column(text.removeprefix(CALL), quoted=text.startswith(CALL))
+    return ColumnName(text.removeprefix(CALL), quoted=text.startswith(CALL))
 
 
 def _call(found: Any) -> Node:
@@ -288,7 +288,7 @@ def _call(found: Any) -> Node:
         return Moment(_moment(name), str(args[0].this))
     function = FUNCTIONS[name]
     if len(args) < function.least or (function.most is not None and len(args) > function.most):
-        raise RefusedError(
+        raise RefusedExpressionError(
             f"{name}() takes {_how_many(function.least, function.most)}, found {len(args)}: write {function.form}"
         )
     return Call(name, tuple(_operand_of_call(a) for a in args))

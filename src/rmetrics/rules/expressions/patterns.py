@@ -1,7 +1,7 @@
 """Patterns of LIKE: ``%`` matches any text, ``_`` one Unicode character, everything else itself."""
 
 from rmetrics.rules.expressions.letters import lowered
-from rmetrics.rules.expressions.refusal import RefusedError, clipped
+from rmetrics.rules.expressions.refusal import RefusedExpressionError, clipped
 from rmetrics.rules.expressions.typed import Wild
 
 _WILD = {w.value: w for w in Wild}
@@ -22,7 +22,9 @@ def pieces_of(pattern: str, escape: str | None, *, any_case: bool) -> tuple[str 
     ('50%', <Wild.ONE: '_'>, <Wild.ANY: '%'>)
     """
     if escape is None and any(f"\\{w}" in pattern for w in _WILD):
-        raise RefusedError(f"'{clipped(pattern)}': a backslash has no meaning in LIKE; name it: LIKE '...' ESCAPE '\\'")
+        raise RefusedExpressionError(
+            f"'{clipped(pattern)}': a backslash has no meaning in LIKE; declare it: LIKE '...' ESCAPE '\\'"
+        )
     pieces: list[str | Wild] = []
     characters = iter(pattern)
     for character in characters:
@@ -38,7 +40,7 @@ def pieces_of(pattern: str, escape: str | None, *, any_case: bool) -> tuple[str 
 
 def _escaped(pattern: str, escape: str, following: str) -> str:
     if following not in {*_WILD, escape}:
-        raise RefusedError(f"'{clipped(pattern)}': the escape {escape} must stand before %, _ or itself")
+        raise RefusedExpressionError(f"'{clipped(pattern)}': the escape {escape} must precede %, _ or itself")
     return following
 
 

@@ -1,7 +1,7 @@
 """The error for invalid expressions; callers turn it into a rule problem with file, line and key."""
 
 
-class RefusedError(Exception):
+class RefusedExpressionError(Exception):
     """An expression that the rules do not allow. Its message names the problem and the correction."""
 
 

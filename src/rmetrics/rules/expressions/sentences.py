@@ -24,7 +24,7 @@ def _words(node: tree.Node) -> str | None:
     match node:
         case tree.Joined():
             return _joined(node, top=False)
-        case tree.Compared(sign, left, right):
+        case tree.Comparison(sign, left, right):
             return _filled("{} {} {}", _words(left), _COMPARED[sign], _words(right))
         case tree.Between(value, low, high):
             return _filled("{} is from {} to {}", _words(value), _words(low), _words(high))
@@ -47,7 +47,7 @@ def _words(node: tree.Node) -> str | None:
 
 def _value(node: tree.Node) -> str | None:
     match node:
-        case tree.Column(name):
+        case tree.ColumnName(name):
             return name
         case tree.Text(value):
             return value or '""'
@@ -100,7 +100,7 @@ def _call(name: str, args: list[str | None]) -> str | None:
         case (("lower" | "upper"), 1):
             return _filled("{} (in " + name + " case)", first)
         case "trim", 1:
-            return _filled("{} (without spaces around it)", first)
+            return _filled("{} (without surrounding spaces)", first)
         case "starts_with", 2:
             return _filled("{} begins with {}", first, rest[0])
         case "ends_with", 2:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rmetrics.rules.expressions.functions import FUNCTIONS
-from rmetrics.rules.expressions.refusal import RefusedError, clipped
+from rmetrics.rules.expressions.refusal import RefusedExpressionError, clipped
 from rmetrics.rules.suggest import did_you_mean
 
 CALL = "rmetrics_"  # prefix of function names during parsing
@@ -37,44 +37,42 @@ _WRONG_SIGNS: Mapping[str, str] = {
     ">>": "write > to compare two values",
     "<<": "write < to compare two values",
     ";": "an expression has no ; give one expression over the row",
-    "::": "a cast is not offered; compare with a value of the column's own kind",
-    "*": "* is not offered: results would have to be rounded; use + and -, or compare with a number worked out",
-    "/": "/ is not offered: results would have to be rounded; use + and -, or compare with a number worked out",
-    "//": "// is not offered; use + and -",
-    "%": "% is the sign for any text inside LIKE '...'; the remainder of a division is not offered",
-    "**": "powers are not offered; use + and -",
-    "^": "powers are not offered; use + and -",
-    "~": "regular expressions are not offered; use LIKE with % and _, starts_with, ends_with or contains",
+    "::": "casts are not supported; compare with a value of the column's own kind",
+    "*": "* is not supported, as results would have to be rounded; use + and -, or compare with the computed number",
+    "/": "/ is not supported, as results would have to be rounded; use + and -, or compare with the computed number",
+    "//": "// is not supported; use + and -",
+    "%": "% stands for any text in LIKE '...'; the remainder of a division is not supported",
+    "**": "powers are not supported; use + and -",
+    "^": "powers are not supported; use + and -",
+    "~": "regular expressions are not supported; use LIKE with % and _, starts_with, ends_with or contains",
     "~~": "write LIKE",
     "!~~": "write NOT LIKE",
-    "?": "a parameter has no value here; write the value itself",
-    "$": "a parameter has no value here; write the value itself",
-    "@": "a parameter has no value here; write the value itself",
-    ":": "a parameter has no value here; write the value itself",
-    ".": "name the column alone, without a table; a number needs a digit on both sides of the point",
-    "[": "lists are not offered; write IN ('a', 'b')",
-    "{": "structures are not offered",
+    "?": "parameters have no value here; write the value itself",
+    "$": "parameters have no value here; write the value itself",
+    "@": "parameters have no value here; write the value itself",
+    ":": "parameters have no value here; write the value itself",
+    ".": "name the column without a table; a number needs a digit on both sides of the point",
+    "[": "lists are not supported; write IN ('a', 'b')",
+    "{": "structures are not supported",
     "\\": "a backslash has no meaning outside '...'; a quote inside text is written twice: 'Joe''s'",
-    "`": "a column stands as it is or in double quotes, a text in single quotes: '...'",
+    "`": "write a column without quotes or in double quotes, text in single quotes: '...'",
     "#": "a comment begins with --",
 }
-_CLOCK = (
-    "it depends on when it is asked, and the same data must give the same numbers on any day; compare with DATE '...'"
-)
-_REGEX = "regular expressions are not offered; use LIKE with % and _, starts_with, ends_with or contains"
+_CLOCK = "it depends on the time, but the same data must give the same figures on any day; compare with DATE '...'"
+_REGEX = "regular expressions are not supported; use LIKE with % and _, starts_with, ends_with or contains"
 _WINDOW = "a window function reaches beyond the row"
-_CAST = "a cast is not offered; compare with a value of the column's own kind"
-_ROUND = "it is not offered: results would have to be rounded"
+_CAST = "casts are not supported; compare with a value of the column's own kind"
+_ROUND = "it is not supported, because results would have to be rounded"
 _WRONG_WORDS: Mapping[str, str] = {
     **dict.fromkeys(("select", "with", "exists", "any", "all", "some", "union"), "a subquery reaches beyond the row"),
     **dict.fromkeys(("over", "row_number", "rank", "dense_rank", "lag", "lead", "ntile", "first_value"), _WINDOW),
     **dict.fromkeys(("cast", "try_cast", "convert", "to_char", "to_date", "strptime", "strftime", "date_format",
                      "try_convert", "text", "integer", "numeric", "decimal", "int"), _CAST),
     **dict.fromkeys(("date", "to_timestamp", "date_trunc", "datetrunc"),
-                    "a timestamp beside a date already means its business day; compare it with DATE '...'"),
+                    "a timestamp compared with a date already means its business day; compare it with DATE '...'"),
     **dict.fromkeys(("now", "today", "getdate", "sysdate", "current_date", "current_timestamp", "current_time",
                      "localtime", "localtimestamp", "get_current_timestamp"), _CLOCK),
-    **dict.fromkeys(("random", "uuid", "gen_random_uuid", "nextval"), "it gives another value each time it is asked"),
+    **dict.fromkeys(("random", "uuid", "gen_random_uuid", "nextval"), "it returns a different value each time"),
     **dict.fromkeys(("regexp", "rlike", "regexp_matches", "regexp_full_match", "regexp_replace", "glob", "similar"),
                     _REGEX),
     **dict.fromkeys(("round", "floor", "ceil", "ceiling", "div", "mod", "power", "sqrt"), _ROUND),
@@ -86,8 +84,8 @@ _WRONG_WORDS: Mapping[str, str] = {
     **dict.fromkeys(("extract", "date_part", "datepart"), "write year(date), month(date), day(date), hour(timestamp)"),
     **dict.fromkeys(("instr", "position", "strpos", "charindex"), "write contains(text, 'part')"),
     **dict.fromkeys(("left", "right", "substring", "substr"), "write starts_with or ends_with, or LIKE"),
-    **dict.fromkeys(("interval",), "intervals are not offered; compare with DATE '...', or subtract dates for days"),
-    **dict.fromkeys(("collate",), "collations are not offered; texts are compared letter by letter"),
+    **dict.fromkeys(("interval",), "intervals are not supported; compare with DATE '...', or subtract dates for days"),
+    **dict.fromkeys(("collate",), "collations are not supported; texts are compared letter by letter"),
 }  # fmt: skip
 _NEVER_COLUMNS = frozenset({"select", "collate", "current_date", "current_timestamp"})  # reserved, never column names
 _AGGREGATES = frozenset({
@@ -125,17 +123,17 @@ def prepared(text: str, tokenize: Callable[[str], Sequence[Any]]) -> str:
 
 def _check_characters(text: str) -> None:
     if "\x00" in text:
-        raise RefusedError("holds a NUL character; take it out")
+        raise RefusedExpressionError("contains a NUL character; remove it")
     outside = re.sub(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"", " ", text)
     for quotes, right in (("\u2018\u2019\u201a\u201b\u00b4", "'text'"), ("\u201c\u201d\u201e\u00ab\u00bb", "'text'")):
         for quote in quotes:
             if quote in outside:
-                raise RefusedError(
-                    f"{quote} is a quote of a word processor; text stands between straight single quotes: {right}"
+                raise RefusedExpressionError(
+                    f"{quote} is a typographic quote; put text in straight single quotes: {right}"
                 )
     for dash in "\u2212\u2013\u2014":
         if dash in outside:
-            raise RefusedError(f"{dash} is a dash of a word processor; write -")
+            raise RefusedExpressionError(f"{dash} is a typographic dash; write -")
 
 
 def _pieces(text: str, tokenize: Callable[[str], Sequence[Any]]) -> list[_Piece]:
@@ -143,10 +141,10 @@ def _pieces(text: str, tokenize: Callable[[str], Sequence[Any]]) -> list[_Piece]
         tokens = tokenize(text)
     except ValueError as error:
         if "\\'" in text:
-            raise RefusedError(
+            raise RefusedExpressionError(
                 "a backslash does not escape a quote; a quote inside text is written twice: 'Joe''s'"
             ) from error
-        raise RefusedError("is not an SQL expression: a quote or a comment is not closed") from error
+        raise RefusedExpressionError("is not an SQL expression: a quote or a comment is not closed") from error
     return [_Piece(text[t.start : t.end + 1], t.start, t.end, t.token_type.name) for t in tokens]
 
 
@@ -156,11 +154,11 @@ def _check_gaps(text: str, pieces: Sequence[_Piece]) -> None:
     starts = [*(p.start for p in pieces), len(text)]
     for end, start in zip(ends, starts, strict=True):
         if not _COMMENT.fullmatch(text[end + 1 : start]):
-            raise RefusedError(
+            raise RefusedExpressionError(
                 f"{clipped(text[end + 1 : start])!r} is not part of an expression; a comment begins with --"
             )
     if not pieces:
-        raise RefusedError("is empty: give an expression over the row")
+        raise RefusedExpressionError("is empty: write an expression over the row")
 
 
 def _check_depth(pieces: Sequence[_Piece]) -> None:
@@ -170,8 +168,8 @@ def _check_depth(pieces: Sequence[_Piece]) -> None:
         prefixes = prefixes + 1 if word in {"NOT", "-", "+"} else 0
         depth += (word in {"(", "CASE"}) - (word in {")", "END"})
         if max(depth, prefixes) > MAX_DEPTH:
-            raise RefusedError(
-                f"is nested more than {MAX_DEPTH} deep; split it, or put a derived column (sql) in between"
+            raise RefusedExpressionError(
+                f"is nested more than {MAX_DEPTH} levels deep; split it, or use derived columns (sql)"
             )
 
 
@@ -188,9 +186,9 @@ def _one(piece: _Piece, before: _Piece | None, after: _Piece | None) -> str:
     if text.startswith("'") and piece.kind == "STRING":
         if before is not None and before.kind in {"STRING", "BYTE_STRING"}:
             both = f"{clipped(before.text)} {clipped(text)}"
-            raise RefusedError(f"two texts side by side: {both}; write IN ('a', 'b') or join them with ||")
+            raise RefusedExpressionError(f"two adjacent texts: {both}; write IN ('a', 'b') or join them with ||")
         if before is not None and before.end + 1 == piece.start and _WORD.fullmatch(before.text):
-            raise RefusedError(
+            raise RefusedExpressionError(
                 f"{clipped(before.text + text)}: write text in single quotes, without a letter before them"
             )
         return f"{text})" if before is not None and before.text.upper() in MOMENTS else text
@@ -205,7 +203,7 @@ def _one(piece: _Piece, before: _Piece | None, after: _Piece | None) -> str:
 
 def _number(text: str, after: _Piece | None) -> str:
     if not _NUMBER.fullmatch(text) or (after is not None and _WORD.fullmatch(after.text) and after.text[0] in "_xX"):
-        raise RefusedError(f"{text} is not a number; write it like 1200 or 12.50")
+        raise RefusedExpressionError(f"{text} is not a number; use a form such as 1200 or 12.50")
     return text
 
 
@@ -213,11 +211,11 @@ def _sign(text: str, after: _Piece | None) -> str:
     pair = text + (after.text if after is not None and after.text in {"<", ">"} else "")
     for found in (pair, text):
         if found in _WRONG_SIGNS:
-            raise RefusedError(f"found {found} : {_WRONG_SIGNS[found]}")
+            raise RefusedExpressionError(f"found {found} : {_WRONG_SIGNS[found]}")
     if text in SIGNS:
         return text
     near = next((v for k, v in _WRONG_SIGNS.items() if text.startswith(k)), "")
-    raise RefusedError(f"{clipped(text)!r} is not part of an expression{': ' + near if near else ''}")
+    raise RefusedExpressionError(f"{clipped(text)!r} is not part of an expression{': ' + near if near else ''}")
 
 
 def _word(text: str, before: _Piece | None, after: _Piece | None) -> str:
@@ -234,19 +232,19 @@ def _word(text: str, before: _Piece | None, after: _Piece | None) -> str:
     if following == "(":
         return _function(text)
     if following == ".":
-        raise RefusedError(f"found {text}. : name the column alone, without a table")
+        raise RefusedExpressionError(f"found {text}. : name the column without a table")
     if text.lower() in _NEVER_COLUMNS or (literal and text.lower() in {"interval", "glob"}):
-        raise RefusedError(f"found {text} : {_WRONG_WORDS[text.lower()]}")
+        raise RefusedExpressionError(f"found {text} : {_WRONG_WORDS[text.lower()]}")
     if word in {"ISNULL", "NOTNULL", "UNKNOWN"}:
-        raise RefusedError(f"{text}: write IS NULL or IS NOT NULL")
+        raise RefusedExpressionError(f"{text}: write IS NULL or IS NOT NULL")
     return f'"{text}"'
 
 
 def _distinct(word: str, before: _Piece | None) -> str:
     wanted = {"IS", "NOT"} if word == "DISTINCT" else {"DISTINCT"}
     if before is None or before.text.upper() not in wanted:
-        raise RefusedError(
-            f"{word} stands only in IS DISTINCT FROM and IS NOT DISTINCT FROM; a subquery reaches beyond the row"
+        raise RefusedExpressionError(
+            f"{word} is allowed only in IS DISTINCT FROM and IS NOT DISTINCT FROM; a subquery reaches beyond the row"
         )
     return word
 
@@ -256,8 +254,10 @@ def _function(text: str) -> str:
     if name in FUNCTIONS:
         return CALL + name
     if name in _AGGREGATES:
-        raise RefusedError(f"{name}() is an aggregate and reaches beyond the row")
+        raise RefusedExpressionError(f"{name}() is an aggregate and reaches beyond the row")
     if name in _WRONG_WORDS:
-        raise RefusedError(f"{name}(): {_WRONG_WORDS[name]}")
+        raise RefusedExpressionError(f"{name}(): {_WRONG_WORDS[name]}")
     near = did_you_mean(name, FUNCTIONS, near=True)
-    raise RefusedError(f"{name}() is not a function of the rules{near}; there are {', '.join(sorted(FUNCTIONS))}")
+    raise RefusedExpressionError(
+        f"{name}() is not a function of the rules{near}; functions: {', '.join(sorted(FUNCTIONS))}"
+    )

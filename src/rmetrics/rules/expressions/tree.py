@@ -16,7 +16,7 @@ OPPOSITE: dict[Sign, Sign] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ColumnName:
     """A column of the row. ``quoted``: the user wrote it in double quotes."""
 
     name: str
@@ -73,7 +73,7 @@ class Not:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class Comparison:
     """A comparison of two values."""
 
     sign: Sign
@@ -159,8 +159,8 @@ class Call:
 
 
 Node: TypeAlias = (
-    Column | Text | Number | Truth | Null | Moment | Joined | Not | Compared | In | Between | Like | IsNull | IsTruth
-    | Case | Sum | Chain | Call
+    ColumnName | Text | Number | Truth | Null | Moment | Joined | Not | Comparison | In | Between | Like | IsNull
+    | IsTruth | Case | Sum | Chain | Call
 )  # fmt: skip
 
 
@@ -187,4 +187,4 @@ def walk(node: Node) -> Iterator[Node]:
 
 def columns_in(*nodes: Node) -> tuple[str, ...]:
     """Returns the distinct columns in the nodes, in order of appearance."""
-    return tuple(dict.fromkeys(n.name for node in nodes for n in walk(node) if isinstance(n, Column)))
+    return tuple(dict.fromkeys(n.name for node in nodes for n in walk(node) if isinstance(n, ColumnName)))

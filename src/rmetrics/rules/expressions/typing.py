@@ -24,7 +24,7 @@ from rmetrics.rules.expressions.kinds import (
 from rmetrics.rules.expressions.moments import day_of, instant_of, looks_like_day, looks_like_moment
 from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.patterns import pieces_of
-from rmetrics.rules.expressions.refusal import RefusedError, clipped
+from rmetrics.rules.expressions.refusal import RefusedExpressionError, clipped
 from rmetrics.rules.expressions.typed import (
     CELLS,
     DATE,
@@ -111,8 +111,8 @@ def condition_of(node: tree.Node, row: Row) -> Value:
     """Returns the typed form of a tree that is a condition; raises RefusedError as ``condition`` does."""
     found = _Typing(row).typed(node)
     if found.kind not in {Kind.TRUTH, Kind.NOTHING}:
-        raise RefusedError(
-            f"must be true or false for a row, but {clipped(sql_of(node))} is {found.kind}; compare it with something"
+        raise RefusedExpressionError(
+            f"must be true or false for a row, but {clipped(sql_of(node))} is {found.kind}; compare it with a value"
         )
     return _of_some_size(as_truth(found))
 
@@ -120,7 +120,7 @@ def condition_of(node: tree.Node, row: Row) -> Value:
 def _of_some_size(value: Value) -> Value:
     """Returns the value, unless nested BETWEEN, CASE, nullif or lower, which repeat arguments, make it too large."""
     if rendered_size(value) > MAX_SIZE:
-        raise RefusedError("repeats too much within itself; put derived columns (sql) in between")
+        raise RefusedExpressionError("repeats too much within itself; use derived columns (sql)")
     return value
 
 
@@ -143,7 +143,7 @@ def derived(text: str, row: Row, kind: ColumnType) -> Value:
     if found.kind is Kind.STAMP and wanted.kind is Kind.DATE:
         return business_day(found, row.zone).value
     if found.kind is not wanted.kind:
-        raise RefusedError(f"gives {found.kind}, but the column's type is {kind}")
+        raise RefusedExpressionError(f"gives {found.kind}, but the column's type is {kind}")
     if wanted.kind is not Kind.NUMBER:
         return _of_some_size(found.value)
     return _of_some_size(_stored_number(found, wanted, kind))
@@ -152,10 +152,10 @@ def derived(text: str, row: Row, kind: ColumnType) -> Value:
 def _stored_number(found: Found, wanted: Type, kind: ColumnType) -> Value:
     scale, most = found.type.numbers.scale, wanted.numbers.scale
     if scale > most:
-        raise RefusedError(f"gives numbers of {scale} decimals, but a column of type {kind} has {most}")
+        raise RefusedExpressionError(f"gives numbers of {scale} decimals, but a column of type {kind} has {most}")
     limit = 2**63 if wanted.numbers == INTEGER else 10**wanted.numbers.digits
     if found.type.bound * 10 ** (most - scale) >= limit:
-        raise RefusedError(f"may give numbers that a column of type {kind} cannot hold; add up fewer columns")
+        raise RefusedExpressionError(f"may give numbers that a column of type {kind} cannot hold; add up fewer columns")
     return fit(found, wanted.numbers).value
 
 
@@ -171,7 +171,7 @@ class _Typing:
 
     def typed(self, node: tree.Node) -> Found:
         match node:
-            case tree.Column():
+            case tree.ColumnName():
                 return self._column(node)
             case tree.Text(value):
                 return Found(node, Const(value, TEXT), TEXT)
@@ -197,14 +197,21 @@ class _Typing:
 
     def _condition(
         self,
-        node: tree.Joined | tree.Not | tree.Compared | tree.In | tree.Between | tree.Like | tree.IsNull | tree.IsTruth,
+        node: tree.Joined
+        | tree.Not
+        | tree.Comparison
+        | tree.In
+        | tree.Between
+        | tree.Like
+        | tree.IsNull
+        | tree.IsTruth,
     ) -> Value:
         match node:
             case tree.Joined(word, parts):
                 return Apply(Op.AND if word == "AND" else Op.OR, tuple(self._truth(p, node) for p in parts))
             case tree.Not(part):
                 return Apply(Op.NOT, (self._truth(part, node),))
-            case tree.Compared(sign, left, right):
+            case tree.Comparison(sign, left, right):
                 return self._compared(_SIGNS[sign], self.typed(left), self.typed(right))
             case tree.In():
                 return self._in(node)
@@ -226,11 +233,11 @@ class _Typing:
 
     # -- values
 
-    def _column(self, node: tree.Column) -> Found:
+    def _column(self, node: tree.ColumnName) -> Found:
         if node.name not in self.columns:
             near = did_you_mean(node.name, self.columns)
-            text = f"; text stands in single quotes: '{node.name}'" if node.quoted else ""
-            raise RefusedError(f"names the column {node.name!r}, which the row does not have{near}{text}")
+            text = f"; put text in single quotes: '{node.name}'" if node.quoted else ""
+            raise RefusedExpressionError(f"unknown column {node.name!r}{near}{text}")
         return Found(node, Field(node.name), self.types[self.columns[node.name]])
 
     @staticmethod
@@ -289,14 +296,14 @@ class _Typing:
             if days == int(days) and abs(days) <= MAX_DAYS:
                 count = Const(days.quantize(Decimal(1)), Type(Kind.NUMBER, INTEGER, MAX_DAYS))
                 return Found(node, Apply(Op.PLUS_DAYS, (first.value, count)), DATE)
-        raise RefusedError(
-            f"{clipped(sql_of(node))}: of dates there are a date minus a date (days), and a date plus or minus a whole "
+        raise RefusedExpressionError(
+            f"{clipped(sql_of(node))}: dates allow a date minus a date (days), and a date plus or minus a whole "
             f"number of days, at most {MAX_DAYS:,}"
         )
 
     def _case(self, node: tree.Case) -> Found:
         if len(node.whens) > 100:
-            raise RefusedError("CASE has more than 100 branches; put derived columns (sql) in between")
+            raise RefusedExpressionError("CASE has more than 100 branches; put derived columns (sql) in between")
         subject = None if node.subject is None else self.typed(node.subject)
         conditions = [
             self._truth(c, node) if subject is None else self._compared(Op.EQUAL, subject, self.typed(c))
@@ -352,9 +359,9 @@ class _Typing:
 
     def _like(self, node: tree.Like) -> Value:
         if not isinstance(node.pattern, tree.Text):
-            other = "starts_with, ends_with or contains compare with another column"
-            raise RefusedError(
-                f"LIKE {clipped(sql_of(node.pattern))}: a pattern must be a text in single quotes; {other}"
+            other = "to compare with another column, use starts_with, ends_with or contains"
+            raise RefusedExpressionError(
+                f"LIKE {clipped(sql_of(node.pattern))}: a pattern must be text in single quotes; {other}"
             )
         value = self._text(node.value, "ILIKE" if node.any_case else "LIKE")
         pieces = pieces_of(node.pattern.value, node.escape, any_case=node.any_case)
@@ -366,7 +373,7 @@ class _Typing:
     def _truth(self, node: tree.Node, around: tree.Node) -> Value:
         found = self.typed(node)
         if found.kind not in {Kind.TRUTH, Kind.NOTHING}:
-            raise RefusedError(f"{named(found)} where true or false is needed{_repeated(node, around)}")
+            raise RefusedExpressionError(f"{named(found)} where true or false is needed{_repeated(node, around)}")
         return as_truth(found)
 
     def _text(self, node: tree.Node, where: str) -> Value:
@@ -377,7 +384,7 @@ class _Typing:
     @staticmethod
     def _need(found: Found, kind: Kind, why: str) -> None:
         if found.kind not in {kind, Kind.NOTHING}:
-            raise RefusedError(f"{named(found)}: {why}")
+            raise RefusedExpressionError(f"{named(found)}: {why}")
 
     def _unified(self, found: Sequence[Found], node: tree.Node) -> tuple[list[Value], Type]:
         """Converts values that are combined to a common type; raises RefusedError for different kinds."""
@@ -409,14 +416,14 @@ class _Typing:
             return Found(found.node, Const(instant_of(text, self.zone, "TIMESTAMP"), STAMP), STAMP)
         other = next(f for f in among if f.kind in {Kind.DATE, Kind.STAMP})
         right = "DATE '2024-11-03'" + (" or TIMESTAMP '2024-11-03 14:30:00'" if Kind.STAMP in kinds else "")
-        raise RefusedError(f"{named(other)}, {clipped(sql_of(found.node))} is not one: write it like {right}")
+        raise RefusedExpressionError(f"{named(other)}, {clipped(sql_of(found.node))} is not one: use the form {right}")
 
 
 def _repeated(node: tree.Node, around: tree.Node) -> str:
     """Returns the correction for ``a = 'x' OR 'y'``."""
     if isinstance(around, tree.Joined) and isinstance(node, tree.Text | tree.Number):
         for part in around.parts:
-            if isinstance(part, tree.Compared) and isinstance(part.left, tree.Column):
+            if isinstance(part, tree.Comparison) and isinstance(part.left, tree.ColumnName):
                 name = sql_of(part.left)
                 return f"; write {name} {part.sign} {sql_of(node)}, or {name} IN ({sql_of(part.right)}, {sql_of(node)})"
-    return "; compare it with something"
+    return "; compare it with a value"

@@ -13,7 +13,7 @@ def sql_of(node: tree.Node) -> str:
     "NOT (a = 1 OR b LIKE 'x%') AND c <> 'y'"
     """
     match node:
-        case tree.Column(name):
+        case tree.ColumnName(name):
             return name if set(name) <= _PLAIN_NAME else '"' + name.replace('"', '""') + '"'
         case tree.Text(value):
             return _text(value)
@@ -38,14 +38,14 @@ def sql_of(node: tree.Node) -> str:
 
 
 def _condition(
-    node: tree.Joined | tree.Not | tree.Compared | tree.In | tree.Between | tree.Like | tree.IsNull | tree.IsTruth,
+    node: tree.Joined | tree.Not | tree.Comparison | tree.In | tree.Between | tree.Like | tree.IsNull | tree.IsTruth,
 ) -> str:
     match node:
         case tree.Joined(word, parts):
             return f" {word} ".join(f"({sql_of(p)})" if isinstance(p, tree.Joined) else sql_of(p) for p in parts)
         case tree.Not(part):
             return f"NOT {_inner(part)}"
-        case tree.Compared(sign, left, right):
+        case tree.Comparison(sign, left, right):
             return f"{_inner(left)} {sign} {_inner(right)}"
         case tree.In(value, among, negated):
             return f"{_inner(value)} {'NOT ' if negated else ''}IN ({', '.join(_inner(a) for a in among)})"
@@ -62,7 +62,7 @@ def _condition(
 
 def _inner(node: tree.Node) -> str:
     """Returns an operand, in parentheses if it is an operation."""
-    simple = tree.Column | tree.Text | tree.Number | tree.Truth | tree.Null | tree.Moment | tree.Call | tree.Case
+    simple = tree.ColumnName | tree.Text | tree.Number | tree.Truth | tree.Null | tree.Moment | tree.Call | tree.Case
     return sql_of(node) if isinstance(node, simple) else f"({sql_of(node)})"
 
 

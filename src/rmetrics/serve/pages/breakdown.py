@@ -7,10 +7,10 @@ from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
 from rmetrics.output.explain import figure
 from rmetrics.rules.funnel import funnel_names
-from rmetrics.serve.frame import LINKS, Asked
+from rmetrics.serve.frame import LINKS, PageRequest
 
 
-def breakdown(asked: Asked, of: Figure, metric: str, scale: int) -> str:
+def breakdown(asked: PageRequest, of: Figure, metric: str, scale: int) -> str:
     """Renders tables of parts that add up to the figure, each linked to its own explanation.
 
     Args:
@@ -42,7 +42,7 @@ def breakdown(asked: Asked, of: Figure, metric: str, scale: int) -> str:
     return f'<div class="columns">{"".join(tables)}</div>'
 
 
-def _days(asked: Asked, of: Figure, metric: str) -> pl.DataFrame:
+def _days(asked: PageRequest, of: Figure, metric: str) -> pl.DataFrame:
     """Returns the rows by day, source and segment that add up to a figure; touches have no segment."""
     funnel = funnel_names(asked.view.lake.rules)
     if metric in funnel:

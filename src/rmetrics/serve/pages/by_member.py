@@ -14,7 +14,7 @@ from rmetrics.metrics.figures import Figure as Made
 from rmetrics.metrics.figures import figures_of
 from rmetrics.output.explain import figure, share
 from rmetrics.rules.suggest import did_you_mean
-from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of, place
+from rmetrics.serve.frame import LINKS, Page, PageRequest, choice, form, heading, notes_of, place
 from rmetrics.serve.pages.measure import measure
 
 _VERDICTS = {
@@ -29,7 +29,7 @@ _ALL_VERDICTS = {
 }
 
 
-def by_member(asked: Asked) -> Page:
+def by_member(asked: PageRequest) -> Page:
     """Renders the page.
 
     Raises:
@@ -41,7 +41,9 @@ def by_member(asked: Asked) -> Page:
     metric = asked.text("metric") or "jobs"
     known = figures_of(rules)
     if metric not in known:
-        raise SettingsError(f"no measure {metric!r}{did_you_mean(metric, known)}", f"Measures: {', '.join(known)}.")
+        raise SettingsError(
+            f"unknown measure: {metric!r}{did_you_mean(metric, known)}", f"Measures: {', '.join(known)}."
+        )
     made, of, notes = known[metric], Figure(ALL, month), list(notes_of(asked.view))
     body = []
     if member is None:
@@ -69,16 +71,18 @@ def by_member(asked: Asked) -> Page:
         trail.append((f"Every {dimension}", LINKS.member(metric, dimension, None, month)))
     named = f" --member {quote(member)}" if member is not None else ""
     line = f"rmetrics explain --dimension {dimension}{named} --month {month:%Y-%m} --metric {metric}"
-    command = f"<p>The same in a terminal: <code>{escape(line)}</code></p>"
+    command = f"<p>In a terminal: <code>{escape(line)}</code></p>"
     chosen = _form(asked, dimension, member, metric, of, known)
     return Page(title, f"{heading(title, *trail)}{chosen}{''.join(body)}{command}", "/measures", notes=tuple(notes))
 
 
 def _left_out(error: PostgresError) -> str:
-    return f"PostgreSQL is left out of the proof: {error.message}. {error.hint}"
+    return f"The proof does not include PostgreSQL: {error.message}. {error.hint}"
 
 
-def _form(asked: Asked, dimension: str, member: str | None, metric: str, of: Figure, known: dict[str, Made]) -> str:
+def _form(
+    asked: PageRequest, dimension: str, member: str | None, metric: str, of: Figure, known: dict[str, Made]
+) -> str:
     kept = "" if member is None else f'<input type="hidden" name="member" value="{escape(member)}">'
     inside = (
         choice("dimension", "By", {d: d for d in asked.view.lake.rules.dimensions}, dimension)
@@ -90,7 +94,7 @@ def _form(asked: Asked, dimension: str, member: str | None, metric: str, of: Fig
 
 
 def _verdict(words: str, found: Explanation | Members) -> str:
-    run = f" PostgreSQL holds run {found.run_id}." if found.run_id else ""
+    run = f" PostgreSQL has run {found.run_id}." if found.run_id else ""
     lines = "".join(f'<p class="wrong">{escape(line)}</p>' for line in found.figures_differing)
     return f'<p class="verdict {found.verdict}">{words}{escape(run)}</p>{lines}'
 
@@ -106,16 +110,16 @@ def ratio_of(made: Made, found: Explanation, currency: str) -> str:
     return (
         f'<p class="figure" data-metric="{escape(made.name)}"{exact}>'
         f"{escape(shown_value(value, made.kind, currency))}</p>"
-        f'<p class="formula">{escape(parts)}</p><p>It is computed last, from the exact figures.</p>'
+        f'<p class="formula">{escape(parts)}</p><p>Ratios are computed last, from the exact figures.</p>'
     )
 
 
-def _measure(asked: Asked, found: Explanation, one: Explained, dimension: str) -> str:
+def _measure(asked: PageRequest, found: Explanation, one: Explained, dimension: str) -> str:
     title = f"<h2>{escape(one.name)}</h2>" if len(found.metrics) > 1 else ""
     part = ""
     if one.share is not None and one.whole is not None:
         href = LINKS.member(one.name, dimension, None, found.asked.month)
-        part = f"<p>{cells.linked(f'{share(one.share)} of {figure(one.scale, one.whole)} in all', href)}</p>"
+        part = f"<p>{cells.linked(f'{share(one.share)} of {figure(one.scale, one.whole)} in total', href)}</p>"
     return (
         f'<section class="measure" id="{escape(one.name)}">{title}'
         f'<p class="figure" data-metric="{escape(one.name)}" data-value="{cells.plain(one.value)}">'
@@ -124,7 +128,7 @@ def _measure(asked: Asked, found: Explanation, one: Explained, dimension: str) -
     )
 
 
-def _every(asked: Asked, found: Members, made: Made) -> str:
+def _every(asked: PageRequest, found: Members, made: Made) -> str:
     month, rows = found.asked.month, []
     tables = found.tables
     head = [found.dimension]
@@ -151,10 +155,10 @@ def _every(asked: Asked, found: Members, made: Made) -> str:
     proofs = "".join(
         f'<p class="rule">{escape(name)}: {escape(t.rule)} {place(t.where)}. '
         + (
-            f"The members add up to {escape(figure(t.scale, t.together))}, the whole is "
+            f"The members add up to {escape(figure(t.scale, t.together))}, the total is "
             f"{escape(figure(t.scale, t.whole))}.</p>"
             if t.additive
-            else "A row of several members counts for each of them: members do not add up.</p>"
+            else "A row of several members counts for each of them, so members do not add up.</p>"
         )
         for name, t in tables.items()
     )

@@ -12,13 +12,13 @@ from rmetrics.html_report.data import ALL
 from rmetrics.output.explain import figure
 from rmetrics.pipeline.asked import Months
 from rmetrics.rules.funnel import FUNNEL, PREFIX
-from rmetrics.serve.frame import LINKS, Asked
+from rmetrics.serve.frame import LINKS, PageRequest
 from rmetrics.usecases.history import Recorded, history
 
 _MOST = 200
 
 
-def history_of(asked: Asked, of: Figure, metric: str) -> str:
+def history_of(asked: PageRequest, of: Figure, metric: str) -> str:
     """Renders each change of a figure since its first publication: when, by which run and why."""
     try:
         found = history(

@@ -25,7 +25,7 @@ from rmetrics.pipeline.asked import source_named
 from rmetrics.rules.funnel import FUNNEL, PREFIX, as_called, funnel_names
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.serve.formulas import FORMULAS, RATIO_TITLES, TARGETS, Formula, funnel_formulas
-from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of
+from rmetrics.serve.frame import LINKS, Page, PageRequest, choice, form, heading, notes_of
 from rmetrics.serve.pages.breakdown import breakdown
 from rmetrics.serve.pages.by_member import by_member, ratio_of
 from rmetrics.serve.pages.calls import calls_of
@@ -79,7 +79,7 @@ class _Question:
         return tuple(p for p in self.parts if p not in TARGETS and p != CALLS)
 
 
-def explanation(asked: Asked) -> Page:
+def explanation(asked: PageRequest) -> Page:
     """Renders the page.
 
     Raises:
@@ -92,7 +92,7 @@ def explanation(asked: Asked) -> Page:
     notes = list(notes_of(asked.view))
     found, offline = _explained(asked, question)
     if offline is not None:
-        notes.append(f"PostgreSQL is left out of the proof: {offline.message}. {offline.hint}")
+        notes.append(f"The proof does not include PostgreSQL: {offline.message}. {offline.hint}")
     elif found.verdict == "mismatch" and mark(asked.settings) != asked.view.mark:
         raise OutdatedError
     title = _title(question)
@@ -114,14 +114,14 @@ def explanation(asked: Asked) -> Page:
     return Page(title, "".join(body), "/", notes=tuple(notes))
 
 
-def _question(asked: Asked) -> _Question:
+def _question(asked: PageRequest) -> _Question:
     view = asked.view
     names = {line.source for line in view.page().lines}
     source = source_named(asked.text("source") or ALL, view.lake.rules, names - {ALL})
     day = _day(asked.text("day"))
     month = asked.month(asked.text("month")) or (day.replace(day=1) if day else view.page().month)
     if day is not None and day.replace(day=1) != month:
-        raise SettingsError(f"{day} is not in {month:%Y-%m}", "Name a day of the month asked for.")
+        raise SettingsError(f"{day} is not in {month:%Y-%m}", "Name a day of this month.")
     rules = view.lake.rules
     segment, metric = asked.text("segment"), asked.text("metric")
     metric = None if metric is None else as_called(metric, rules)
@@ -134,7 +134,9 @@ def _question(asked: Asked) -> _Question:
     own = {n: f for n, f in figures_of(view.lake.rules).items() if n not in SHIPPED}
     known = (*MEASURES, *own, *funnel, *formulas, *TARGETS, CALLS)
     if metric is not None and metric not in known:
-        raise SettingsError(f"no measure {metric!r}{did_you_mean(metric, known)}", f"Measures: {', '.join(known)}.")
+        raise SettingsError(
+            f"unknown measure: {metric!r}{did_you_mean(metric, known)}", f"Measures: {', '.join(known)}."
+        )
     if metric in TARGETS:  # of a whole month
         day = None
     return _Question(Figure(source, month, segment, day), metric, own, formulas.get(metric or ""))
@@ -144,10 +146,10 @@ def _day(text: str | None) -> dt.date | None:
     try:
         return None if text is None else dt.date.fromisoformat(text)
     except ValueError:
-        raise SettingsError(f"not a day: {text!r}", "Write it YYYY-MM-DD, for instance 2024-11-15.") from None
+        raise SettingsError(f"not a date: {text!r}", "Use the form YYYY-MM-DD, for instance 2024-11-15.") from None
 
 
-def _explained(asked: Asked, question: _Question) -> tuple[Explanation, PostgresError | None]:
+def _explained(asked: PageRequest, question: _Question) -> tuple[Explanation, PostgresError | None]:
     """The explanation; without the database where it does not answer."""
     try:
         return asked.view.explanation(question.figure, question.measures), None
@@ -178,7 +180,7 @@ def name(metric: str | None, own: Collection[str] = ()) -> str:
     return RATIO_TITLES.get(column, metric.capitalize())
 
 
-def _form(asked: Asked, question: _Question) -> str:
+def _form(asked: PageRequest, question: _Question) -> str:
     of, rules = question.figure, asked.view.lake.rules
     sources = sorted(
         {line.source for line in asked.view.page().lines} | set(rules.sources), key=lambda s: (s != ALL, s)
@@ -197,7 +199,7 @@ def _form(asked: Asked, question: _Question) -> str:
     return form("/explain", inside, "Explain")
 
 
-def _formula(asked: Asked, question: _Question, made: Formula) -> str:
+def _formula(asked: PageRequest, question: _Question, made: Formula) -> str:
     of = question.figure
     page = asked.view.page(of.month)
     line = _line(asked, of, made)
@@ -216,11 +218,12 @@ def _formula(asked: Asked, question: _Question, made: Formula) -> str:
     exact = "" if value is None else f' data-value="{value:f}"'
     return (
         f'<p class="figure" data-metric="{escape(question.metric or "")}"{exact}>{escape(shown)}</p>'
-        f'<p class="formula">{escape(made.words)}.</p><p>{parts}{days} It is computed last, from the exact figures.</p>'
+        f'<p class="formula">{escape(made.words)}.</p><p>{parts}{days} Ratios are computed last, from the exact '
+        "figures.</p>"
     )
 
 
-def _line(asked: Asked, of: Figure, made: Formula) -> MonthLine | SimpleNamespace | None:
+def _line(asked: PageRequest, of: Figure, made: Formula) -> MonthLine | SimpleNamespace | None:
     """Returns a formula's parts as attributes; targets only for a whole month and all segments."""
     funnel = funnel_names(asked.view.lake.rules)
     if any(part in funnel for part in made.parts):
@@ -231,7 +234,7 @@ def _line(asked: Asked, of: Figure, made: Formula) -> MonthLine | SimpleNamespac
     return _month_line(asked, of)
 
 
-def _month_line(asked: Asked, of: Figure) -> MonthLine | None:
+def _month_line(asked: PageRequest, of: Figure) -> MonthLine | None:
     lines = asked.view.page(of.month).lines
     line = next((x for x in lines if (x.month, x.source) == (of.month, of.source)), None)
     if line is None or (of.segment is None and of.day is None):
@@ -250,17 +253,17 @@ def _part(line: object, part: str, of: Figure) -> str:
     return cells.linked(shown, LINKS.figure(part, of.source, of.month, of.segment, of.day))
 
 
-def _verdict(asked: Asked, found: Explanation) -> str:
-    run = f" PostgreSQL holds run {found.run_id}." if found.run_id else ""
+def _verdict(asked: PageRequest, found: Explanation) -> str:
+    run = f" PostgreSQL has run {found.run_id}." if found.run_id else ""
     wrong = list(found.figures_differing)
     if found.rows_differing:  # the messages quote rows
-        few = (f"{len(found.rows_differing)} or more rows differ in PostgreSQL: see rmetrics check.",)
+        few = (f"{len(found.rows_differing)} or more rows differ in PostgreSQL; run: rmetrics check",)
         wrong += found.rows_differing if asked.rows else few
     lines = "".join(f'<p class="wrong">{escape(line)}</p>' for line in wrong)
     return f'<p class="verdict {found.verdict}">{_VERDICTS[found.verdict]}{escape(run)}</p>{lines}'
 
 
-def _measure(asked: Asked, question: _Question, found: Explained, whole: Explanation) -> str:
+def _measure(asked: PageRequest, question: _Question, found: Explained, whole: Explanation) -> str:
     of, title, more = question.figure, "", ""
     if len(whole.metrics) > 1:
         href = LINKS.figure(found.name, of.source, of.month, of.segment, of.day)
@@ -282,4 +285,4 @@ def _command(question: _Question) -> str:
     words += [f"--metric {m}" for m in question.measures if len(question.measures) < len(MEASURES)]
     words += [f"--segment {quote(of.segment)}"] if of.segment else []
     words += [f"--day {of.day}"] if of.day else []
-    return f"<p>The same in a terminal: <code>{escape(' '.join(words))}</code></p>"
+    return f"<p>In a terminal: <code>{escape(' '.join(words))}</code></p>"

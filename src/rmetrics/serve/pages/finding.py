@@ -8,11 +8,11 @@ from rmetrics.errors import SettingsError
 from rmetrics.html_report import cells
 from rmetrics.lake.snapshot import load
 from rmetrics.rules.model import UNATTRIBUTED
-from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of
+from rmetrics.serve.frame import LINKS, Page, PageRequest, heading, notes_of
 from rmetrics.tables import MONTHLY
 
 
-def finding(asked: Asked, code: str) -> Page:
+def finding(asked: PageRequest, code: str) -> Page:
     """Renders all findings of a kind in full.
 
     Raises:
@@ -22,7 +22,7 @@ def finding(asked: Asked, code: str) -> Page:
     found = [f for f in every if f.code == code]
     if not found:
         known = ", ".join(dict.fromkeys(f.code for f in every)) or "none"
-        raise SettingsError(f"there is no finding {code!r}", f"Findings: {known}.")
+        raise SettingsError(f"unknown finding: {code!r}", f"Findings: {known}.")
     told = "".join(cells.card(str(f.severity), f"<p>{escape(f.message)}</p>") for f in found)
     return Page(
         code,
@@ -32,7 +32,7 @@ def finding(asked: Asked, code: str) -> Page:
     )
 
 
-def _figures(asked: Asked, code: str) -> str:
+def _figures(asked: PageRequest, code: str) -> str:
     """Renders the figures by month and source if the finding is about sources; otherwise empty."""
     match code:
         case "undeclared-source":
@@ -44,7 +44,7 @@ def _figures(asked: Asked, code: str) -> str:
             return ""
 
 
-def _table(asked: Asked, metric: str, which: pl.Expr) -> str:
+def _table(asked: PageRequest, metric: str, which: pl.Expr) -> str:
     rows = load(asked.view.lake.lake).scan(MONTHLY).filter(which & (pl.col(metric) != 0))
     sums = rows.group_by("month", "source").agg(pl.col(metric).sum()).sort("month", "source", descending=[True, False])
     currency = asked.view.page().currency
@@ -60,7 +60,7 @@ def _table(asked: Asked, metric: str, which: pl.Expr) -> str:
             ]
         )
     head = ("Month", "Source", "Jobs" if metric == "jobs" else "Paid")
-    return cells.card("Figures it concerns", cells.table(head, made, "concerned"))
+    return cells.card("Figures affected", cells.table(head, made, "concerned"))
 
 
 __all__ = ["finding"]

@@ -10,10 +10,11 @@ import polars as pl
 from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
+from rmetrics.opening import database_of
 from rmetrics.pipeline.asked import source_named
 from rmetrics.rules.funnel import FUNNEL, PREFIX, RATIOS, funnel_names
-from rmetrics.serve.call_funnel import STEPS, FunnelLine, call_funnel
-from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of
+from rmetrics.serve.call_funnel import STEPS, CallFunnelLine, call_funnel
+from rmetrics.serve.frame import LINKS, Page, PageRequest, choice, form, heading, notes_of
 
 _CALLS = ("Source", "Calls", "Inbound", "Answered", "Missed", "With a job", "Jobs", "Units", "Repairs")
 _STEPS = ("touches", "answered", "booked", "visited", "repaired", "paid")
@@ -23,15 +24,15 @@ _FUNNEL = (
     "Cost per booked", "Cost per repaired", "ROAS",
 )  # fmt: skip
 _ENDS = ("touches", "booked", "no_job", "no_number", "shared", "outside_window", "returning_customers")
-_WENT = ("Touches", "With a job", "No job", "No number", "Shared number", "Outside the window", "Came before")
+_WENT = ("Touches", "With a job", "No job", "No number", "Shared number", "Outside the window", "Returning customers")
 _ABOUT = (
-    "<p>What became of the leads of a month: a touch is a row of a lead feed, or an inbound call of a source without "
-    "one. It counts in its own month, whenever its jobs were visited and paid. Every figure leads to its rule, its "
+    "<p>Outcomes of the leads of a month: a touch is a row of a lead feed, or an inbound call of a source without "
+    "one. It counts in its own month, whenever its jobs were visited and paid. Every figure links to its rule, its "
     "rows and its proof.</p>"
 )
 
 
-def funnel(asked: Asked) -> Page:
+def funnel(asked: PageRequest) -> Page:
     """Renders touches of a month by source and of a source by month, and the month's calls as published.
 
     Raises:
@@ -40,9 +41,9 @@ def funnel(asked: Asked) -> Page:
     notes = notes_of(asked.view)
     metrics = asked.view.journey_months()
     try:
-        calls, silent = call_funnel(asked.settings) or (), ""
+        calls, silent = call_funnel(database_of(asked.settings)) or (), ""
     except PostgresError as error:
-        calls, silent = (), "<p>The calls are read from PostgreSQL, which does not answer.</p>"
+        calls, silent = (), "<p>The calls are read from PostgreSQL, which is not available.</p>"
         notes = (*notes, f"{error.message}. {error.hint}")
     months = sorted({*metrics["month"], *(line.month for line in calls)}, reverse=True)
     if not months:
@@ -52,7 +53,7 @@ def funnel(asked: Asked) -> Page:
     if month not in months:
         raise SettingsError(
             f"no leads and no calls in {month:%Y-%m}",
-            f"There are some from {months[-1]:%Y-%m} to {months[0]:%Y-%m}.",
+            f"There are data from {months[-1]:%Y-%m} to {months[0]:%Y-%m}.",
         )
     names = sorted(set(metrics["source"]))
     source = source_named(asked.text("source") or ALL, asked.view.lake.rules, names)
@@ -68,7 +69,7 @@ def funnel(asked: Asked) -> Page:
     return Page("Funnel", body, "/funnel", notes=notes)
 
 
-def _journeys(asked: Asked, metrics: pl.DataFrame, month: dt.date, source: str) -> str:
+def _journeys(asked: PageRequest, metrics: pl.DataFrame, month: dt.date, source: str) -> str:
     """Renders the month by source, the outcome of its touches, and all months of the source."""
     names = {column: name for name, column in funnel_names(asked.view.lake.rules).items()}
     mine = metrics if source == ALL else metrics.filter(pl.col("source") == source)
@@ -88,7 +89,7 @@ def _journeys(asked: Asked, metrics: pl.DataFrame, month: dt.date, source: str) 
             f"{month:%B %Y} by source", cells.table(("Source", *_FUNNEL), by_source, "touches", total_last=whole)
         )
         + cells.card(
-            "Where the touches went", cells.table(("Source", *_WENT), went, "went", total_last=whole)
+            "Outcomes of touches", cells.table(("Source", *_WENT), went, "went", total_last=whole)
             + "<p>With a job, no job, no number, shared number and outside the window add up to all touches.</p>",
         )
         + cells.card(
@@ -143,7 +144,7 @@ def _figures(line: Mapping[str, Any], names: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _calls(found: tuple[FunnelLine, ...], month: dt.date) -> str:
+def _calls(found: tuple[CallFunnelLine, ...], month: dt.date) -> str:
     """Renders the calls of the month by source."""
     rows = []
     for line in found:
@@ -154,7 +155,7 @@ def _calls(found: tuple[FunnelLine, ...], month: dt.date) -> str:
     if not rows:
         return ""
     about = (
-        "<p>Calls are counted as calls, jobs as jobs: several calls can lead to one job, and a job that was called "
-        "about through two sources counts in both.</p>"
+        "<p>Calls are counted as calls, jobs as jobs: several calls can lead to one job, and a job with calls of two "
+        "sources counts in both.</p>"
     )
     return cells.card(f"Calls of {month:%B %Y}: from call to repair", about + cells.table(_CALLS, rows, "funnel"))

@@ -10,11 +10,11 @@ from rmetrics.html_report import cells
 from rmetrics.html_report.sections import Sections
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.serve.charts import drawing
-from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of, place
+from rmetrics.serve.frame import LINKS, Page, PageRequest, heading, notes_of, place
 from rmetrics.serve.pages.finding import finding
 
 
-def health(asked: Asked) -> Page:
+def health(asked: PageRequest) -> Page:
     """Renders freshness and findings, one feed, or the findings of one kind."""
     name = asked.text("feed")
     if name is not None:
@@ -28,12 +28,12 @@ def health(asked: Asked) -> Page:
                 notes=notes_of(asked.view))  # fmt: skip
 
 
-def _feed(asked: Asked, name: str) -> Page:
+def _feed(asked: PageRequest, name: str) -> Page:
     """Renders every export of a feed: each row read is accepted, rejected, superseded or a total; none is lost."""
     lake = asked.view.lake
     if name not in lake.rules.feeds:
         raise SettingsError(
-            f"no feed {name!r}{did_you_mean(name, lake.rules.feeds)}", f"Feeds: {', '.join(lake.rules.feeds)}."
+            f"unknown feed: {name!r}{did_you_mean(name, lake.rules.feeds)}", f"Feeds: {', '.join(lake.rules.feeds)}."
         )
     bad = LINKS.to("/rejected", feed=name)
 

@@ -8,12 +8,12 @@ from rmetrics.findings import count
 from rmetrics.html_report import cells
 from rmetrics.output.explain import figure
 from rmetrics.output.reporter import plain
-from rmetrics.serve.frame import Asked, place
+from rmetrics.serve.frame import PageRequest, place
 
 _MOST_ROWS = 500
 
 
-def measure(asked: Asked, found: Explained, *, published: bool) -> str:
+def measure(asked: PageRequest, found: Explained, *, published: bool) -> str:
     """Renders the proof, then the result of each part of the rule."""
     parts = "".join(_part(asked, found, p, several=len(found.parts) > 1) for p in found.parts)
     if not found.parts:
@@ -22,7 +22,7 @@ def measure(asked: Asked, found: Explained, *, published: bool) -> str:
 
 
 def _proof(found: Explained, *, published: bool) -> str:
-    figures = [("the rows, added up", found.listed), ("first engine (Polars)", found.value),
+    figures = [("sum of the rows", found.listed), ("first engine (Polars)", found.value),
                ("second engine (DuckDB)", found.recomputed)]  # fmt: skip
     if published:
         figures.append(("PostgreSQL", found.published if found.published is not None else found.value * 0))
@@ -34,7 +34,7 @@ def _proof(found: Explained, *, published: bool) -> str:
     return f'<ul class="proof" aria-label="Proof">{made}</ul>'
 
 
-def _part(asked: Asked, found: Explained, part: Part, *, several: bool) -> str:
+def _part(asked: PageRequest, found: Explained, part: Part, *, several: bool) -> str:
     since = f", since {part.since}" if part.since else ""
     value = f"<b>{escape(figure(found.scale, part.value))}</b>: " if several else ""
     rule = f'<p class="rule">{value}{escape(part.rule)}{since} {place(part.where)}</p>'
@@ -54,7 +54,7 @@ def _steps(part: Part) -> str:
     return f'<h3>Rows of {escape(part.feed)}</h3><ol class="steps">{lines}</ol>'
 
 
-def _near(asked: Asked, part: Part) -> str:
+def _near(asked: PageRequest, part: Part) -> str:
     if not part.nearly:
         return ""
     lines = []
@@ -69,7 +69,7 @@ def _split(part: Part) -> str:
     split = part.split
     if split is None:
         return ""
-    more = f", a cent more on the first {split.extra}" if split.extra else ""
+    more = f", one cent more on the first {split.extra}" if split.extra else ""
     segments = ", ".join(f"{s} {v:,.2f}" for s, v in split.segments.items())
     return escape_p(
         f"Spread: {split.total:,.2f} over {count(split.days, 'day')}, {split.per_day:,.2f} a day{more}; "
@@ -82,12 +82,12 @@ def escape_p(text: str) -> str:
     return f"<p>{escape(text)}</p>"
 
 
-def _rows(asked: Asked, found: Explained, part: Part) -> str:
+def _rows(asked: PageRequest, found: Explained, part: Part) -> str:
     many = len(part.rows)
     if not many:
         return ""
     if not asked.rows:
-        return escape_p(f"{count(many, 'row')} behind it. To list them here, start: rmetrics serve --rows")
+        return escape_p(f"{count(many, 'row')} behind this figure. To list them here, run: rmetrics serve --rows")
     head, details = ["Row", "Day", "Segment", "Amount", "File", "Line"], _details(part.rows[:_MOST_ROWS])
     rows = [
         [
@@ -102,7 +102,9 @@ def _rows(asked: Asked, found: Explained, part: Part) -> str:
         for row in part.rows[:_MOST_ROWS]
     ]
     rest = many - len(rows)
-    more = escape_p(f"{count(rest, 'row')} more: rmetrics explain --csv FILE writes them all.") if rest > 0 else ""
+    more = (
+        escape_p(f"{count(rest, 'row')} more. To write all to a file: rmetrics explain --csv FILE") if rest > 0 else ""
+    )
     return (
         f"<details><summary>{count(many, 'row')}</summary>{cells.table([*head, *details], rows, f'rows-{found.name}')}"
         f"{more}</details>"

@@ -14,14 +14,14 @@ from rmetrics.rules.funnel import FUNNEL, funnel_names
 from rmetrics.rules.measure_words import measure_in_words
 from rmetrics.rules.measures import declared
 from rmetrics.serve.formulas import FORMULAS, TARGETS
-from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of, place
+from rmetrics.serve.frame import LINKS, Page, PageRequest, heading, notes_of, place
 from rmetrics.serve.pages.explanation import name
 from rmetrics.serve.pages.overview import month_form
 
 _OF_JOBS = {"jobs": "date", "units": "unit", "repairs": "repair"}
 
 
-def measures(asked: Asked) -> Page:
+def measures(asked: PageRequest) -> Page:
     """Lists the measures with their rules and values of a month, then the figures derived from them."""
     page = asked.view.page(asked.month(asked.text("month")))
     line = page.whole[page.month]
@@ -51,15 +51,15 @@ def measures(asked: Asked) -> Page:
     head = ("Measure", f"{page.month:%B %Y}", "Rule")
     sums = cells.card("Counted and summed", cells.table(head, rows, "measures"))
     body = (
-        f"{heading('Measures')}<p>What is counted and summed, by rules that stand in files; and what is made of it.</p>"
+        f"{heading('Measures')}<p>Counts and sums, declared in the rules, and the ratios computed from them.</p>"
         f"{month_form(asked, '/measures', page.month)}{sums}"
-        f"{_own(asked, page)}{cells.card('Made of them', cells.table(head, made, 'formulas'))}"
+        f"{_own(asked, page)}{cells.card('Ratios and estimates', cells.table(head, made, 'formulas'))}"
         f"{_funnel(asked, page.month, head)}"
     )
     return Page("Measures", body, "/measures", notes=notes_of(asked.view))
 
 
-def _funnel(asked: Asked, month: dt.date, head: tuple[str, ...]) -> str:
+def _funnel(asked: PageRequest, month: dt.date, head: tuple[str, ...]) -> str:
     """Lists the measures of journeys, which follow the rules of leads, calls and windows."""
     touches = asked.view.journey_days(Figure(ALL, month))
     rows = []
@@ -69,16 +69,14 @@ def _funnel(asked: Asked, month: dt.date, head: tuple[str, ...]) -> str:
         rows.append([cells.cell(measure.title, text=True, href=href), shown,
                      f'<td class="fold">{escape(measure.words)}</td>'])  # fmt: skip
     about = f"<p>{cells.linked('The funnel by source and month', LINKS.to('/funnel', month=f'{month:%Y-%m}'))}</p>"
-    return cells.card("Leads followed to the money", about + cells.table(head, rows, "journeys"))
+    return cells.card("Leads followed to payments", about + cells.table(head, rows, "journeys"))
 
 
-def _own(asked: Asked, page: PageData) -> str:
+def _own(asked: PageRequest, page: PageData) -> str:
     """Lists the company's own measures with their rules and targets, then the members of each dimension."""
     own, rules = page.own, asked.view.lake.rules
     if not own.any:
-        message = (
-            "None yet. Declare counts, sums, ratios and dimensions in rules: rmetrics rules new-measure NAME --of jobs."
-        )
+        message = "None yet. To declare counts, sums, ratios and dimensions: rmetrics rules new-measure NAME --of jobs"
         return cells.card("Your own", f"<p>{message}</p>")
     known, rows = declared(rules), []
     for line in own.lines:

@@ -9,10 +9,10 @@ from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL, PageData
 from rmetrics.html_report.sections import FORECAST, Sections, day_in_words
 from rmetrics.serve.charts import drawing
-from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of
+from rmetrics.serve.frame import LINKS, Page, PageRequest, choice, form, heading, notes_of
 
 
-def overview(asked: Asked) -> Page:
+def overview(asked: PageRequest) -> Page:
     """Renders the newest month's key figures, every source, and the months before."""
     page = asked.view.page()
     parts = _sections(asked, page)
@@ -21,7 +21,7 @@ def overview(asked: Asked) -> Page:
     return Page("Overview", body, "/", notes=notes_of(asked.view))
 
 
-def month(asked: Asked) -> Page:
+def month(asked: PageRequest) -> Page:
     """Renders one month in depth."""
     page = asked.view.page(asked.month(asked.path["month"]))
     parts = _sections(asked, page)
@@ -35,7 +35,7 @@ def month(asked: Asked) -> Page:
     return Page(f"{page.month:%B %Y}", body, "/", notes=notes_of(asked.view))
 
 
-def _sections(asked: Asked, page: PageData) -> Sections:
+def _sections(asked: PageRequest, page: PageData) -> Sections:
     return Sections(page, LINKS, drawing(page, LINKS, asked.charts, asked.view.mark))
 
 
@@ -43,11 +43,11 @@ def _about(page: PageData) -> str:
     return (
         f"<p>Data up to {day_in_words(page.last_day)}: {page.passed} of {len(page.days)} days of the month. "
         f"Time zone {escape(page.timezone)}, money in {escape(page.currency)}. {FORECAST} "
-        "Every figure leads to its proof.</p>"
+        "Every figure links to its proof.</p>"
     )
 
 
-def _others(asked: Asked, month: dt.date) -> str:
+def _others(asked: PageRequest, month: dt.date) -> str:
     found = asked.months
     i = found.index(month)
     near = [("← ", m) for m in found[i + 1 : i + 2]] + [("→ ", m) for m in found[max(i - 1, 0) : i]]
@@ -59,19 +59,19 @@ def _others(asked: Asked, month: dt.date) -> str:
 def _segments(page: PageData) -> str:
     rows = [
         [
-            cells.cell(segment, text=True, href=LINKS.to("/explain", source=ALL, month=f"{month:%Y-%m}",
-                                                         segment=segment)),
-            cells.count(repairs, href=LINKS.figure("repairs", ALL, month, segment=segment)),
-            cells.money(revenue, 2, href=LINKS.figure("revenue40", ALL, month, segment=segment)),
-            cells.money(cost, 2, href=LINKS.figure("cost", ALL, month, segment=segment)),
+            cells.cell(line.segment, text=True, href=LINKS.to("/explain", source=ALL, month=f"{line.month:%Y-%m}",
+                                                              segment=line.segment)),
+            cells.count(line.repairs, href=LINKS.figure("repairs", ALL, line.month, segment=line.segment)),
+            cells.money(line.revenue40, 2, href=LINKS.figure("revenue40", ALL, line.month, segment=line.segment)),
+            cells.money(line.cost, 2, href=LINKS.figure("cost", ALL, line.month, segment=line.segment)),
         ]
-        for month, segment, repairs, revenue, cost in page.segments
-        if month == page.month
+        for line in page.segments
+        if line.month == page.month
     ]  # fmt: skip
     return cells.card("Every segment", cells.table(("Segment", "Repairs", "Revenue40", "Cost"), rows, "segments"))
 
 
-def days_table(asked: Asked, month: dt.date, source: str) -> str:
+def days_table(asked: PageRequest, month: dt.date, source: str) -> str:
     """Renders the days of a month, each figure linked to its explanation."""
     shown = ("leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
     days = asked.view.days(month)
@@ -99,7 +99,7 @@ def _amount(value: object, *, href: str | None) -> str:
     return cells.money(value, 2, href=href)  # type: ignore[arg-type]
 
 
-def month_form(asked: Asked, action: str, month: dt.date) -> str:
+def month_form(asked: PageRequest, action: str, month: dt.date) -> str:
     """Renders a form that selects another month of the same page."""
     options = {f"{m:%Y-%m}": f"{m:%B %Y}" for m in asked.months}
     return form(action, choice("month", "Month", options, f"{month:%Y-%m}"))

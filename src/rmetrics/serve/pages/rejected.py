@@ -5,17 +5,17 @@ from rmetrics.findings import count
 from rmetrics.html_report import cells
 from rmetrics.pipeline.landing.quarantine import quarantine
 from rmetrics.rules.suggest import did_you_mean
-from rmetrics.serve.frame import LINKS, Asked, Page, choice, form, heading, notes_of
+from rmetrics.serve.frame import LINKS, Page, PageRequest, choice, form, heading, notes_of
 
 _MOST = 1_000
 
 
-def rejected(asked: Asked) -> Page:
+def rejected(asked: PageRequest) -> Page:
     """Lists the rows in quarantine; with their values only if rows may be shown, and never private ones."""
     view, feed = asked.view, asked.text("feed")
     feeds = view.lake.rules.feeds
     if feed is not None and feed not in feeds:
-        raise SettingsError(f"no feed {feed!r}{did_you_mean(feed, feeds)}", f"Feeds: {', '.join(feeds)}.")
+        raise SettingsError(f"unknown feed: {feed!r}{did_you_mean(feed, feeds)}", f"Feeds: {', '.join(feeds)}.")
     every = tuple(quarantine(view.lake.lake, view.lake.rules, view.lake.computed.placed))
     found = [r for r in every if feed in {None, r.feed}]
     rows = [
@@ -33,9 +33,9 @@ def rejected(asked: Asked) -> Page:
     head = ("Id", "Feed", "File", "Line", "Column", *(["Value"] if asked.rows else []), "Why")
     picked = form("/rejected", choice("feed", "Feed", {"": "All feeds", **{f: f for f in feeds}}, feed))
     message = f"{count(len(found), 'row')} in quarantine" if found else "No row is in quarantine"
-    more = f" The first {_MOST:,} are shown; rmetrics rejected list has them all." if len(found) > _MOST else ""
-    hint = "" if asked.rows else " What a row says is shown by: rmetrics serve --rows"
-    fix = " Correct the file, or the feed's rule; the next sync reads them again." if found else ""
+    more = f" The first {_MOST:,} are shown; for all, run: rmetrics rejected list" if len(found) > _MOST else ""
+    hint = "" if asked.rows else " To show the content of rows, run: rmetrics serve --rows"
+    fix = " Correct the file or the rules of the feed; the next sync reads these rows again." if found else ""
     table = cells.card("Rejected rows", cells.table(head, rows, "rejected")) if rows else ""
     body = f"{heading('Rejected rows')}<p>{message}.{more}{fix}{hint}</p>{picked}{table}"
     return Page("Rejected rows", body, "/rejected", notes=notes_of(view))

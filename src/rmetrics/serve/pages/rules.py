@@ -9,10 +9,10 @@ from rmetrics.errors import SettingsError
 from rmetrics.html_report import cells
 from rmetrics.rules.describe import Said, next_changes, rules_in_words
 from rmetrics.rules.files import rule_files
-from rmetrics.serve.frame import LINKS, Asked, Page, form, heading, notes_of, place
+from rmetrics.serve.frame import LINKS, Page, PageRequest, form, heading, notes_of, place
 
 
-def rules(asked: Asked) -> Page:
+def rules(asked: PageRequest) -> Page:
     """Lists the rules in force on a day and the changes that follow."""
     name = asked.text("file")
     if name is not None:
@@ -33,8 +33,8 @@ def rules(asked: Asked) -> Page:
     )
     picked = form("/rules", f'<label>In force on <input type="date" name="day" value="{day}"></label>')
     body = (
-        f"{heading('Rules')}<p>Every rule of the business stands in a file: {files}. "
-        f'To see what an edit would change, try it on <a href="/plan">What if</a>.</p>{picked}'
+        f"{heading('Rules')}<p>Every business rule is in a file: {files}. "
+        f'To see the effect of an edit, try it on <a href="/plan">What if</a>.</p>{picked}'
         f"{cells.card(f'In force on {day}', '<dl class=rules>' + topics + '</dl>')}"
         f"{cells.card('Later', coming) if coming else ''}"
     )
@@ -45,7 +45,7 @@ def _day(text: str | None) -> dt.date | None:
     try:
         return None if text is None else dt.date.fromisoformat(text)
     except ValueError:
-        raise SettingsError(f"not a day: {text!r}", "Write it YYYY-MM-DD, for instance 2024-11-15.") from None
+        raise SettingsError(f"not a date: {text!r}", "Use the form YYYY-MM-DD, for instance 2024-11-15.") from None
 
 
 def _line(said: Said) -> str:
@@ -55,11 +55,11 @@ def _line(said: Said) -> str:
     return f"<dd>{escape(said.rule)}: {escape(said.words)}{time} {place(said.where)}</dd>"
 
 
-def _file(asked: Asked, name: str) -> Page:
+def _file(asked: PageRequest, name: str) -> Page:
     """Renders a file of the rules folder; the name must be one of those listed, so it can never be a path."""
     files = {path.name: path for path in rule_files(asked.settings.rules_dir)}
     if name not in files:
-        raise SettingsError(f"no rules file {name!r}", f"Files: {', '.join(files)}.")
+        raise SettingsError(f"unknown rules file: {name!r}", f"Files: {', '.join(files)}.")
     text = files[name].read_text(encoding="utf-8-sig", errors="replace")
     lines = "".join(
         f'<span class="line" id="L{i}"><span class="number">{i}</span>{escape(line)}\n</span>'

@@ -6,7 +6,7 @@ from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.findings import count
 from rmetrics.html_report import cells
 from rmetrics.postgres.run_log import LoggedRun
-from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of
+from rmetrics.serve.frame import LINKS, Page, PageRequest, heading, notes_of
 from rmetrics.serve.pages.changes import changes_table
 from rmetrics.usecases.history import run_changes
 from rmetrics.usecases.status import status
@@ -14,7 +14,7 @@ from rmetrics.usecases.status import status
 _MOST_RUNS, _MOST_CHANGES = 100, 500
 
 
-def runs(asked: Asked) -> Page:
+def runs(asked: PageRequest) -> Page:
     """Renders the last runs, or one of them."""
     notes = notes_of(asked.view)
     try:
@@ -23,9 +23,9 @@ def runs(asked: Asked) -> Page:
             return _run(asked, run)
         found = status(asked.settings, runs=_MOST_RUNS)
     except PostgresError as error:
-        body = heading("Runs") + "<p>They are kept in PostgreSQL, which does not answer.</p>"
+        body = heading("Runs") + "<p>They are stored in PostgreSQL, which is not available.</p>"
         return Page("Runs", body, "/runs", notes=(*notes, f"{error.message}. {error.hint}"))
-    head = ("Run", "Finished (UTC)", "Status", "Files", "Rows read", "Rejected", "Why it failed")
+    head = ("Run", "Finished (UTC)", "Status", "Files", "Rows read", "Rejected", "Error")
     table = cells.table(head, [_line(r) for r in found.runs], "runs") if found.runs else "<p>None yet.</p>"
     feeds = asked.view.lake.rules.feeds
     tables = []
@@ -34,7 +34,7 @@ def runs(asked: Asked) -> Page:
         tables.append([cells.cell(name, text=True, href=href), cells.count(rows, href=href)])
     body = (
         f"{heading('Runs')}<p>Published to {escape(found.server)}.</p>{cells.card('The last runs', table)}"
-        f"{cells.card('What is published', cells.table(('Table', 'Rows'), tables, 'tables')) if tables else ''}"
+        f"{cells.card('Published tables', cells.table(('Table', 'Rows'), tables, 'tables')) if tables else ''}"
     )
     return Page("Runs", body, "/runs", notes=notes)
 
@@ -53,13 +53,13 @@ def _line(run: LoggedRun) -> list[str]:
     ]
 
 
-def _run(asked: Asked, run_id: str) -> Page:
+def _run(asked: PageRequest, run_id: str) -> Page:
     found = next((r for r in status(asked.settings, runs=10_000).runs if r.run_id == run_id), None)
     if found is None:
-        raise SettingsError(f"no run {run_id!r}", "See the last runs: /runs")
+        raise SettingsError(f"unknown run: {run_id!r}", "See the last runs: /runs")
     changes = run_changes(asked.settings, run_id, most=_MOST_CHANGES)
     monthly = [c for c in changes if c.date is None]
-    table = changes_table(monthly) if monthly else "<p>It changed no monthly figure that was published before.</p>"
+    table = changes_table(monthly) if monthly else "<p>It changed no published monthly figure.</p>"
     facts = ", ".join(
         part
         for part in (

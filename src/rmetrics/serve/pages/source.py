@@ -10,11 +10,11 @@ from rmetrics.html_report.sections import Linked, Sections
 from rmetrics.pipeline.asked import source_named
 from rmetrics.rules.describe import rules_in_words
 from rmetrics.serve.charts import drawing
-from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of, place
+from rmetrics.serve.frame import LINKS, Page, PageRequest, heading, notes_of, place
 from rmetrics.serve.pages.overview import days_table, month_form
 
 
-def source(asked: Asked) -> Page:
+def source(asked: PageRequest) -> Page:
     """Renders a source: its key figures of a month, its rules, its months and days."""
     page = asked.view.page(asked.month(asked.text("month")))
     name = source_named(asked.path["name"], asked.view.lake.rules, {line.source for line in page.lines})
@@ -55,7 +55,7 @@ def _tiles(page: PageData, name: str) -> str:
         ),
         cells.tile("Cost", of.money("cost"), ""),
         cells.tile("Cost per lead", of.cpl(), ceiling, href=_to(of, "target_cpl_max", line.target_cpl_max)),
-        cells.tile("Profit", of.money("profit"), "revenue40 less cost"),
+        cells.tile("Profit", of.money("profit"), "revenue40 minus cost"),
     )
     return f'<div class="tiles">{"".join(made)}</div>'
 
@@ -64,11 +64,11 @@ def _to(of: Linked, target: str, value: Decimal | None) -> str | None:
     return None if value is None else of.to(target)
 
 
-def _rules(asked: Asked, page: PageData, name: str) -> str:
+def _rules(asked: PageRequest, page: PageData, name: str) -> str:
     said = [s for s in rules_in_words(asked.view.lake.rules, page.month) if s.topic == name]
     if not said:
         return cells.card(
-            "Rules", "<p>No rule declares this source: its jobs count, it has neither leads nor cost.</p>"
+            "Rules", "<p>No rule declares this source: its jobs count, but it has neither leads nor cost.</p>"
         )
     lines = "".join(f'<p class="rule">{escape(s.rule)}: {escape(s.words)} {place(s.where)}</p>' for s in said)
     return cells.card(f"Rules in {page.month:%B %Y}", lines)

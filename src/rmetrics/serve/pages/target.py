@@ -10,14 +10,14 @@ from rmetrics.html_report.data import ALL
 from rmetrics.positions import FILE, LINE
 from rmetrics.rules.names import TARGETS as FEED
 from rmetrics.serve.formulas import TARGETS
-from rmetrics.serve.frame import Asked, place
+from rmetrics.serve.frame import PageRequest, place
 
 
-def target_of(asked: Asked, of: Figure, name: str) -> str:
+def target_of(asked: PageRequest, of: Figure, name: str) -> str:
     """Renders a target and the line that sets it; shown even without ``--rows``: a target is no customer's data."""
     title, places = TARGETS[name]
     rules, lake = asked.view.lake.rules, asked.view.lake
-    value, where = None, "No target is set for it: rmetrics target set writes one into the inbox."
+    value, where = None, "No target is set. To set one: rmetrics target set"
     computed = lake.computed.rows
     if FEED in rules.feeds and computed.has(FEED):
         rows = computed.scan(FEED).filter(
@@ -28,7 +28,9 @@ def target_of(asked: Asked, of: Figure, name: str) -> str:
             row = found[0]
             value, raw = row[name], lake.exports.get(row.get(FILE, -1))
             where = (
-                f"Line {row.get(LINE)} of {raw.name}, the newest that sets it." if raw else "Set in a targets sheet."
+                f"Line {row.get(LINE)} of {raw.name}, the newest export with this target."
+                if raw
+                else "Set in a targets sheet."
             )
     shown = cells.DASH if value is None else f"{value:,.{places}f}" if places != 4 else cells.share(value)
     exact = "" if value is None else f' data-value="{cells.plain(value)}"'

@@ -14,14 +14,14 @@ from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
 from rmetrics.output.plan import figure
 from rmetrics.periods import parse_month
-from rmetrics.serve.frame import LINKS, Asked, Page, heading, notes_of, place
+from rmetrics.serve.frame import LINKS, Page, PageRequest, heading, notes_of, place
 from rmetrics.serve.knobs import Edited, Knob, edited, knobs
 
 _MOST = 500
 _UP_IS_GOOD = frozenset({"jobs", "leads", "units", "repairs", "revenue_gross", "revenue40"})
 
 
-def asked_edit(asked: Asked) -> Edited | None:
+def asked_edit(asked: PageRequest) -> Edited | None:
     """Returns the edit to try; None if the request has none.
 
     Raises:
@@ -32,7 +32,7 @@ def asked_edit(asked: Asked) -> Edited | None:
         return None
     found = {k.key: k for k in knobs(asked.view.lake.rules)}
     if key not in found:
-        raise SettingsError(f"no number of the rules is called {key!r}", "Choose one on this page.")
+        raise SettingsError(f"the rules have no number {key!r}", "Choose one on this page.")
     return edited(found[key], value or "", _day(asked.text("from")))
 
 
@@ -40,10 +40,12 @@ def _day(text: str | None) -> dt.date | None:
     try:
         return None if text is None else dt.date.fromisoformat(text)
     except ValueError:
-        raise SettingsError(f"not a day: {text!r}", "Write it YYYY-MM-DD, for instance 2026-01-01.") from None
+        raise SettingsError(f"not a date: {text!r}", "Use the form YYYY-MM-DD, for instance 2026-01-01.") from None
 
 
-def what_if(asked: Asked, tried: Edited | None, plan: Mapping[str, Any] | None, wrong: RmetricsError | None) -> Page:
+def what_if(
+    asked: PageRequest, tried: Edited | None, plan: Mapping[str, Any] | None, wrong: RmetricsError | None
+) -> Page:
     """Renders the numbers of the rules and the result of a trial.
 
     Args:
@@ -53,28 +55,29 @@ def what_if(asked: Asked, tried: Edited | None, plan: Mapping[str, Any] | None, 
         wrong: the error that prevented the trial.
     """
     about = (
-        "<p>Try another number and see what a sync would make of it: every month that moves, and how many rows. A copy "
-        "of the rules is used; your files are not touched. Without a day the number is replaced for all of history; "
-        "with one, history stays as it is.</p>"
+        "<p>Try another number and see its effect on a sync: the months that would change, and the number of rows. A "
+        "copy "
+        "of the rules is used; your files remain unchanged. Without a date, the number changes for all of history; "
+        "with a date, history remains unchanged.</p>"
     )
     answer = ""
     if wrong is not None:
         told = "".join(f"<p class=wrong>{escape(line)}</p>" for line in wrong.message.splitlines())
-        answer = cells.card("It cannot be tried", f"{told}<p>{escape(wrong.hint)}</p>")
+        answer = cells.card("This value cannot be tried", f"{told}<p>{escape(wrong.hint)}</p>")
     elif tried is not None and plan is not None:
         answer = _answer(asked, tried, plan)
     return Page("What if", f"{heading('What if')}{about}{answer}{_form(asked)}", "/plan", notes=notes_of(asked.view))
 
 
-def _form(asked: Asked) -> str:
+def _form(asked: PageRequest) -> str:
     rows = [_row(asked, i, knob) for i, knob in enumerate(knobs(asked.view.lake.rules))]
     if not rows:
-        return "<p>The rules hold no price, share, fee or window.</p>"
+        return "<p>The rules contain no price, share, fee or window.</p>"
     head = ("Rule", "Now", "Try", "Where")
     return f'<div class="knobs">{cells.card("Numbers in the rules", cells.table(head, rows, "knobs"))}</div>'
 
 
-def _row(asked: Asked, number: int, knob: Knob) -> list[str]:
+def _row(asked: PageRequest, number: int, knob: Knob) -> list[str]:
     mine = asked.text("key") == knob.key
     value = asked.text("value") if mine else None
     since = f", since {knob.since}" if knob.since else ""
@@ -99,18 +102,18 @@ def _row(asked: Asked, number: int, knob: Knob) -> list[str]:
     ]
 
 
-def _answer(asked: Asked, tried: Edited, plan: Mapping[str, Any]) -> str:
+def _answer(asked: PageRequest, tried: Edited, plan: Mapping[str, Any]) -> str:
     changes: Sequence[Mapping[str, Any]] = plan["changes"]
     rows: Sequence[Mapping[str, Any]] = plan["rows"]
     hands: Sequence[Mapping[str, Any]] = plan["journeys"]
     message = "A sync with this edit would change no figure."
     if changes or plan["daily_changes"] or rows:
         figures = f"{count(len(changes), 'monthly figure')} and {count(plan['daily_changes'], 'daily figure')}"
-        moved = f"; {count(len(rows), 'row')} would count as something else" if rows else ""
+        moved = f"; {count(len(rows), 'row')} would count differently" if rows else ""
         members = f", {count(len(plan['members']), 'figure')} of members" if plan["members"] else ""
         message = f"A sync with this edit would change {figures}{members}{moved}."
     elif hands:
-        message = "A sync with this edit would change no figure but those of the funnel."
+        message = "A sync with this edit would change figures of the funnel only."
     if hands:
         money = sum((Decimal(job["paid"]) for job in hands), Decimal(0))
         message += f" {count(len(hands), 'job')} ({money:,.2f} paid) would come from another touch."
@@ -120,7 +123,7 @@ def _answer(asked: Asked, tried: Edited, plan: Mapping[str, Any]) -> str:
         _changes(changes),
     ]
     parts.append(_hands(asked, hands))
-    parts.append(_rows(asked, rows) if plan["rows_known"] else "<p>The rows that move cannot be told.</p>")
+    parts.append(_rows(asked, rows) if plan["rows_known"] else "<p>The rows affected are unknown.</p>")
     restated = plan["restated"]
     if restated:
         parts.append(f"<p>{restates(restated)}</p>")
@@ -130,9 +133,9 @@ def _answer(asked: Asked, tried: Edited, plan: Mapping[str, Any]) -> str:
     )
     parts.append(
         f"<h3>The TOML to copy, for {escape(tried.file.name)}</h3><pre id=toml tabindex=0>{escape(tried.snippet)}</pre>"
-        f"<details><summary>The lines that differ</summary><pre tabindex=0>{diff}</pre></details>"
+        f"<details><summary>Changed lines</summary><pre tabindex=0>{diff}</pre></details>"
     )
-    return cells.card("What it would change", "".join(parts))
+    return cells.card("Effect", "".join(parts))
 
 
 def _sums(changes: Sequence[Mapping[str, Any]]) -> str:
@@ -184,7 +187,7 @@ def _changes(changes: Sequence[Mapping[str, Any]]) -> str:
     return f"<h3>Monthly figures</h3>{cells.table(head, rows, 'changes')}{more}"
 
 
-def _rows(asked: Asked, rows: Sequence[Mapping[str, Any]]) -> str:
+def _rows(asked: PageRequest, rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return ""
     kinds = Counter((row["feed"], row["cause"]) for row in rows).most_common()
@@ -192,15 +195,15 @@ def _rows(asked: Asked, rows: Sequence[Mapping[str, Any]]) -> str:
     listed = ""
     if asked.rows:
         made = [
-            [cells.cell(text, text=True) for text in (r["feed"], r["key"], r["from"] or "not there", r["to"] or "gone")]
+            [cells.cell(text, text=True) for text in (r["feed"], r["key"], r["from"] or "absent", r["to"] or "gone")]
             for r in rows[:_MOST]
         ]
         table = cells.table(("Feed", "Row", "From", "To"), made, "moves")
         listed = f"<details><summary>{count(len(rows), 'row')}</summary>{table}</details>"
-    return f'<h3>Rows that move</h3><ul class="near">{told}</ul>{listed}'
+    return f'<h3>Rows that would count differently</h3><ul class="near">{told}</ul>{listed}'
 
 
-def _hands(asked: Asked, hands: Sequence[Mapping[str, Any]]) -> str:
+def _hands(asked: PageRequest, hands: Sequence[Mapping[str, Any]]) -> str:
     """Renders the jobs that would come from another touch, by source before and after; singly if rows may be shown."""
     if not hands:
         return ""
@@ -218,7 +221,7 @@ def _hands(asked: Asked, hands: Sequence[Mapping[str, Any]]) -> str:
         ]
         for (before, after), n in sorted(jobs.items(), key=lambda w: (-w[1], w[0]))
     ]
-    table = cells.table(("Touch of, before", "Touch of, after", "Jobs", "Paid"), lines, "hands")
+    table = cells.table(("Source of touch, before", "Source of touch, after", "Jobs", "Paid"), lines, "hands")
     listed = ""
     if asked.rows:
         columns = ("job_id", "from_touch", "to_touch", "matched_by")
@@ -228,13 +231,13 @@ def _hands(asked: Asked, hands: Sequence[Mapping[str, Any]]) -> str:
         ]
         head = ("Job", "Touch before", "Touch after", "Matched by", "Paid")
         listed = f"<details><summary>{count(len(hands), 'job')}</summary>{cells.table(head, made, 'jobs')}</details>"
-    why = "<p>Why a job came from its touch: <code>rmetrics explain --job ID</code>, after the sync.</p>"
-    return f"<h3>Jobs that change hands</h3>{table}{listed}{why}"
+    why = "<p>To explain the touch of a job, after the sync: <code>rmetrics explain --job ID</code></p>"
+    return f"<h3>Jobs that would come from another touch</h3>{table}{listed}{why}"
 
 
 def restates(months: Sequence[str]) -> str:
     """Warns that closed months would change and how to avoid that; ``months`` as ISO dates of their first days."""
     first, last = months[0][:7], months[-1][:7]
-    several = f"{count(len(months), 'month')} that are over, {first} to {last}"
-    which = f"{first}, which is over" if first == last else several
-    return f"It restates {which}. To leave that as it is, give a day after it from which the number holds."
+    several = f"{count(len(months), 'past month')}, {first} to {last}"
+    which = f"{first}, a past month" if first == last else several
+    return f"It restates {which}. To avoid this, enter a later date from which the number applies."

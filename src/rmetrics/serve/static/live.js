@@ -33,7 +33,7 @@
     const main = document.getElementById("content");
     const typing = main.contains(document.activeElement) && document.activeElement.matches("input, select");
     if (typing || main.querySelector("[data-keep]")) {
-      say("A sync has published new figures. Load this page again to see them.");
+      say("A sync has published new figures. Reload this page to see them.");
       document.body.dataset.mark = mark;
       return;
     }
@@ -54,13 +54,13 @@
     if (document.hidden) return;
     try {
       const answer = await fetch("/mark", { headers: { Accept: "application/json" } });
-      if (answer.status === 401) { say("This page is locked now: rmetrics serve was started again. Open its new address."); return; }
+      if (answer.status === 401) { say("This page is locked, because rmetrics serve was restarted. Open its new address."); return; }
       if (gone) { gone = false; news.replaceChildren(); }
       if (!answer.ok) return;
       const { mark } = await answer.json();
       if (mark !== document.body.dataset.mark) await replace(mark);
     } catch {
-      if (!gone) say("rmetrics serve has ended. The figures below are the last ones it showed.");
+      if (!gone) say("rmetrics serve has stopped. These are the last figures it showed.");
       gone = true;
     }
   }
