@@ -112,6 +112,18 @@ def test_a_quote_that_is_never_closed_ends_the_reading_within_bounds(monkeypatch
     assert len(found) == 11
     assert found[-1][3] == 11
     assert "this line and the 1,000,000 lines below it were not read" in str(found[-1][4])
+    drawn, between = 0, list[int]()  # landing keeps what was drawn until the next batch
+
+    def counted() -> Iterator[bytes]:
+        nonlocal drawn
+        for data in blocks():
+            drawn += 1
+            yield data
+
+    for _ in text_batches(counted(), HEADERS, ",", 1):
+        between.append(drawn - sum(between))
+    assert sum(between) == 101
+    assert max(between) < 20
 
 
 # -- one export in many forms

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from rmetrics.brief.facts import (
@@ -26,12 +27,14 @@ from rmetrics.periods import month_of
 from rmetrics.postgres.connection import Session
 from rmetrics.postgres.ddl import has_all
 from rmetrics.postgres.run_log import failed_between, last_good
-from rmetrics.pulls.covered import Covered
 from rmetrics.rules import Rules
 from rmetrics.rules.model import FeedLeads
 from rmetrics.rules.names import JOBS, PAYMENTS, TARGETS
 
-_NONE: Mapping[str, Covered] = {}
+if TYPE_CHECKING:
+    from rmetrics.pulls.covered import Covered  # its imports are for pulls only
+
+_NONE: "Mapping[str, Covered]" = {}
 _TABLES = (
     "sync_runs",
     "metric_changes",
@@ -52,7 +55,7 @@ def read_facts(
     *,
     raised: tuple[Raised, ...] = (),
     troubles: tuple[SendTrouble, ...] = (),
-    covered: Mapping[str, Covered] = _NONE,
+    covered: "Mapping[str, Covered]" = _NONE,
     pulls: tuple[PullTrouble, ...] = (),
 ) -> Facts:
     """Reads the facts of one morning.
@@ -153,7 +156,7 @@ def _feeds(session: Session, rules: Rules) -> tuple[FeedFact, ...]:
     )
 
 
-def _covered(session: Session, feeds: tuple[FeedFact, ...], covered: Mapping[str, Covered]) -> tuple[FeedFact, ...]:
+def _covered(session: Session, feeds: tuple[FeedFact, ...], covered: "Mapping[str, Covered]") -> tuple[FeedFact, ...]:
     """Dates pulled feeds by their last complete pull: a pull without new rows also proves a feed up to date.
 
     This holds only if the last good run used the pulled exports. A feed of several lists is as old as the oldest one.
@@ -170,7 +173,7 @@ def _covered(session: Session, feeds: tuple[FeedFact, ...], covered: Mapping[str
     )
 
 
-def _as_of(exported: dt.datetime | None, known: Covered, published: frozenset[str]) -> dt.datetime | None:
+def _as_of(exported: dt.datetime | None, known: "Covered", published: frozenset[str]) -> dt.datetime | None:
     if known.at is None or not {sha256[:16] for sha256 in known.exports} <= published:
         return None if known.lists > 1 else exported
     return known.at if known.lists > 1 or exported is None else max(exported, known.at)

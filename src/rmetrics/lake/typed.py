@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -143,6 +143,18 @@ class TypedLayer(Folder):
         """The record of an export's typed rows; None if they must be made (again)."""
         found = self._typed().get((feed, sha256, digest))
         return found if found and self._is_there(found) else None
+
+    def typed_files(self, keys: Iterable["Key"]) -> dict["Key", TypedFile]:
+        """The records of those typed rows that exist; looks only once for a file that exports share."""
+        known = self._typed()
+        found = {key: known[key] for key in keys if key in known}
+        there = {name for name, file in {f.name: f for f in found.values()}.items() if self._is_there(file)}
+        return {key: file for key, file in found.items() if file.name in there}
+
+    def typed_are_sound(self, files: Iterable[TypedFile], *, used: bool) -> set[str]:
+        """The names of those files that are as written; see ``is_sound``."""
+        by_name = {file.name: file for file in files}
+        return {name for name, file in by_name.items() if self.typed_is_sound(file, used=used)}
 
     def typed_before(self, feed: str, sha256: str) -> TypedFile | None:
         """The typed rows of an export under any definition, if there are any."""

@@ -1,10 +1,16 @@
 """Public holidays of the business's country, and the country of a time zone."""
 
 import datetime as dt
+import sys
+import threading
 from functools import lru_cache
 from importlib import resources
+from types import ModuleType
 
 from rmetrics.rules.model import has_holidays
+
+_COUNTRIES = "holidays.countries"
+_LOADING = threading.Lock()
 
 
 @lru_cache(maxsize=8)
@@ -20,7 +26,18 @@ def holidays_of(country: str | None, first: int, last: int) -> frozenset[dt.date
         return frozenset()
     import holidays  # takes 0.1 s to import: only for a forecast
 
-    return frozenset(holidays.country_holidays(country, years=range(first, last + 1)))
+    with _LOADING:
+        there = sys.modules.get(_COUNTRIES)
+        if there is None:
+            # The package imports every country that it knows, which takes as long as a small computation. A stand-in
+            # lets one country be imported alone; other importers get the real package.
+            sys.modules[_COUNTRIES] = stand_in = ModuleType(_COUNTRIES)
+            stand_in.__path__ = [f"{folder}/countries" for folder in holidays.__path__]
+        try:
+            return frozenset(holidays.country_holidays(country, years=range(first, last + 1)))
+        finally:
+            if there is None:
+                del sys.modules[_COUNTRIES]
 
 
 def country_of(zone: str) -> str | None:

@@ -282,8 +282,10 @@ def _known_typed(lake: Lake, rules: Rules, placed: list[PlacedExport]) -> dict[s
         LakeError: typed rows are missing.
     """
     typed: dict[str, list[tuple[TypedFile, int]]] = {name: [] for name in rules.feeds}
-    for item in placed:
-        found = lake.typed_file(item.feed, item.raw.sha256, definition_of(rules, item.raw, item.feed).digest)
+    keys = [(p.feed, p.raw.sha256, definition_of(rules, p.raw, p.feed).digest) for p in placed]
+    there = lake.typed_files(keys)
+    for item, key in zip(placed, keys, strict=True):
+        found = there.get(key)
         if found is None:
             raise LakeError(f"the typed rows of {item.raw.name} are missing", "Run `rmetrics sync`, then try again.")
         typed[item.feed].append((found, item.rank))
@@ -295,7 +297,8 @@ def _mend_typed(
 ) -> list[str]:
     """Rebuilds damaged typed rows, which are only a cache; returns the names of the files."""
     files = [file for of_feed in typed.values() for file, _ in of_feed]
-    spoiled = {f.sha256: f.name for f in files if not lake.typed_is_sound(f, used=used)}
+    sound = lake.typed_are_sound(files, used=used)
+    spoiled = {f.sha256: f.name for f in files if f.name not in sound}
     if not spoiled:
         return []
     again = [(p.raw, p.feed) for p in placed if p.raw.sha256 in spoiled]

@@ -7,11 +7,12 @@ the facts of jobs; this module joins them for every reader.
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import polars as pl
 
-from rmetrics.lake import EXPORT, Lake, TypedFile
-from rmetrics.lake.snapshot import CorruptError, Snapshot
+from rmetrics.lake import EXPORT, Lake, Store, TypedFile
+from rmetrics.lake.snapshot import CorruptError, Layer, Snapshot
 from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import JOB_ID
 from rmetrics.metrics.lookup import holding, near
@@ -19,7 +20,7 @@ from rmetrics.metrics.newest import TypedExport
 from rmetrics.periods import part_of
 from rmetrics.pipeline.compute.names import CLASSES, FACTS, MATCHES, RETURNS, links, replaced, together
 from rmetrics.pipeline.compute.stages import rows_at, standing, with_facts
-from rmetrics.positions import FILE, POSITION
+from rmetrics.positions import FILE, LINES, POSITION
 from rmetrics.rules import Rules
 from rmetrics.rules.names import CALLS, JOBS
 
@@ -90,12 +91,14 @@ class Rows:
     def newest(self, name: str) -> pl.LazyFrame:
         """Returns the rows in force with their mapped columns; see ``stages.standing``."""
         gone, made = (self._stored(t) for t in (replaced(name), together(name)))
-        return standing(self.exports(name), self.rules.feeds[name], gone, made)
+        return standing(typed_exports(self.lake, self.in_force(name)), self.rules.feeds[name], gone, made)
 
     def newest_at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
         """Returns the rows in force at some positions, typed or merged."""
         gone, made = (self._stored(t) for t in (replaced(name), together(name)))
-        rows = rows_at(self.exports(name), self.rules.feeds[name], positions)
+        ranks = set((positions // LINES).unique().to_list())
+        exports = typed_exports(self.lake, [(f, rank) for f, rank in self.typed.get(name, ()) if rank in ranks])
+        rows = rows_at(exports, self.rules.feeds[name], positions)
         of_these = pl.col(POSITION).is_in(positions.implode())
         if gone is not None:
             rows = rows.join(gone.select(POSITION).filter(of_these), on=POSITION, how="anti")
@@ -170,13 +173,25 @@ class Rows:
             CorruptError: a file fails its checksum.
         """
         self.snapshot.verify(*self.snapshot.tables)
-        for files in self.typed.values():
-            for file, _ in files:
-                if not self.lake.typed_is_sound(file, used=True):
-                    raise CorruptError(self.lake.store, f"{self.lake.typed.name}/{file.name}")
+        files = [file for of_feed in self.typed.values() for file, _ in of_feed]
+        sound = self.lake.typed_are_sound(files, used=True)
+        for file in files:
+            if file.name not in sound:
+                raise CorruptError(self.lake.store, f"{self.lake.typed.name}/{file.name}")
 
     def _stored(self, table: str) -> pl.LazyFrame | None:
         return self.snapshot.scan(table) if self.snapshot.rows(table) else None
+
+    def in_force(self, name: str) -> Sequence[tuple[TypedFile, int]]:
+        """Returns the typed files of a feed without exports whose every row a newer version replaced.
+
+        Someone who exports a whole list every day has one file in force, and hundreds that need not be opened.
+        """
+        files, table = self.typed.get(name, ()), replaced(name)
+        if self.snapshot.rows(table) < min((_height(f) for f, _ in files), default=0):
+            return files
+        gone = _replaced_by_export(self.lake.store, tuple(self.snapshot.layers(table)))
+        return [(f, rank) for f, rank in files if gone.get(rank, 0) < _height(f)]
 
     def _beside(self, table: str, positions: pl.Series | None) -> pl.LazyFrame:
         """Returns the rows of a table at some positions; None for all."""
@@ -192,6 +207,19 @@ class Rows:
         if self.rules.feeds[name].job is None:
             return rows
         return rows.drop(JOB_ID, strict=False).join(self._beside(links(name), positions), on=POSITION, how="left")
+
+
+def _height(file: TypedFile) -> int:
+    """Returns the number of an export's typed rows; for an export whose rows were summed, at least that number."""
+    return file.height if file.packed else file.rows
+
+
+@lru_cache(maxsize=16)
+def _replaced_by_export(store: Store, layers: tuple[Layer, ...]) -> Mapping[int, int]:
+    """Returns how many rows of each export were replaced, by rank. Layers never change, so they are read once."""
+    positions = Snapshot(store, tables={"": layers}).scan("").select(POSITION).unique()
+    by_rank = positions.group_by((pl.col(POSITION) // LINES).alias(FILE)).len()
+    return dict(by_rank.collect(engine="streaming").iter_rows())
 
 
 __all__ = ["Rows", "Typed", "typed_exports"]

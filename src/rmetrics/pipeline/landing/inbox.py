@@ -123,7 +123,7 @@ def land_inbox(
     found = _settled(folder, found, always)
     seen, new = list[InboxFile](), list[tuple[Path, os.stat_result]]()
     for path, status in found:
-        name = _shown(path.relative_to(folder))
+        name = _name_in(folder, path)
         before = None if full else _remembered(name, status, known, always, raws, rules)
         if before:
             seen.append(before)
@@ -137,7 +137,7 @@ def land_inbox(
         new = []
     with inbox.fetched(new) if isinstance(inbox, BucketInbox) else contextlib.nullcontext(new) as here:
         copied = isinstance(inbox, BucketInbox)
-        files = [NewFile(path, _shown(path.relative_to(folder)), status, copied) for path, status in here]
+        files = [NewFile(path, _name_in(folder, path), status, copied) for path, status in here]
         for some in land(files, lake, rules, raws):
             seen += some
             progress("reading the inbox", len(seen), len(found))
@@ -217,12 +217,23 @@ def _with_decision(seen: InboxFile, raws: Mapping[str, RawFile]) -> InboxFile:
 
 def inbox_name(path: Path, inbox: Path | BucketInbox) -> str:
     """Returns the name of a file of the inbox: its path inside it."""
-    return _shown(path.relative_to(folder_of(inbox)))
+    return _name_in(folder_of(inbox), path)
+
+
+def _name_in(folder: Path, path: Path) -> str:
+    start, text = f"{folder}/", str(path)
+    if text.startswith(start):  # ``relative_to`` is slow for many thousands of files
+        return _as_text(text.removeprefix(start))
+    return _shown(path.relative_to(folder))
 
 
 def _shown(path: Path) -> str:
     """Returns the path as text, even if its bytes are not valid text."""
-    return path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return _as_text(path.as_posix())
+
+
+def _as_text(name: str) -> str:
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _settled(
@@ -230,7 +241,7 @@ def _settled(
 ) -> list[tuple[Path, os.stat_result]]:
     """Waits a moment if files were just written, so that a write in progress shows."""
     now = time.time()
-    fresh = [p for p, s in found if now - s.st_mtime < _SETTLE_SECONDS and _shown(p.relative_to(inbox)) not in known]
+    fresh = [p for p, s in found if now - s.st_mtime < _SETTLE_SECONDS and _name_in(inbox, p) not in known]
     if fresh:
         time.sleep(_SETTLE_WAIT)
     return found

@@ -60,14 +60,19 @@ def quarantine(
         reveal: also show values of private columns.
         remember: record which rows are corrected for the next call; only under the lock.
     """
-    files: dict[tuple[str, str], list[PlacedExport]] = {}
+    placed, files = list(placed), dict[tuple[str, str], list[PlacedExport]]()
     for item in placed:  # sorted from old to new
         files.setdefault((item.raw.name, item.feed), []).append(item)
     known = lake.load_json(_SETTLED)
+    read_as = {(p.feed, p.raw.sha256): definition_of(rules, p.raw, p.feed) for p in placed}
+    found = lake.typed_files((*export, made_as.digest) for export, made_as in read_as.items())
     for (_, name), exports in files.items():
         for i, item in enumerate(exports):
-            later = exports[i + 1 :]
-            yield from _of_export(lake, rules, item, later, known, private_cells=reveal, declared=rules.feeds[name])
+            made_as = read_as[name, item.raw.sha256]
+            typed, later = found.get((name, item.raw.sha256, made_as.digest)), exports[i + 1 :]
+            yield from _of_export(
+                lake, item, made_as.feed, typed, later, known, private_cells=reveal, declared=rules.feeds[name]
+            )
     if remember:
         there = {item.raw.sha256 for exports in files.values() for item in exports}
         kept = {key: entry for key, entry in known.items() if key.partition(".")[0] in there}
@@ -77,18 +82,16 @@ def quarantine(
 
 def _of_export(
     lake: Lake,
-    rules: Rules,
     item: PlacedExport,
+    feed: Feed,
+    typed: TypedFile | None,
     later: Sequence[PlacedExport],
     known: dict[str, Any],
     *,
     declared: Feed,
     private_cells: bool,
 ) -> Iterator[RejectedRow]:
-    raw = item.raw
-    made_as = definition_of(rules, raw, item.feed)
-    feed, typed = made_as.feed, lake.typed_file(item.feed, raw.sha256, made_as.digest)
-    waiting = typed is None
+    raw, waiting = item.raw, typed is None
     typed = typed or lake.typed_before(item.feed, raw.sha256)
     if typed is None or not typed.rejected:
         return

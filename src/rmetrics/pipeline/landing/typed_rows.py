@@ -85,10 +85,10 @@ def type_missing(
         LakeError: an export is damaged, or a file cannot be written.
     """
     small = list[tuple[RawFile, Definition]]()
-    for raw, name in exports:
-        made_as = definition_of(rules, raw, name)
-        cached = None if full else lake.typed_file(name, raw.sha256, made_as.digest)
-        if cached is not None:
+    wanted = [(raw, name, definition_of(rules, raw, name)) for raw, name in exports]
+    there = {} if full else lake.typed_files((name, raw.sha256, made_as.digest) for raw, name, made_as in wanted)
+    for raw, name, made_as in wanted:
+        if (name, raw.sha256, made_as.digest) in there:
             progress()
             continue
         lake.verify_raw(raw)

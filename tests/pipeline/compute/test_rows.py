@@ -1,0 +1,72 @@
+"""Rows in force: exports whose every row was replaced are not opened, and the rows are those of reading them all."""
+
+import os
+from pathlib import Path
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from rmetrics.lake import Lake
+from rmetrics.pipeline.compute.compute import Computed, compute
+from rmetrics.pipeline.compute.names import replaced, together
+from rmetrics.pipeline.compute.rows import Rows
+from rmetrics.pipeline.compute.stages import standing
+from rmetrics.pipeline.landing import land
+from rmetrics.pipeline.landing.inbox import land_inbox
+from rmetrics.positions import POSITION
+from rmetrics.progress import silent
+from rmetrics.rules import Rules, load_rules
+from rmetrics.rules.names import JOBS
+from rmetrics.shipped import shipped
+
+HEADER, SHORT = "Job #,Job Type,Source,Created,Status,UUID", "Job #,Job Type,Created,Status,UUID"
+
+
+@pytest.fixture(scope="module")
+def rules() -> Rules:
+    return load_rules(shipped("rules"))
+
+
+def receive(folder: Path, number: int, header: str, jobs: list[int]) -> None:
+    cells = [f"{n},COD Repair,{'' if header == SHORT else 'Google,'}Mon Nov 04 2024,Done {number},U{n}" for n in jobs]
+    path = folder / "inbox" / f"Import-{number}.csv"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join([header, *cells]) + "\n")
+    os.utime(path, (1_730_000_000 + number,) * 2)
+
+
+def synced(folder: Path, rules: Rules) -> Computed:
+    lake = Lake(folder / "lake")
+    lake.prepare()
+    land_inbox(folder / "inbox", lake, rules, silent)
+    return compute(lake, rules, silent)
+
+
+def every_row_in_force(rows: Rows) -> pl.DataFrame:
+    """The exact way: all exports are read."""
+    stored = rows.snapshot.scan
+    exports, feed = rows.exports(JOBS), rows.rules.feeds[JOBS]
+    return standing(exports, feed, stored(replaced(JOBS)), stored(together(JOBS))).collect()
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "files of their own"])
+def test_exports_that_were_replaced_row_by_row_are_not_opened(
+    tmp_path: Path, rules: Rules, monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    if not packed:
+        monkeypatch.setattr(land, "SMALL", 0)
+    receive(tmp_path, 1, HEADER, [1, 2])  # replaced by 3
+    receive(tmp_path, 2, HEADER, [2, 3, 9])  # 9 stays
+    receive(tmp_path, 3, HEADER, [1, 2, 3, 4])
+    for more in (None, (4, HEADER, [1, 2, 3, 4, 5]), (5, SHORT, [9, 5]), (6, HEADER, [9, 5])):
+        if more is not None:  # an increment on top
+            receive(tmp_path, *more)
+        rows = synced(tmp_path, rules).rows
+        assert_frame_equal(rows.newest(JOBS).collect(), every_row_in_force(rows), check_row_order=False)
+        some = rows.newest(JOBS).select(POSITION).collect()[POSITION].head(3)
+        expected = every_row_in_force(rows).filter(pl.col(POSITION).is_in(some.implode()))
+        assert_frame_equal(rows.newest_at(JOBS, some).collect(), expected, check_row_order=False)
+    # Ranks count from 0: the fourth export holds jobs 1 to 4, the sixth 9 and 5; the fifth was merged, then replaced.
+    assert {rank for _, rank in rows.in_force(JOBS)} == {3, 5}
+    assert {file.packed for file, _ in rows.typed[JOBS]} == {packed}
