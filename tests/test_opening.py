@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -13,7 +14,7 @@ from support import ROOT
 DSN = "postgresql://owner:secret-4711@db.example/acme"
 
 
-def settings(**more: object) -> Settings:
+def settings(**more: Any) -> Settings:
     return Settings(rules_dir=ROOT / "rules", **more)
 
 
