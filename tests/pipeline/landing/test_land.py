@@ -235,7 +235,7 @@ def test_exports_of_an_earlier_form_are_kept_and_land_again_from_the_inbox(proje
         result = project.sync()
         assert result.status == status
         (told,) = (f.message for f in result.findings if f.code == "earlier-lake")
-        assert "2 exports in the form of an earlier version" in told
+        assert "2 exports in the format of an earlier version" in told
         assert "1 export among them" in told
     assert project.rows("SELECT count(*) FROM payments") == [(3,)]
     assert {p.read_bytes() for p in raw.glob("*.parquet") if p.with_suffix(".json").exists()} == {
