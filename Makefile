@@ -31,11 +31,11 @@ demo: setup  ## sync the sample exports into the embedded Postgres and show the 
 		'.venv/bin/rmetrics db start --port 5433   keep Postgres running; prints its URL for Grafana, psql or JDBC'
 
 test: check  ## check, then all tests except the long ones
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow and not scale and not spark"
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not slow and not scale and not spark"
 	@echo 'Left out: Apache Spark, which needs Java, and buckets (make test-scale), and what takes long (make test-long).'
 
 test-long: dev  ## the long tests too
-	$(BIN)/pytest -n $(WORKERS) -m "not scale and not spark"
+	$(PYTEST) -n $(WORKERS) -m "not scale and not spark"
 
 test-scale: test-buckets test-spark  ## a lake in a bucket, and Apache Spark
 
@@ -47,6 +47,8 @@ test-spark: .venv/.spark  ## Apache Spark: two executor processes on this machin
 		echo 'Java 17 or newer is needed (Debian: apt-get install openjdk-17-jre-headless).'; exit 1; }
 	$(BIN)/pytest -m spark tests/spark
 
+# With bytecode, whatever the shell says: without it each worker and program compiles all tests or modules again.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/pytest
 # One more than there are cores: tests wait for programs and for the database.
 WORKERS := $(shell expr 1 + $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))
 

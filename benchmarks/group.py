@@ -335,7 +335,7 @@ def replay(folder: Path, count: int) -> dict[str, Any]:
         uri = start_embedded(work / "postgres").dsn
         stack.callback(stop_embedded, work / "postgres")
         settings = Settings(
-            postgres_dsn=SecretStr(stack.enter_context(fresh_database(uri))), data_dir=work / "data",
+            _env_file=None, postgres_dsn=SecretStr(stack.enter_context(fresh_database(uri))), data_dir=work / "data",
             inbox_dir=folder / "exports", rules_dir=work / "rules", engine="spark",
         )  # fmt: skip
         import datetime as dt

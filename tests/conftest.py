@@ -9,11 +9,12 @@ import pytest
 from adbc_driver_postgresql import dbapi
 from hypothesis import settings
 
-from examples import try_few
-from exports import JOBS
+from examples import few_are_tried, try_few
 from published import Published, empty_schema, five_years, published_sample
 from rmetrics.postgres.embedded import start_embedded, stop_embedded
-from support import Project, csv_text, fresh_database, new_project
+from second_engine import asked
+from small_company import jobs
+from support import Project, fresh_database, new_project
 from templates import Templates
 
 # How long an example takes says nothing on a machine that does other work.
@@ -39,12 +40,28 @@ def pg_uri() -> Iterator[str]:
 def _running(folder: Path) -> Iterator[str]:
     uri = start_embedded(folder).dsn
     with dbapi.connect(uri, autocommit=True) as connection, connection.cursor() as cursor:
-        # Tests make hundreds of databases; none of them has to survive a power cut.
-        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_connections = 100"):
+        # Tests make hundreds of databases; none of them has to survive a power cut, or to be looked at every minute.
+        for setting in (
+            "fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_connections = 100", "autovacuum = off",
+        ):  # fmt: skip
             cursor.execute(f"ALTER SYSTEM SET {setting}")
         cursor.execute("SELECT pg_reload_conf()")
+    # The driver reads the columns of the whole catalog whenever it connects: this is a quarter of them, and never asked.
+    with (
+        dbapi.connect(uri.replace("/postgres?", "/template1?", 1), autocommit=True) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("DROP SCHEMA information_schema CASCADE")
     yield uri
     stop_embedded(folder)
+
+
+@pytest.fixture(autouse=True)
+def _one_engine(request: pytest.FixtureRequest) -> Iterator[None]:
+    """In the ordinary suite, syncs of a test with the mark ``one_engine`` do not ask the second engine."""
+    mark = request.node.get_closest_marker("one_engine")  # a test may say one_engine(False) where its module has it
+    with asked(really=not few_are_tried() or mark is None or mark.args == (False,)):
+        yield
 
 
 @pytest.fixture
@@ -71,7 +88,7 @@ def templates(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 def one_job(project: Project) -> None:
     """Publishes one job."""
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", jobs((1,)))
     project.sync()
 
 

@@ -5,14 +5,13 @@ that is a project. Unrelated keys in ``.env`` (Grafana's, for instance) are igno
 """
 
 import hashlib
-import os
 import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError, model_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rmetrics.environment import FOLDERS, find_project
 from rmetrics.errors import SettingsError
@@ -24,8 +23,8 @@ _BUCKET = "s3://"
 _UNSET = "the bucket of {}"  # alias of a derived setting; no environment variable can have this name
 
 
-class Settings(BaseModel):
-    """The settings of one project folder; ``load_settings`` reads them.
+class Settings(BaseSettings):
+    """The settings of one project folder.
 
     Attributes:
         postgres_dsn: the server to publish to; None means the embedded PostgreSQL under the data folder.
@@ -45,7 +44,7 @@ class Settings(BaseModel):
         spark: Spark's master, or the address of a Spark Connect server.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="RMETRICS_", env_file=".env", extra="ignore", frozen=True)
 
     postgres_dsn: SecretStr | None = None
     data_dir: Path = Path("data")
@@ -148,8 +147,8 @@ def load_settings(folder: Path | None = None) -> Settings:
             )
     try:
         if folder is None or folder == here:
-            return _for_company(Settings.model_validate(_given(Path(".env"))))
-        found = Settings.model_validate(_given(folder / ".env"))
+            return _for_company(Settings())
+        found = Settings(_env_file=folder / ".env")
         return _for_company(found.model_copy(update={name: folder / getattr(found, name) for name in FOLDERS}))
     except ValidationError as error:
         told = "; ".join(
@@ -159,20 +158,6 @@ def load_settings(folder: Path | None = None) -> Settings:
         raise SettingsError(f"invalid settings: {told}", "Correct the environment or .env.") from None
     except UnicodeDecodeError:
         raise SettingsError(".env is not UTF-8 text", "Save it as UTF-8.") from None
-
-
-def _given(file: Path) -> dict[str, str]:
-    """The settings that the environment or else the ``.env`` file sets, by field; upper and lower case are alike.
-
-    ``pydantic-settings`` would do the same, but importing it takes as long as a sync with nothing to do.
-    """
-    settable = {f"rmetrics_{n}": n for n, of in Settings.model_fields.items() if of.validation_alias is None}
-    found = dict[str, str]()
-    for source in (dotenv_values(file, encoding="utf-8"), os.environ):
-        for name, value in source.items():
-            if value is not None and (field := settable.get(name.lower())) is not None:
-                found[field] = value
-    return found
 
 
 def _for_company(found: Settings) -> Settings:

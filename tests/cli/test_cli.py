@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from command_line import rmetrics
-from exports import JOBS
 from rmetrics.cli import run
-from support import ROOT, Project, csv_text
+from small_company import jobs, payments
+from support import ROOT, Project
 
 
 def test_help_names_every_command_and_imports_nothing_heavy() -> None:
@@ -26,7 +26,7 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
 
 
 def test_sync_as_text_then_unchanged_then_quiet(project: Project) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", jobs((1,)))
     first = rmetrics(project, "sync")
     assert first.returncode == 0, first.stderr
     assert "November 2024 by source" in first.stdout
@@ -38,10 +38,8 @@ def test_sync_as_text_then_unchanged_then_quiet(project: Project) -> None:
 
 
 def test_sync_as_json_is_one_document_with_exact_money(project: Project) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
-    project.put(
-        "payments.csv", csv_text(("Job #", "Date", "Amount"), (1, "2024-11-05", "0.10"), (1, "2024-11-06", "x"))
-    )
+    project.put("Import-1.csv", jobs((1,)))
+    project.put("payments.csv", payments((1, "2024-11-05", "0.10"), (1, "2024-11-06", "x")))
     done = rmetrics(project, "sync", "--json")
     document = json.loads(done.stdout)
     assert done.returncode == 0
@@ -58,7 +56,7 @@ def test_sync_as_json_is_one_document_with_exact_money(project: Project) -> None
 
 
 def test_strict_exits_3_when_rows_were_rejected(project: Project) -> None:
-    project.put("payments.csv", csv_text(("Job #", "Date", "Amount"), (1, "2024-11-05", "1.005")))
+    project.put("payments.csv", payments((1, "2024-11-05", "1.005")))
     assert rmetrics(project, "sync", "--strict").returncode == 3
     assert rmetrics(project, "sync").returncode == 0
 
@@ -117,7 +115,7 @@ def test_a_missing_rules_folder_says_how_to_get_one(project: Project, tmp_path: 
 def test_status_before_and_after(bare_project: Project) -> None:
     project = bare_project
     assert "nothing is published yet" in rmetrics(project, "status").stdout
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", jobs((1,)))
     rmetrics(project, "sync", "--quiet")
     document = json.loads(rmetrics(project, "status", "--json").stdout)
     assert {f["feed"]: f["rows"] for f in document["feeds"]}["jobs"] == 1

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+import small_company
 from command_line import Line, in_process
 from published import Published
 from rmetrics.cli import run
 from rmetrics.output.records import csv_of, markdown_of
-from support import Project, csv_text
+from support import Project
 
 TABLES = (
     (("sync",), "months"), (("plan",), "changes"), (("history",), "changes"), (("status",), "feeds"),
@@ -95,7 +96,7 @@ def test_history_tells_a_span_and_the_year_to_date(
         monkeypatch.setenv(name, value)
     for n, spend in enumerate(("100", "200")):
         sheet = [(f"{m}", spend) for m in ("2023-12", "2024-01", "2024-02", "2024-03")]
-        project.put(f"ads spend {n}.csv", csv_text(("Month", "Spend"), *sheet))
+        project.put(f"ads spend {n}.csv", small_company.spend(*sheet))
         project.sync()
 
     def months(*arguments: str) -> list[str]:

@@ -8,7 +8,8 @@ import pytest
 
 from command_line import Line, in_process
 from services import Service, service
-from support import Project, csv_text
+from small_company import jobs
+from support import Project
 
 ALERT = """
 [notify.owner]
@@ -42,9 +43,7 @@ def told(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]
 
 
 def publish(project: Project, line: Line) -> None:
-    project.put(
-        "jobs.csv", csv_text(("Job #", "Job Type", "Source", "Created"), (1, "COD Repair", "Google", "11/05/2024"))
-    )
+    project.put("jobs.csv", jobs((1, "COD Repair", "Google", "11/05/2024")))
     assert line("sync").returncode == 0
 
 
@@ -71,9 +70,7 @@ def test_a_failed_sync_is_told_and_still_fails(project: Project, line: Line, tol
 
 def test_a_channel_that_fails_does_not_fail_a_sync(project: Project, line: Line, told: Service) -> None:
     told.status = 500
-    project.put(
-        "jobs.csv", csv_text(("Job #", "Job Type", "Source", "Created"), (1, "COD Repair", "Google", "11/05/2024"))
-    )
+    project.put("jobs.csv", jobs((1, "COD Repair", "Google", "11/05/2024")))
     done = line("sync", "--json")
     assert done.returncode == 0
     assert "alerts were not sent to the channel owner" in done.stderr

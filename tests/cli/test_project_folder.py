@@ -10,7 +10,8 @@ import pytest
 
 from command_line import command_line
 from rmetrics.cli import run
-from support import Project, csv_text
+from small_company import jobs
+from support import Project
 
 COMMANDS = (
     ("sync",), ("plan",), ("check",), ("history",), ("sql",), ("status",), ("doctor",), ("schema",), ("report",),
@@ -41,9 +42,7 @@ def test_a_folder_that_is_no_project_says_what_to_do(
 
 @pytest.mark.slow
 def test_a_project_is_found_from_below_and_by_name(project: Project, tmp_path: Path) -> None:
-    project.put(
-        "Import-1.csv", csv_text(("Job #", "Job Type", "Source", "Created"), (1, "COD Repair", "Google", "11/5/2024"))
-    )
+    project.put("Import-1.csv", jobs((1, "COD Repair", "Google", "11/5/2024")))
     below = project.root / "data" / "notes"
     below.mkdir()
     assert line("sync", at=below, dsn=project.dsn).returncode == 0
@@ -108,9 +107,7 @@ def test_an_empty_inbox_says_so_each_time(project: Project) -> None:
 
 @pytest.mark.slow
 def test_nothing_changed_never_hides_a_new_file_that_cannot_be_used(project: Project) -> None:
-    project.put(
-        "Import-1.csv", csv_text(("Job #", "Job Type", "Source", "Created"), (1, "COD Repair", "Google", "11/5/2024"))
-    )
+    project.put("Import-1.csv", jobs((1, "COD Repair", "Google", "11/5/2024")))
     line("sync", at=project.root, dsn=project.dsn)
     project.put("notes.csv", "Dear John\nhello\n")
     for _ in range(2):

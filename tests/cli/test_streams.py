@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from exports import JOBS
-from support import Project, csv_text
+from small_company import jobs, payments
+from support import Project
 from templates import Templates
 
 PROGRAM = f"{sys.executable} -m rmetrics"
@@ -31,7 +31,7 @@ def shell(project: Project, script: str, **extra: str) -> subprocess.CompletedPr
 def many_sources(project: Project) -> None:
     """Publishes jobs of forty sources."""
     lines = [(i, "COD Repair", f"Source {i % 40}", "Tue Nov 05 2024") for i in range(1, 400)]
-    project.put("Import-1.csv", csv_text(JOBS, *lines))
+    project.put("Import-1.csv", jobs(*lines))
     project.sync()
 
 
@@ -51,7 +51,7 @@ def synced(templates: Templates, tmp_path: Path) -> Iterator[Project]:
 def test_a_sync_is_whole_whatever_becomes_of_its_output(
     project: Project, redirected: str, code: int, told: str
 ) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", jobs((1,)))
     done = shell(project, f"rmetrics sync {redirected}")
     assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
     assert told in done.stderr
@@ -77,7 +77,7 @@ def test_a_query_ends_when_nobody_reads_it_any_more(synced: Project) -> None:
 
 
 def test_findings_keep_their_exit_code_where_the_output_is_lost(project: Project) -> None:
-    project.put("payments.csv", csv_text(("Job #", "Date", "Amount"), (1, "2024-11-05", "1.005")))
+    project.put("payments.csv", payments((1, "2024-11-05", "1.005")))
     assert shell(project, "rmetrics sync --strict >/dev/full").returncode == 3
 
 
@@ -123,14 +123,14 @@ def interrupted(project: Project, after: float, *arguments: str) -> subprocess.C
 )  # fmt: skip
 @pytest.mark.ordinary(1)
 def test_odd_surroundings(project: Project, extra: dict[str, str]) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Café 日本", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", jobs((1, "COD Repair", "Café 日本")))
     script = "rmetrics sync && rmetrics status && rmetrics sql 'SELECT * FROM job_facts' && rmetrics check --json"
     done = shell(project, script, **extra)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_csv_refuses_an_encoding_that_would_change_it(project: Project) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Café", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", jobs((1, "COD Repair", "Café")))
     project.sync()
     done = shell(project, "rmetrics sql --csv 'SELECT source FROM job_facts'", PYTHONIOENCODING="ascii")
     assert done.returncode == 2
@@ -139,7 +139,7 @@ def test_csv_refuses_an_encoding_that_would_change_it(project: Project) -> None:
 
 @pytest.mark.parametrize("limit", ["-n 64", "-v 2000000", "-v 1000000"])
 def test_low_limits(project: Project, limit: str) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", jobs((1,)))
     done = shell(project, f"ulimit {limit}; rmetrics sync")
     assert done.returncode in {0, 4}, done.stderr
     assert "Traceback" not in done.stderr

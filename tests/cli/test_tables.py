@@ -10,9 +10,9 @@ from rich.console import Console
 
 from command_line import rmetrics
 from examples import examples
-from exports import JOBS
 from rmetrics.output.grid import Grid, GridColumn, blocks, layout
-from support import Project, csv_text
+from small_company import jobs
+from support import Project
 
 
 def wide(project: Project, width: int, sql: str) -> str:
@@ -24,7 +24,7 @@ def wide(project: Project, width: int, sql: str) -> str:
 @pytest.mark.parametrize("width", [20, 80, 250, 110])
 @pytest.mark.ordinary(2)
 def test_no_value_of_a_wide_result_is_cut(project: Project, width: int) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, (123456789, "COD Repair", "Pro Referral", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", jobs((123456789, "COD Repair", "Pro Referral")))
     project.sync()
     out = wide(project, width, "SELECT * FROM jobs")
     for value in ("123456789", "COD Repair", "Pro Referral", "2024-11-05", "Import-1.csv"):

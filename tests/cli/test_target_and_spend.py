@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+import small_company
 from command_line import Line, in_process
+from small_company import spend, targets
 from support import Project, csv_text
 
 TARGET = "SELECT source, segment, target_repairs, target_revenue40, target_conv_l2r, target_cpl_max FROM targets ORDER BY 1, 2"
@@ -33,10 +35,14 @@ def test_a_target_is_read_by_the_next_sync_with_exact_money(project: Project, li
 
 @pytest.mark.slow
 def test_what_is_not_given_stays_before_and_after_a_sync(project: Project, line: Line) -> None:
-    project.put("targets 2026.csv", csv_text(
-        ("Month", "Source", "Segment", "Target Repairs", "Target Revenue40"),
-        ("2026-01", "", "", 10, "1000.01"), ("2026-02", "", "", 11, "1100"),
-    ))  # fmt: skip
+    project.put(
+        "targets 2026.csv",
+        targets(
+            ("2026-01", 10, "", "", "1000.01"),
+            ("2026-02", 11, "", "", "1100"),
+            more=("Source", "Segment", "Target Revenue40"),
+        ),
+    )
     project.sync()
     line("target", "set", "2026-01", "--repairs", "12")
     line("target", "set", "2026-01", "--cpl-max", "45.5")
@@ -68,7 +74,7 @@ def test_a_figure_that_goes_back_and_forth_is_what_was_set_last(project: Project
 def test_a_newer_sheet_of_another_month_is_not_undone(project: Project, line: Line) -> None:
     line("spend", "set", "2026-01", "700")
     project.sync()
-    later = project.put("ads spend.csv", csv_text(("Month", "Spend"), ("2026-01", "715.00")))
+    later = project.put("ads spend.csv", spend(("2026-01", "715.00")))
     later.touch()
     project.sync()
     line("spend", "set", "2026-02", "800")
@@ -158,7 +164,7 @@ def test_the_example_of_targets_is_read_as_targets(project: Project, line: Line,
 
 @pytest.mark.slow
 def test_a_withdrawn_export_that_is_dropped_again_asks_before_it_counts(project: Project, line: Line) -> None:
-    jobs = csv_text(("Job #", "Job Type", "Source", "Created"), (1, "COD Repair", "Google", "2024-11-05"))
+    jobs = small_company.jobs((1, "COD Repair", "Google", "2024-11-05"))
     project.put("Import.csv", jobs)
     assert line("sync").returncode == 0
     assert line("exports", "withdraw", "Import.csv").returncode == 0

@@ -7,9 +7,9 @@ import unicodedata
 import pytest
 
 from command_line import rmetrics
-from exports import JOBS
 from rmetrics.output.visible import visible, visible_json
-from support import Project, csv_text
+from small_company import jobs, payments
+from support import Project
 
 HOSTILE = "Go\x1b[31mog\x07le\x9b2J\u202etxt\x7f"
 _STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c]")
@@ -38,8 +38,8 @@ def test_all_of_unicode_comes_out_without_control_characters() -> None:
 
 @pytest.mark.slow
 def test_no_command_passes_control_characters_on(project: Project) -> None:
-    project.put("Import-1\x1b[32m.csv", csv_text(JOBS, (1, "COD Repair", HOSTILE, "Tue Nov 05 2024")))
-    project.put("pay\x1b]0;x\x07ments.csv", csv_text(("Job #", "Date", "Amount"), (1, "2024-11-05", f"12{HOSTILE}")))
+    project.put("Import-1\x1b[32m.csv", jobs((1, "COD Repair", HOSTILE)))
+    project.put("pay\x1b]0;x\x07ments.csv", payments((1, "2024-11-05", f"12{HOSTILE}")))
     project.put("odd\x9b.csv", "a,b\n1,2\n")
     commands = [
         ["sync"], ["status"], ["check"], ["plan"], ["rejected", "--reveal"], ["rejected"], ["exports"], ["rules"],
@@ -73,7 +73,7 @@ def test_rules_that_hold_control_characters(project: Project) -> None:
 
 @pytest.mark.slow
 def test_a_line_break_in_a_cell_breaks_no_table(project: Project) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", jobs((1,)))
     assert rmetrics(project, "sync").returncode == 0
     out = rmetrics(project, "sql", "SELECT 'a' || chr(10) || 'b' AS x, 2 AS y").stdout
     assert re.search(r"a\\nb +2", out)

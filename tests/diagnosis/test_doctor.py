@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from exports import JOBS
 from rmetrics.diagnosis import database, folders, program
 from rmetrics.diagnosis.finding import Diagnosis
 from rmetrics.findings import Severity
 from rmetrics.lake import Lake
 from rmetrics.usecases.doctor import doctor
 from rmetrics.version import __version__
-from support import Project, csv_text
+from small_company import jobs
+from support import Project
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_each_thing_that_can_be_wrong_is_told_with_how_to_mend_it(
     (lake / "metrics").chmod(0o700)
     Path(".env").unlink()
 
-    healthy.put("Import-9.csv", csv_text(JOBS, (9, "COD Repair", "Google", "Tue Nov 05 2024")))
+    healthy.put("Import-9.csv", jobs((9,)))
     os.utime(healthy.inbox / "Import-9.csv", (4e9, 4e9))
     healthy.sync()
     assert "2096" in problems(healthy)["clock"].message

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from exports import JOBS
 from other_users import STRANGER, as_user, given_to
-from support import ROOT, csv_text
+from small_company import jobs
+from support import ROOT
 
 TEXT = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 SOURCE = ("src", "rules", "schema.sql", "README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml")
@@ -49,9 +49,7 @@ def home() -> Iterator[Path]:
             else:
                 shutil.copy(there, home / "rmetrics")
         (home / "Downloads").mkdir()
-        export = csv_text(
-            JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024"), (2, "INS Repair", "Rely", "Wed Nov 06 2024")
-        )
+        export = jobs((1,), (2, "INS Repair", "Rely", "Wed Nov 06 2024"))
         (home / "Downloads" / "Import-1.csv").write_text(export, encoding="utf-8")
         if os.geteuid() == 0:
             given_to(STRANGER, home)

@@ -15,7 +15,8 @@ from rmetrics.rules.expressions.functions import FUNCTIONS
 from rmetrics.rules.expressions.tokens import KEYWORDS, MOMENTS, SIGNS
 from rmetrics.rules.feeds import Column, Feed, Variant, VariantColumn, When
 from rmetrics.rules.model import Cost, Source
-from support import Project, csv_text
+from small_company import jobs
+from support import Project
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "rules.md").read_text(encoding="utf-8")
@@ -106,9 +107,7 @@ def test_the_walk_through_runs_as_printed(
     for name, value in project.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("RMETRICS_RULES_DIR", "rules")
-    project.put(
-        "Import-1.csv", csv_text(("Job #", "Job Type", "Source", "Created"), (1, "COD Repair", "Rely", "11/04/2024"))
-    )
+    project.put("Import-1.csv", jobs((1, "COD Repair", "Rely", "11/04/2024")))
     project.sync()
     ran = 0
     for block in BLOCKS:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import small_company
 from command_line import rmetrics
 from rmetrics.cli import run
 from rmetrics.errors import LakeError, SettingsError
@@ -19,7 +20,7 @@ from rmetrics.explain.explanation import Explanation
 from rmetrics.opening import open_project
 from rmetrics.usecases.check import check
 from rmetrics.usecases.explain import explain
-from support import Project, csv_text
+from support import Project
 
 NOVEMBER = dt.date(2024, 11, 1)
 NOTHING = Decimal()
@@ -293,8 +294,10 @@ def test_before_anything_is_published_the_verdict_says_so(
 
 
 def test_csv_of_the_rows_cannot_act_in_a_spreadsheet(own: Project, tmp_path: Path) -> None:
-    header = ("Job #", "Job Type", "Status", "Source", "Created")
-    own.put("Import-9.csv", csv_text(header, (77, "COD Service", "=cmd|'/C calc'!A0", "Google", "Tue Nov 12 2024")))
+    own.put(
+        "Import-9.csv",
+        small_company.jobs((77, "COD Service", "Google", "Tue Nov 12 2024", "=cmd|'/C calc'!A0"), more=("Status",)),
+    )
     own.sync()
     target = tmp_path / "rows.csv"
     period = ("--source", "Google", "--month", "2024-11")
@@ -329,7 +332,7 @@ def test_a_source_that_is_named_as_it_is_published_is_the_one_that_is_explained(
     """Undeclared names that differ in a hyphen are two sources; each is asked about by its own name."""
     names = ("Fixly", "fix-ly", "fix-ly", "Angi Leads")
     jobs = [(n, "COD Service", name, "2024-10-01") for n, name in enumerate(names, 1)]
-    project.put("Import.csv", csv_text(("Job #", "Job Type", "Source", "Created"), *jobs))
+    project.put("Import.csv", small_company.jobs(*jobs))
     project.sync()
 
     def jobs_of(name: str) -> tuple[str, object]:

@@ -12,6 +12,7 @@ from rmetrics.explain.explanation import Question
 from rmetrics.explain.gaps import Gap, Reason
 from rmetrics.pipeline.asked import Months
 from rmetrics.usecases.explain import explain_numbers
+from small_company import leads
 from support import Project, csv_text
 
 NOVEMBER = dt.date(2024, 11, 1)
@@ -77,10 +78,9 @@ def test_a_lead_of_another_month_by_utc_is_named(small: Project) -> None:
 
 
 def test_duplicates_by_content_are_named(own: Project) -> None:
-    header = ("Unique ID", "Time", "Cost", "Status", "Caller ID")
     own.put(
         "leads cost Elocals 3.csv",
-        csv_text(header, (901, "2024-11-05 10:00:00 -0500", "25.50", "Billed", "6175550201")),
+        leads((901, "2024-11-05 10:00:00 -0500", "25.50", "Billed", "6175550201"), more=("Status", "Caller ID")),
     )
     own.sync()
     found = gap(own, "eLocals", leads="2")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exports import PAYMENTS
+import small_company
 from published import run as run_sql
 from rmetrics.cli import run
 from rmetrics.explain.asked import Asked
@@ -15,9 +15,9 @@ from rmetrics.explain.explainer import explainer
 from rmetrics.explain.members import explain_member, explain_members
 from rmetrics.opening import open_project
 from rmetrics.rules.measures import sums
-from support import Project, csv_text, fresh_database, new_project
+from small_company import leads, payments, spend
+from support import Project, fresh_database, new_project
 
-JOBS = ("Job #", "Job Type", "Source", "Created", "Tech", "Total")
 OWN = """
 [measures.callbacks]
 of = "jobs"
@@ -70,8 +70,7 @@ def company(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         (project.rules / "own.toml").write_text(OWN)
         project.put(
             "Import-1.csv",
-            csv_text(
-                JOBS,
+            small_company.jobs(
                 (1, "Warranty", "Google", "Tue Nov 05 2024", "Ann", "0"),
                 (2, "COD Repair", "Google", "Tue Nov 05 2024", "Ann, Bo", "300.00"),
                 (3, "Warranty", "Rely", "Wed Nov 06 2024", "", "0"),
@@ -79,29 +78,30 @@ def company(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
                 (5, "Warranty", "Google", "Thu Nov 21 2024", "Bo, Ann, Bo, Cy", "10.00"),
                 (6, "COD Service", "eLocals", "Fri Nov 22 2024", " , ", "99.99"),
                 (7, "INS Service", "Rely", "Sat Nov 23 2024", "Cy,Ann", "0"),
+                more=("Tech", "Total"),
             ),
         )
         project.put(
             "payments_1.csv",
-            csv_text(
-                PAYMENTS,
-                ("2024-11-06T15:00:00Z", "100.01", "cash", 2, "", "p1"),
-                ("2024-11-07T15:00:00Z", "-0.03", "cash", 2, "", "p2"),
-                ("2024-11-22T15:00:00Z", "10.00", "card", 5, "", "p3"),
-                ("2024-11-22T15:00:00Z", "77.77", "cash", "no such", "", "p4"),
-                ("2024-11-23T15:00:00Z", "50.00", "cash", 6, "Failed", "p5"),
+            payments(
+                (2, "2024-11-06T15:00:00Z", "100.01", "cash", "", "p1"),
+                (2, "2024-11-07T15:00:00Z", "-0.03", "cash", "", "p2"),
+                (5, "2024-11-22T15:00:00Z", "10.00", "card", "", "p3"),
+                ("no such", "2024-11-22T15:00:00Z", "77.77", "cash", "", "p4"),
+                (6, "2024-11-23T15:00:00Z", "50.00", "cash", "Failed", "p5"),
+                more=("Method", "Status", "Transaction ID"),
             ),
         )
         project.put(
             "leads cost Elocals 1.csv",
-            csv_text(
-                ("Unique ID", "Time", "Cost", "Status"),
+            leads(
                 (101, "2024-11-05 10:00:00 -0500", "25.50", "Billed"),
                 (102, "2024-11-06 10:00:00 -0500", "30.00", "Credited"),
                 (103, "2024-11-06 10:00:00 -0500", "0.00", "Billed"),
+                more=("Status",),
             ),
         )
-        project.put("google spend.csv", csv_text(("Month", "Spend"), ("2024-11", "100.00")))
+        project.put("google spend.csv", spend(("2024-11", "100.00")))
         project.sync()
         yield project
 

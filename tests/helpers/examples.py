@@ -13,6 +13,11 @@ def try_few(*, few: bool) -> None:
     _few[:] = [few]
 
 
+def few_are_tried() -> bool:
+    """Whether long tests are left out."""
+    return any(_few)
+
+
 def examples(number: int, **options: Any) -> settings:
     """Settings that try so many examples, or a quarter of them; of fewer than 8 that would be the simplest one alone."""
-    return settings(max_examples=number // _A_QUARTER if any(_few) else number, deadline=None, **options)
+    return settings(max_examples=number // _A_QUARTER if few_are_tried() else number, deadline=None, **options)

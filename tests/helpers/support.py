@@ -127,6 +127,7 @@ class Project:
     def settings(self) -> Settings:
         """The settings of this project."""
         return Settings(
+            _env_file=None,
             postgres_dsn=SecretStr(self.dsn),
             data_dir=self.root / "data",
             inbox_dir=self.inbox,

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from second_engine import asked
 from support import Project, fresh_database, new_project
 
 
@@ -48,7 +49,8 @@ class Templates:
         if fill not in self._made:
             dsn = self._databases.enter_context(fresh_database(self.pg_uri, ready=True))
             project = new_project(self.folders(fill.__name__) / "template", dsn)
-            fill(project)
+            with asked():
+                fill(project)
             self._made[fill] = Template(project, self.pg_uri)
         return self._made[fill]
 

@@ -66,4 +66,4 @@ def test_only_an_address_is_taken_for_one(monkeypatch: pytest.MonkeyPatch, value
     else:
         with pytest.raises(SettingsError, match="RMETRICS_SERVE_URL"):
             load_settings()
-    assert Settings(serve_url=None).links_to is None
+    assert Settings(_env_file=None, serve_url=None).links_to is None

@@ -24,7 +24,7 @@ from rmetrics.ingest.records import LINE, PROBLEM, TEXT, RecordReader, text_batc
 from rmetrics.parallel import WORKERS, in_order
 from rmetrics.rules.date_forms import ISO_TIME
 from rmetrics.rules.feeds import MOST, Column, ColumnType
-from support import csv_text
+from small_company import payments
 
 HEADERS = ("a", "b", "c")
 ZONE = "America/New_York"
@@ -208,7 +208,7 @@ def test_only_rows_without_an_id_get_an_identity_and_it_is_the_published_one(
         [i, "2025-12-16 10:00:30", f"{i}.50", "cash", f"T{i}" if has else ""]
         for i, has in enumerate(given_ids, start=1)
     ]
-    path.write_text(csv_text(["Job #", "Date", "Amount", "Method", "Transaction ID"], *lines))
+    path.write_text(payments(*lines, more=("Method", "Transaction ID")))
     minute = int(dt.datetime(2025, 12, 16, 15, tzinfo=dt.UTC).timestamp())
     text = "job_ref={}\x1fpaid_at={}\x1famount={}.50\x1fmethod=cash"
     expected = [

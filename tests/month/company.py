@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import small_company
 from mailserver import message
+from small_company import targets
 from support import csv_text
 
 ZONE = ZoneInfo("America/New_York")
@@ -20,10 +22,11 @@ SOURCES = ("Google", "Google", "eLocals", "Rely", "Pro Referral", "NSA", "Retent
 TYPES = ("COD Service", "COD Service", "COD Repair", "INS Service", "INS Repair", "Warranty")
 HOURS = (0, 7, 9, 12, 15, 18, 23)  # those near midnight count on another day by UTC
 LATE = 10  # days after which nothing is edited any more
-TARGETS = csv_text(
-    ("Month", "Source", "Target Repairs", "Target Revenue40", "CPL Max"),
-    ("2024-11", "ALL", 60, "4500", "30"), ("2024-11", "Google", 20, "1500", ""),
-)  # fmt: skip
+TARGETS = targets(
+    ("2024-11", 60, "ALL", "4500", "30"),
+    ("2024-11", 20, "Google", "1500", ""),
+    more=("Source", "Target Revenue40", "CPL Max"),
+)
 
 
 @dataclass
@@ -86,7 +89,7 @@ class Company:
             credited["cents"] = 0
             sent = [*sent, credited]
         if sent:
-            table = csv_text(("Unique ID", "Time", "Cost", "Status"), *map(_lead, sent))
+            table = small_company.leads(*map(_lead, sent), more=("Status",))
             morning = f"{day + dt.timedelta(days=1):%a, %d %b %Y}"
             self.mail.append(message("reports@elocal.example", f"Your leads of {day}", morning, leads_csv=table))
 
@@ -117,16 +120,10 @@ class Company:
     def exported(self) -> Mapping[str, str]:
         """By file name: everything, as the pages of the programs offer it for download."""
         return {
-            "Import jobs.csv": csv_text(
-                ("Job #", "UUID", "Job Type", "Source", "Created"),
-                *((j["number"], j["uuid"], j["type"], j["source"], f"{j['at']:%a %b %d %Y %I:%M %p}") for j in self.jobs),
-            ),
-            "payments.csv": csv_text(
-                ("Transaction ID", "Job #", "Date", "Amount", "Status"),
-                *((p["id"], p["job"], f"{p['at']:%m/%d/%Y %I:%M %p}", _dollars(p["cents"]), p["status"])
-                  for p in self.payments),
-            ),
-            "leads cost Elocals.csv": csv_text(("Unique ID", "Time", "Cost", "Status"), *map(_lead, self.leads)),
+            "Import jobs.csv": small_company.jobs(*((j["number"], j["type"], j["source"], f"{j['at']:%a %b %d %Y %I:%M %p}", j["uuid"]) for j in self.jobs), more=("UUID",)),
+            "payments.csv": small_company.payments(*((p["job"], f"{p['at']:%m/%d/%Y %I:%M %p}", _dollars(p["cents"]), p["id"], p["status"])
+                  for p in self.payments), more=("Transaction ID", "Status")),
+            "leads cost Elocals.csv": small_company.leads(*map(_lead, self.leads), more=("Status",)),
             "google ads.csv": csv_text(
                 ("Day", "Campaign", "Cost"),
                 *((s["day"], s["campaign"], _dollars(s["cents"])) for s in self.spend),

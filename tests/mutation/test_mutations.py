@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import small_company
 from rmetrics.checks.compare import cross_check
 from rmetrics.checks.compare_measures import OwnFigureFiles
 from rmetrics.lake import Lake
@@ -17,6 +18,7 @@ from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.typed_inputs import typed_inputs
 from rmetrics.pipeline.workspace import opened
 from rmetrics.rules import Rules
+from small_company import payments, spend
 from support import Project, csv_text, fresh_database, new_project
 
 # Module of rmetrics.metrics, what stands there, what is planted instead.
@@ -183,7 +185,7 @@ def lab(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 def exports(project: Project) -> None:
     header = ("Job #", "Job Type", "Status", "Source", "Created", "UUID")
-    project.put("Import-0.csv", csv_text(header, (1, "INS Repair", "Done", "Plain", "2024-11-01T12:00:00-05:00", "U1"), (2, "COD Service", "Done", "Ads", "2024-11-02T12:00:00-05:00", "U2")))  # fmt: skip
+    project.put("Import-0.csv", small_company.jobs((1, "INS Repair", "Plain", "2024-11-01T12:00:00-05:00", "Done", "U1"), (2, "COD Service", "Ads", "2024-11-02T12:00:00-05:00", "Done", "U2"), more=("Status", "UUID")))  # fmt: skip
     jobs = [
         (1, "COD Service", "Done", "Ads", "2024-11-05T12:00:00-05:00", "U1"),
         (3, "INS Service", "Done", "ads-inc", "2024-11-05T12:00:00-05:00", "U3"),
@@ -204,21 +206,19 @@ def exports(project: Project) -> None:
     project.put(
         "Import-2.csv", csv_text(("Job #", "Job Type", "Created"), (2, "COD Service", "2024-11-03T12:00:00-05:00"))
     )
-    paid = ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID")
     project.put(
         "payments_1.csv",
-        csv_text(
-            paid,
-            ("2024-11-06T15:00:00Z", "60.00", "cash", 1, "", "p1"),
-            ("2024-12-06T15:00:00Z", "60.00", "cash", 1, "", "p2"),
-            ("2024-11-16T15:00:00Z", "500.00", "cash", 4, "Failed", "p3"),
-            ("2024-11-20T15:00:00Z", "-20.00", "cash", 5, "", "p4"),
-            ("2024-11-21T15:00:00Z", "80.00", "cash", 5, "", "p5"),
-            ("2024-11-22T15:00:00Z", "33.33", "cash", 99, "", "p6"),
-            ("2024-11-23T15:00:00Z", "90.01", "cash", 7, "", "p7"),
+        payments(
+            (1, "2024-11-06T15:00:00Z", "60.00", "cash", "", "p1"),
+            (1, "2024-12-06T15:00:00Z", "60.00", "cash", "", "p2"),
+            (4, "2024-11-16T15:00:00Z", "500.00", "cash", "Failed", "p3"),
+            (5, "2024-11-20T15:00:00Z", "-20.00", "cash", "", "p4"),
+            (5, "2024-11-21T15:00:00Z", "80.00", "cash", "", "p5"),
+            (99, "2024-11-22T15:00:00Z", "33.33", "cash", "", "p6"),
+            (7, "2024-11-23T15:00:00Z", "90.01", "cash", "", "p7"),
+            more=("Method", "Status", "Transaction ID"),
         ),
     )
-    lead = ("Unique ID", "Time", "Cost", "Status", "Caller ID")
     leads = [
         (1, "2024-11-14 10:00:00 -0500", "20.00", "", ""),
         (2, "2024-11-15 10:00:00 -0500", "20.00", "", ""),
@@ -228,9 +228,15 @@ def exports(project: Project) -> None:
         (6, "2024-11-12 10:00:00 -0500", "15.00", "", ""),
         (7, "2024-11-12 10:00:00 -0500", "15.00", "Void", ""),
     ]
-    project.put("leads cost Elocals 1.csv", csv_text(lead, *leads))
-    project.put("leads cost Elocals 2.csv", csv_text(lead, (6, "2024-11-12 10:00:00 -0500", "0.00", "Credited", "")))
-    project.put("google spend.csv", csv_text(("Month", "Campaign", "Spend"), ("2024-11", "a", "100.01"), ("2024-11", "b", "-5.00"), ("2024-12", "a", "50.00")))  # fmt: skip
+    project.put("leads cost Elocals 1.csv", small_company.leads(*leads, more=("Status", "Caller ID")))
+    project.put(
+        "leads cost Elocals 2.csv",
+        small_company.leads((6, "2024-11-12 10:00:00 -0500", "0.00", "Credited", ""), more=("Status", "Caller ID")),
+    )
+    project.put(
+        "google spend.csv",
+        spend(("2024-11", "100.01", "a"), ("2024-11", "-5.00", "b"), ("2024-12", "50.00", "a"), more=("Campaign",)),
+    )
 
 
 def spoiled(name: str, old: str, new: str) -> types.ModuleType:

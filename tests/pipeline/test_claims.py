@@ -17,10 +17,10 @@ from rmetrics.opening import open_project
 from rmetrics.pipeline.claims import Claim, ClaimState, lead_claims
 from rmetrics.pipeline.workspace import opened
 from rmetrics.usecases.check import check
+from small_company import jobs
 from support import ROOT, Project, csv_text
 
 LEADS = ("Unique ID", "Time", "Duration", "Cost", "Status", "Caller ID", "Service Zip Code")
-JOBS = ("Job #", "Job Type", "Source", "Created", "Primary Phone")
 
 
 def project_of(sample: Published) -> Project:
@@ -95,7 +95,7 @@ def said(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_from_the_lead_to_the_vendor_s_answer(project: Project) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Service", "Google", "11/04/2024", "6175550101")))
+    project.put("Import-1.csv", jobs((1, "COD Service", "Google", "11/04/2024", "6175550101"), more=("Primary Phone",)))
     short(project, "leads cost Elocals 1.csv")
     project.sync()
     document = json.loads(said(project, "disputes", "--json").stdout)
@@ -124,7 +124,7 @@ def test_from_the_lead_to_the_vendor_s_answer(project: Project) -> None:
 
 
 def test_a_source_without_terms_says_what_is_missing(project: Project) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Service", "Google", "11/04/2024", "6175550101")))
+    project.put("Import-1.csv", jobs((1, "COD Service", "Google", "11/04/2024", "6175550101"), more=("Primary Phone",)))
     project.sync()
     done = rmetrics(project, "disputes", "--source", "Google")
     assert done.returncode == 2

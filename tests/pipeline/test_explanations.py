@@ -5,12 +5,12 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
-from exports import JOBS
 from rmetrics.pipeline import publication
 from rmetrics.pipeline.verify import cross_check
 from rmetrics.pipeline.verify import run_findings as findings
 from rmetrics.usecases import sync as sync_module
-from support import Project, csv_text
+from small_company import jobs
+from support import Project
 
 MONTHS = "SELECT month::text, sum(jobs)::int FROM monthly_metrics GROUP BY 1 ORDER BY 1"
 
@@ -47,7 +47,7 @@ def test_the_publish_goes_on(
     published: Project, monkeypatch: pytest.MonkeyPatch, module: object, name: str, error: Exception
 ) -> None:
     project = published
-    project.put("Import 2.csv", csv_text(JOBS, (2, "COD Repair", "Google", "Thu Dec 05 2024")))
+    project.put("Import 2.csv", jobs((2, "COD Repair", "Google", "Thu Dec 05 2024")))
     with monkeypatch.context() as broken:
         broken.setattr(module, name, failing(error))
         full = name in {"quality_findings", "ask"}
@@ -61,7 +61,7 @@ def test_the_publish_goes_on(
         assert "Ann" not in failed[0].message
     assert project.rows(MONTHS) == [("2024-11-01", 1), ("2024-12-01", 1)]
     assert project.sync().status == "unchanged"
-    project.put("Import 3.csv", csv_text(JOBS, (3, "COD Repair", "Google", "Fri Dec 06 2024")))
+    project.put("Import 3.csv", jobs((3, "COD Repair", "Google", "Fri Dec 06 2024")))
     after = project.sync()
     assert not [f for f in after.findings if f.code == "explanation-failed"]
     assert project.rows(MONTHS) == [("2024-11-01", 1), ("2024-12-01", 2)]

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+import small_company
 from command_line import rmetrics
 from published import run as run_sql
 from rmetrics.brief.sections import Line
@@ -19,7 +20,6 @@ from rmetrics.usecases.check import check
 from rmetrics.usecases.report import page_data
 from support import MIDNIGHT, Project, csv_text, fresh_database, new_project
 
-JOBS = ("Job #", "Job Type", "Source", "Created", "Amount Paid")
 PAYMENTS = ("Transaction ID", "Job #", "Date", "Amount", "Status")
 FIRST, LAST = dt.date(2024, 1, 1), dt.date(2024, 9, 10)
 MORNING = dt.datetime(2024, 9, 11, 12, 30, tzinfo=dt.UTC)  # 08:30 in New York, on the day after the last one
@@ -33,9 +33,9 @@ def fill(project: Project, last: dt.date, at: dt.datetime, first: dt.date = FIRS
     jobs = [(n, "COD Repair", "Google", f"{day:%a %b %d %Y}", "") for n, day in enumerate(worked, 1)]
     paid = [(f"p{n}", n, f"{day:%m/%d/%Y}", "100.01", "Succeeded") for n, day in enumerate(worked, 1)]
     minutes = round((at - MIDNIGHT).total_seconds() / 60)
-    project.put("jobs.csv", csv_text(JOBS, *jobs), minutes=minutes)
+    project.put("jobs.csv", small_company.jobs(*jobs, more=("Amount Paid",)), minutes=minutes)
     project.put("payments.csv", csv_text(PAYMENTS, *paid), minutes=minutes)
-    targets = csv_text(("Month", "Target Repairs", "Target Revenue40"), ("2024-09", 20, "1000"))
+    targets = small_company.targets(("2024-09", 20, "1000"), more=("Target Revenue40",))
     project.put("targets.csv", targets, minutes=minutes)
     project.sync()
 

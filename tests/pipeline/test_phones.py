@@ -2,31 +2,30 @@
 
 import polars as pl
 
-from support import Project, computed_rows, csv_text
-
-JOBS = ("Job #", "Job Type", "Source", "Created", "Primary Phone")
-LEADS = ("Lead ID", "Lead Date", "Current Status", "Phone")
+import small_company
+from small_company import referrals
+from support import Project, computed_rows
 
 
 def test_numbers_of_exports(project: Project) -> None:
     project.put(
         "jobs.csv",
-        csv_text(
-            JOBS,
+        small_company.jobs(
             ("1", "COD Service", "Google", "11/05/2024", "8084355068 #940"),
             ("2", "COD Service", "Google", "11/05/2024", "0000000000"),
             ("3", "COD Service", "Google", "11/05/2024", "617-555-0101 / 617-555-0102"),
             ("4", "COD Service", "Google", "11/05/2024", "05550124"),
+            more=("Primary Phone",),
         ),
     )
     project.put(
         "Pro Referral leads.csv",
-        csv_text(
-            LEADS,
+        referrals(
             ("a", "11/05/2024 09:00 AM", "Accepted", "(808) 435-5068 ext 941"),
             ("b", "11/05/2024 09:00 AM", "Accepted", "999-999-9999"),
             ("c", "11/05/2024 09:00 AM", "Accepted", "(617) 555-0102"),
             ("d", "11/05/2024 09:00 AM", "Accepted", "05550124"),
+            more=("Phone",),
         ),
     )
     result = project.sync()

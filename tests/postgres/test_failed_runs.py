@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 import rmetrics.pipeline.prepared as preparing
-from exports import JOBS
 from postgres.test_connections import Proxy
 from rmetrics.cli import run
 from rmetrics.errors import BusyError, LakeError, PostgresError, RulesError
@@ -16,7 +15,10 @@ from rmetrics.grafana.model import Installation
 from rmetrics.lake import Lake
 from rmetrics.usecases.doctor import doctor
 from rmetrics.usecases.status import status
-from support import Project, csv_text
+from small_company import jobs
+from support import Project
+
+pytestmark = pytest.mark.one_engine
 
 
 def runs(project: Project) -> list[str]:
@@ -61,7 +63,7 @@ def test_a_failed_run_is_seen_until_a_later_one_finds_all_well(
     assert runs(published) == ["ok", "failed", "unchanged"], "one row tells that all is well again"
     assert published.rows(alarm)[0][1] == 0
     assert not any(c.name == "last run" for c in doctor(published.settings).checks)
-    published.put("Import-2.csv", csv_text(JOBS, (2, "COD Repair", "Google", "Tue Nov 05 2024")))
+    published.put("Import-2.csv", jobs((2,)))
     assert published.sync().status == "published"
     assert runs(published)[-1] == "ok"
 
@@ -114,7 +116,7 @@ def test_a_run_whose_commit_took_hold_is_no_failed_one(published: Project, answe
     direct = published.dsn
     proxy = Proxy(direct.partition("host=")[2].partition("&")[0], answer=answer)
     proxy.start()
-    published.put("Import-2.csv", csv_text(JOBS, (2, "COD Repair", "Google", "Tue Nov 05 2024")))
+    published.put("Import-2.csv", jobs((2,)))
     published.dsn = f"postgresql://postgres:@127.0.0.1:{proxy.port}/{direct.split('/')[3].partition('?')[0]}"
     with pytest.raises(PostgresError):
         published.sync()

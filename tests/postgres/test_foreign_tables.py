@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from exports import JOBS as HEADER
+import small_company
 from jobs_and_payments import JOBS, content, jobs, publish_contents
 from published import run
 from reliability.versions import prepared
@@ -19,7 +19,9 @@ from rmetrics.postgres.ownership import CARRIERS, TABLES, VIEWS, own_relations, 
 from rmetrics.postgres.roles import READER, WRITER, roles_script
 from rmetrics.usecases.schema import schema_apply
 from rmetrics.usecases.status import status
-from support import ROOT, Project, csv_text, rows
+from support import ROOT, Project, rows
+
+pytestmark = pytest.mark.one_engine
 
 FEED = """
 [feeds.invoices]
@@ -58,7 +60,7 @@ def project(bare_project: Project) -> Project:
 
 
 def put(project: Project) -> None:
-    project.put("Import-1.csv", csv_text(HEADER, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", small_company.jobs((1,)))
 
 
 IN_THE_WAY = {
@@ -168,7 +170,7 @@ def test_a_copy_in_the_place_of_a_table_of_ours_is_not_ours(published: Project, 
         f"INSERT INTO {table} SELECT * FROM {table}_kept" if table != "monthly_metrics" else "SELECT 1",
         f"COMMENT ON TABLE {table} IS 'theirs'",
     )
-    published.put("Import-2.csv", csv_text(HEADER, (2, "COD Repair", "Google", "Tue Nov 05 2024")))
+    published.put("Import-2.csv", small_company.jobs((2,)))
     before = everything(published.dsn)
     with pytest.raises(PostgresError, match=rf"^the table public\.{table} was not made by rmetrics"):
         published.sync()
@@ -200,7 +202,7 @@ def test_tables_of_our_names_in_other_places_are_neither_read_nor_written(projec
     before = everything(project.dsn)
     put(project)
     project.sync()
-    project.put("Import-2.csv", csv_text(HEADER, (1, "INS Repair", "Rely", "Tue Nov 05 2024"), (2, "COD Repair", "Google", "Tue Nov 05 2024")))  # fmt: skip
+    project.put("Import-2.csv", small_company.jobs((1, "INS Repair", "Rely"), (2,)))  # fmt: skip
     assert project.sync().status == "published"
     assert rows(project.dsn, "SELECT job_id, source FROM public.jobs ORDER BY 1") == [("1", "Rely"), ("2", "Google")]
     assert before <= everything(project.dsn)

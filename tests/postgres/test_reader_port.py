@@ -16,14 +16,14 @@ import pytest
 from adbc_driver_postgresql import dbapi
 
 from command_line import rmetrics
-from exports import JOBS
 from rmetrics.errors import BusyError, SettingsError
 from rmetrics.postgres.embedded import embedded, network_port, stop_embedded
 from rmetrics.postgres.embedded.binaries import programs, server_user
 from rmetrics.postgres.reader import verifier
 from rmetrics.usecases.db import db_reader, db_start, db_start_on, db_stop
 from rmetrics.usecases.doctor import doctor
-from support import Project, csv_text, new_project
+from small_company import jobs
+from support import Project, new_project
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def own() -> Iterator[Project]:
     """A published project with an embedded server."""
     with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
         project = new_project(Path(folder) / "project", "")
-        project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+        project.put("Import-1.csv", jobs((1,)))
         project.sync()
         yield project
         db_stop(project.settings)

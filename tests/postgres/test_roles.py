@@ -3,13 +3,15 @@
 import pytest
 from adbc_driver_postgresql import dbapi
 
-from exports import JOBS
 from published import run
 from rmetrics.errors import PostgresError
 from rmetrics.postgres.connection import statements
 from rmetrics.postgres.roles import OWNER, READER, WRITER, roles_script
 from rmetrics.usecases.schema import schema_apply
-from support import Project, csv_text
+from small_company import jobs
+from support import Project
+
+pytestmark = pytest.mark.one_engine
 
 
 @pytest.fixture
@@ -17,7 +19,7 @@ def installed(project: Project) -> Project:
     """A database as an administrator prepares it, and a project that syncs as the writer."""
     schema_apply(project.settings)
     run(project.dsn, *statements(roles_script()))
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", jobs((1,)))
     project.dsn = as_role(project.dsn, WRITER)
     return project
 
@@ -30,7 +32,7 @@ def as_role(dsn: str, role: str) -> str:
 def test_the_writer_syncs_again_and_again_and_publishes_changes(installed: Project) -> None:
     assert installed.sync().status == "published"
     assert installed.sync().status == "unchanged"
-    installed.put("Import-2.csv", csv_text(JOBS, (1, "INS Repair", "Rely", "Tue Nov 05 2024")))
+    installed.put("Import-2.csv", jobs((1, "INS Repair", "Rely")))
     assert installed.sync().status == "published"
     assert installed.rows("SELECT source FROM jobs") == [("Rely",)]
 

@@ -2,17 +2,15 @@
 
 import pytest
 
-from exports import JOBS
 from published import run
-from support import Project, csv_text
+from small_company import jobs, targets
+from support import Project
 
 
 @pytest.fixture
 def published(project: Project) -> Project:
-    project.put(
-        "Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "11/5/2024"), (2, "INS Repair", "Rely", "11/6/2024"))
-    )
-    project.put("targets.csv", csv_text(("Month", "Target Repairs"), ("2024-11", 30)))
+    project.put("Import-1.csv", jobs((1, "COD Repair", "Google", "11/5/2024"), (2, "INS Repair", "Rely", "11/6/2024")))
+    project.put("targets.csv", targets(("2024-11", 30)))
     project.sync()
     return project
 
@@ -57,7 +55,7 @@ def test_rows_of_any_table_are_named(published: Project, statement: str, expecte
 
 
 def test_rows_that_a_corrected_export_takes_away_are_no_ones_hand(published: Project) -> None:
-    published.put("targets.csv", csv_text(("Month", "Target Repairs"), ("2024-12", 40)))
+    published.put("targets.csv", targets(("2024-12", 40)))
     run(published.dsn, "INSERT INTO targets (month, target_repairs) VALUES ('2026-01-01', 31)")
     ((message, rows),) = told(published)
     assert (rows, "2026-01-01, ALL, ALL" in message) == (1, True)

@@ -18,10 +18,12 @@ from reliability.world import differences, tables
 from rmetrics.errors import PostgresError
 from rmetrics.postgres.connection import statements
 from rmetrics.usecases.schema import schema_apply
-from support import Project, csv_text, fresh_database, new_project, rows
+from small_company import jobs
+from support import Project, fresh_database, new_project, rows
+
+pytestmark = pytest.mark.one_engine
 
 EARLIER = Path(__file__).with_name("earlier")
-JOBS = ("Job #", "Job Type", "Source", "Created", "UUID")
 HISTORY = ("sync_runs", "metric_changes")
 OWN_VIEW = "SELECT month, source, revenue40, cpl FROM monthly_metrics WHERE segment = 'COD'"
 # Everything the schema says, in words that do not depend on the order in which it was made.
@@ -127,7 +129,7 @@ def test_a_sync_upgrades_what_0_1_0_made_and_keeps_rows_grants_and_own_views(
     run(project.dsn, "DROP VIEW own", "ALTER TABLE daily_metrics DROP COLUMN own_note")
     assert lacking(shape(project.dsn), shape(fresh.dsn)) == {}
     assert set(differences(tables(project), tables(fresh))) <= set(HISTORY)
-    more = csv_text(JOBS, (900, "COD Repair", "Google", "Tue Dec 03 2024", "U900"))
+    more = jobs((900, "COD Repair", "Google", "Tue Dec 03 2024", "U900"), more=("UUID",))
     for one in (project, fresh):
         one.put("Import-9.csv", more, minutes=10**6)
         assert one.sync().status == "published"

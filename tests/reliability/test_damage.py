@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from exports import PAYMENTS
 from reliability.figures import record
 from reliability.world import World, differences, lake_files, tables
 from rmetrics.lake import Lake, RawFile
-from support import Project, computed_files, csv_text
+from small_company import payments
+from support import Project, computed_files
 
 HISTORY = {"metric_changes"}  # two syncs or one: it tells of each
 Harm = Callable[[Path], None]
@@ -270,7 +270,7 @@ def test_a_flip_that_leaves_size_and_time_is_found_by_verify_and_by_whoever_uses
     # A correction of a payment of the damaged month, which a sync can only take in by reading what is there.
     synced.put(
         "payments_9.csv",
-        csv_text(PAYMENTS, ("2024-12-03T15:00:00.000Z", "310.10", "card", 50, "", "p50"), ("2024-11-20T15:00:00.000Z", "9.00", "card", 3, "", "p99")),
+        payments((50, "2024-12-03T15:00:00.000Z", "310.10", "p50"), (3, "2024-11-20T15:00:00.000Z", "9.00", "p99"), more=("Transaction ID",))
     )  # fmt: skip
     rebuilt(world, synced, victims, "sync", "--quiet")
     with world.copy(synced.root.parent / "sound") as sound:

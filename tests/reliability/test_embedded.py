@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from exports import JOBS
 from reliability.world import Runner
 from rmetrics.errors import PostgresError
 from rmetrics.postgres.embedded import Owner, embedded, embedded_owner, embedded_running, server_ahead, state_at_rest
 from rmetrics.usecases.db import db_start, db_stop
 from rmetrics.usecases.doctor import doctor
-from support import Project, csv_text, new_project
+from small_company import jobs
+from support import Project, new_project
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def own() -> Iterator[Project]:
 
 
 def job(project: Project, number: int) -> None:
-    project.put(f"Import-{number}.csv", csv_text(JOBS, (number, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.put(f"Import-{number}.csv", jobs((number,)))
 
 
 def owner(project: Project) -> Owner | None:

@@ -11,7 +11,8 @@ import pytest
 from command_line import command_line
 from rmetrics.postgres.connection import connect, server_of
 from rmetrics.postgres.embedded import embedded, stop_embedded
-from support import Project, csv_text, new_project
+from small_company import jobs
+from support import Project, new_project
 
 MISLEADING = {
     "PGHOST": "db.nowhere.invalid",
@@ -33,10 +34,7 @@ def project() -> Iterator[Project]:
     """A project with an embedded server of its own."""
     with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
         made = new_project(Path(folder) / "project", "")
-        made.put(
-            "Import-1.csv",
-            csv_text(("Job #", "Job Type", "Source", "Created"), (1, "COD Repair", "Google", "Tue Nov 05 2024")),
-        )
+        made.put("Import-1.csv", jobs((1,)))
         yield made
         stop_embedded(made.settings.server_dir)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from exports import JOBS
 from reliability.figures import record
 from rmetrics.cli import run
-from support import Project, csv_text
+from small_company import jobs
+from support import Project
 
 TRIED: set[str] = set()  # by name of the test and its input
 
@@ -42,7 +42,7 @@ def command(project: Project, monkeypatch: pytest.MonkeyPatch, *arguments: str) 
 
 @pytest.fixture
 def one_job(project: Project) -> Project:
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", jobs((1,)))
     return project
 
 
@@ -68,7 +68,7 @@ def test_a_name_that_would_become_sql_is_refused(
 def test_a_source_of_any_name_is_a_value(one_job: Project, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
     (one_job.rules / "own.toml").write_text(f'[sources."{escaped}"]\nleads = "jobs"\n', encoding="utf-8")
-    one_job.put("Import-2.csv", csv_text(JOBS, (2, "COD Repair", name, "Tue Nov 05 2024")))
+    one_job.put("Import-2.csv", jobs((2, "COD Repair", name)))
     assert command(one_job, monkeypatch, "sync", "--quiet") == 0
     assert one_job.rows("SELECT source FROM jobs WHERE job_id = '2'") == [(name,)]
 
@@ -102,7 +102,7 @@ def test_a_schema_name_that_is_no_name_is_refused(
 
 
 def test_formulas_in_cells_stay_text(one_job: Project) -> None:
-    one_job.put("Import-2.csv", csv_text(JOBS, (2, "=cmd|'/c calc'!A1", "+1+1", "Tue Nov 05 2024")))
+    one_job.put("Import-2.csv", jobs((2, "=cmd|'/c calc'!A1", "+1+1")))
     one_job.sync()
     assert one_job.rows("SELECT type, source FROM jobs WHERE job_id = '2'") == [("=cmd|'/c calc'!A1", "+1+1")]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from exports import JOBS
 from published import run
 from reliability.figures import record
 from reliability.world import World, differences, tables
 from rmetrics.pipeline import publication
-from support import ROOT, Project, csv_text, fresh_database, new_project
+from small_company import jobs
+from support import ROOT, Project, fresh_database, new_project
 
 
 @pytest.mark.slow
@@ -31,7 +31,7 @@ def test_a_backup_of_raw_and_rules_restores_everything(pg_uri: str, world: World
 def test_a_newer_schema_is_applied_in_place_with_data_and_grants_kept(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", jobs((1,)))
     project.sync()
     run(project.dsn, "GRANT SELECT ON monthly_metrics TO pg_monitor")
     before = tables(project)
@@ -46,7 +46,7 @@ def test_a_newer_schema_is_applied_in_place_with_data_and_grants_kept(
 
 
 def test_the_shipped_cron_line_syncs_quietly(project: Project) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", jobs((1,)))
     (line,) = (x for x in (ROOT / "ops" / "crontab").read_text().splitlines() if x.startswith("*/15"))
     command = (
         line.split(" ", 5)[5]
@@ -83,14 +83,7 @@ def test_many_syncs_in_a_row_leave_nothing_behind(project: Project) -> None:
     syncs, seen = 200, list[tuple[int, int]]()
     for n in range(syncs):
         if n % 4 == 0:
-            project.put(
-                f"Import-{n:03}.csv",
-                csv_text(
-                    JOBS,
-                    (n, "COD Repair", "Google", "Tue Nov 05 2024"),
-                    (1, "COD Repair", "Rely" if n % 8 else "NSA", "Tue Nov 05 2024"),
-                ),
-            )
+            project.put(f"Import-{n:03}.csv", jobs((n,), (1, "COD Repair", "Rely" if n % 8 else "NSA")))
         project.sync()
         seen.append((len(list(Path("/proc/self/fd").iterdir())), _memory()))
     assert seen[-1][0] <= seen[20][0] + 5, "open files"

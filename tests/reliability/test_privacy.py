@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 
+import small_company
 from reliability.figures import record
 from reliability.world import Runner
 from rmetrics.cli import run
 from rmetrics.postgres.connection import redacted
 from serve_sites import client_of
+from small_company import jobs
 from support import Project, csv_text
 
 PASSWORD = "s3cr3t-Canary"  # noqa: S105 - to be looked for
 CANARIES = (PASSWORD, "6175559137", "555-9137", "5559137", "Quackenbush", "Lemonwood")
-JOBS = ("Job #", "Job Type", "Source", "Created", "Primary Phone", "Name", "Address", "Total")
 # Not `rejected`: whoever asks for the rejected rows is shown them.
 COMMANDS = (
     ("sync", "--json"), ("status",), ("doctor", "--verify"), ("calls",), ("calls", "--json"), ("disputes", "--all"),
@@ -43,18 +44,19 @@ def customers(project: Project) -> Project:
     person = ("(617) 555-9137", "Zebulon Quackenbush", "12 Lemonwood Ave")
     project.put(
         "Import-1.csv",
-        csv_text(
-            JOBS,
+        jobs(
             (1, "COD Repair", "Google", "Tue Nov 05 2024", *person, "100"),
             (2, "COD Repair", "Google", "Quackenbush", *person, "6175559137x"),
             ("", "COD Repair", "Google", "Tue Nov 05 2024", *person, "1.005"),
+            more=("Primary Phone", "Name", "Address", "Total"),
         ),
     )
     project.put(
         "payments.csv", "Job #,Date,Amount\n1,2024-11-05,(617) 555-9137\n1,2024-11-05,Quackenbush\n1,2024-11-06,5\n"
     )
-    calls = ("Call ID", "Time", "Flow", "From number", "To number", "Answered", "Job")
-    project.put("export_export.csv", csv_text(calls, ("C", "11/04/2024 9:00 AM", "GoogleAds", person[0], "", "", "")))
+    project.put(
+        "export_export.csv", small_company.calls(("C", "11/04/2024 9:00 AM", "GoogleAds", person[0], "", "", ""))
+    )
     leads = ("Unique ID", "Time", "Duration", "Cost", "Caller ID", "Caller Name")
     lead = ("L", "2024-11-12 09:15:00 -0500", "00:05", "20.00", *person[:2])
     project.put("leads cost Elocals.csv", csv_text(leads, lead))
@@ -81,9 +83,7 @@ def test_canaries_are_in_nothing_the_program_writes(
         for path in PAGES:
             answer = pages.get(path)
             assert (answer.status_code, leaks(answer.text)) == (200, []), path
-    every = customers.rows(
-        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE'"
-    )
+    every = customers.rows("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'")
     for (table,) in every:
         text = json.dumps(customers.rows(f"SELECT to_jsonb(t)::text FROM {table} AS t"))
         assert leaks(text) == [], table

@@ -18,7 +18,8 @@ from reliability.figures import record
 from reliability.test_privacy import CANARIES as CUSTOMERS
 from rmetrics.postgres.embedded import embedded_running
 from rmetrics.usecases.db import db_stop
-from support import Project, csv_text, new_project
+from small_company import jobs
+from support import Project, new_project
 
 JOBS = ("Job #", "Job Type", "Source", "Created", "Primary Phone", "Name")
 PROC = Path("/proc")
@@ -70,7 +71,9 @@ def watched(command: list[str], project: Project, environment: dict[str, str]) -
 
 def customers(project: Project) -> None:
     person = ("(617) 555-9137", "Zebulon Quackenbush")
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024", *person)))
+    project.put(
+        "Import-1.csv", jobs((1, "COD Repair", "Google", "Tue Nov 05 2024", *person), more=("Primary Phone", "Name"))
+    )
     book = Workbook()
     sheet = book.active
     assert sheet is not None

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from exports import JOBS as HEADER
 from postgres.test_foreign_tables import everything
 from published import run
 from reliability.pooler import Pooler
@@ -20,7 +19,8 @@ from rmetrics.postgres.connection import Session
 from rmetrics.usecases.check import check
 from rmetrics.usecases.history import history
 from rmetrics.usecases.status import status
-from support import Project, csv_text, fresh_database, new_project, rows
+from small_company import jobs
+from support import Project, fresh_database, new_project, rows
 
 FEED = """
 [feeds.notes]
@@ -39,9 +39,12 @@ def fill(project: Project) -> None:
     """Two syncs: a first load, then changed and new rows."""
     (project.rules / "notes.toml").write_text(FEED.replace("'It\\'s \\\\ one'", '"It\'s \\\\ one"'))
     project.put("notes.csv", "Note,Day,Text\nN1,2024-11-05,Größe 東京 € \\\n")
-    project.put("Import-1.csv", csv_text(HEADER, (1, "COD Repair", "Café Zürich", "Tue Nov 05 2024"), (2, "INS Repair", "東京", "Wed Nov 06 2024")))  # fmt: skip
+    project.put("Import-1.csv", jobs((1, "COD Repair", "Café Zürich"), (2, "INS Repair", "東京", "Wed Nov 06 2024")))
     project.sync()
-    project.put("Import-2.csv", csv_text(HEADER, (1, "INS Repair", "Café Zürich", "Mon Nov 04 2024"), (3, "INS Repair", "", "Wed Dec 11 2024")))  # fmt: skip
+    project.put(
+        "Import-2.csv",
+        jobs((1, "INS Repair", "Café Zürich", "Mon Nov 04 2024"), (3, "INS Repair", "", "Wed Dec 11 2024")),
+    )
     assert project.sync().status == "published"
     assert project.sync().status == "unchanged"
 
@@ -148,7 +151,7 @@ def test_a_transaction_that_takes_longer_than_the_roles_limits_is_published(
         return ingest(self, table, data, schema=schema)
 
     monkeypatch.setattr(Session, "ingest", slow)
-    published.put("Import-2.csv", csv_text(HEADER, (1, "INS Repair", "Google", "Tue Nov 05 2024")))
+    published.put("Import-2.csv", jobs((1, "INS Repair")))
     assert published.sync().status == "published"
     run(published.dsn, *(f"ALTER DATABASE {name} RESET {n}" for n in limits))
 
@@ -156,7 +159,7 @@ def test_a_transaction_that_takes_longer_than_the_roles_limits_is_published(
 def test_a_database_that_is_read_only_is_refused_and_may_be_read(published: Project) -> None:
     name = rows(published.dsn, "SELECT current_database()::text")[0][0]
     run(published.dsn, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-    published.put("Import-2.csv", csv_text(HEADER, (2, "COD Repair", "Google", "Tue Nov 05 2024")))
+    published.put("Import-2.csv", jobs((2,)))
     with pytest.raises(PostgresError, match="only read") as caught:
         published.sync()
     assert "default_transaction_read_only = off" in caught.value.hint
@@ -175,7 +178,7 @@ def test_a_pool_whose_sessions_quote_every_name_is_refused(project: Project) -> 
     pooler = Pooler(project.dsn.partition("host=")[2].partition("&")[0], ("SET quote_all_identifiers TO on",))
     name = project.dsn.split("/")[3].partition("?")[0]
     project.dsn = f"postgresql://postgres:@127.0.0.1:{pooler.port}/{name}?sslmode=disable"
-    project.put("Import-1.csv", csv_text(HEADER, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", jobs((1,)))
     with pytest.raises(PostgresError, match="quote_all_identifiers is on") as caught:
         project.sync()
     assert "ALTER ROLE" in caught.value.hint

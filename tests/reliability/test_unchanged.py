@@ -14,13 +14,13 @@ from adbc_driver_postgresql import dbapi
 from pydantic import SecretStr
 
 from command_line import rmetrics
-from exports import JOBS
 from rmetrics.lake import Lake
 from rmetrics.opening import sync_places
 from rmetrics.pipeline.unchanged import nothing_to_do
 from rmetrics.postgres.embedded import embedded, embedded_owner, state_at_rest
 from rmetrics.usecases.db import db_start, db_stop
 from rmetrics.usecases.sync import sync
+from small_company import jobs
 from support import Project, csv_text, new_project
 
 
@@ -48,7 +48,7 @@ def own(first: Project) -> Iterator[Project]:
 
 
 def job(project: Project, number: int) -> None:
-    project.put(f"Import-{number}.csv", csv_text(JOBS, (number, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.put(f"Import-{number}.csv", jobs((number,)))
 
 
 def synced(project: Project, *options: str) -> str:
@@ -145,7 +145,7 @@ def test_a_lost_or_odd_note_costs_one_start(own: Project) -> None:
 
 
 def test_what_it_says_is_what_the_whole_way_says(own: Project) -> None:
-    own.put("Import-2.csv", csv_text(JOBS, (2, "COD Repair", "Nobody", "Tue Nov 05 2024"), (3, "X", "Google", "soon")))
+    own.put("Import-2.csv", jobs((2, "COD Repair", "Nobody"), (3, "X", "Google", "soon")))
     own.put("notes.csv", csv_text(("A", "B"), (1, 2)))
     own.sync()
     whole = own.sync()

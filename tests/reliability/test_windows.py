@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from exports import JOBS
 from rmetrics.flock import try_lock
 from rmetrics.postgres.embedded import process, sockets
-from support import ROOT, Project, csv_text
+from small_company import jobs, targets
+from support import ROOT, Project
 
 HERE = ROOT / "tests" / "reliability" / "windows.py"
 
@@ -29,7 +29,7 @@ def run(project: Project, *arguments: str, dsn: str | None = None) -> subprocess
 @pytest.mark.slow
 def test_without_flock_fork_and_users_everything_but_the_embedded_server_works(project: Project) -> None:
     """A whole day: sync, sync again, explain, plan, check, report, with a server of one's own."""
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", jobs((1,)))
     first = run(project, "sync", "--json")
     assert first.returncode == 0, first.stderr
     assert json.loads(first.stdout)["status"] == "published"
@@ -45,8 +45,8 @@ def test_without_flock_fork_and_users_everything_but_the_embedded_server_works(p
 
 def test_every_name_in_the_lake_is_one_that_windows_and_macos_can_hold(project: Project) -> None:
     """No forbidden character or reserved word, no two names that differ in case alone, no path near 260 characters."""
-    project.put('Import: "a" <1>?.csv', csv_text(JOBS, (1, "COD Repair", "AUX: a|b*", "Tue Nov 05 2024")))
-    project.put("targets CON.csv", csv_text(("Month", "Source", "Target Repairs"), ("2024-11", "Google", 3)))
+    project.put('Import: "a" <1>?.csv', jobs((1, "COD Repair", "AUX: a|b*")))
+    project.put("targets CON.csv", targets(("2024-11", 3, "Google"), more=("Source",)))
     project.sync()
     lake = project.root / "data" / "lake"
     names = [str(p.relative_to(lake)) for p in lake.rglob("*")]
@@ -60,7 +60,7 @@ def test_every_name_in_the_lake_is_one_that_windows_and_macos_can_hold(project: 
 
 
 def test_the_embedded_server_is_refused_in_words(project: Project) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", jobs((1,)))
     for command in (("sync",), ("db", "start"), ("db", "start", "--port", "5433")):
         done = run(project, *command, dsn="")
         assert done.returncode == 4, (command, done.stdout, done.stderr)
@@ -71,7 +71,7 @@ def test_the_embedded_server_is_refused_in_words(project: Project) -> None:
 
 def test_of_two_syncs_the_second_is_told_also_without_flock(project: Project) -> None:
     """The lock of the lake holds between processes; a process that is killed leaves it free."""
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", jobs((1,)))
     assert run(project, "sync", "--quiet").returncode == 0
     lock = next((project.root / "data" / "lake").glob("*lock*"))
     hold = f"import fcntl, sys, time\nf = open({str(lock)!r}, 'r+')\nfcntl.lockf(f, fcntl.LOCK_EX, 1, 2**30)\nprint('held', flush=True)\ntime.sleep(60)"
@@ -79,7 +79,7 @@ def test_of_two_syncs_the_second_is_told_also_without_flock(project: Project) ->
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        project.put("Import-2.csv", csv_text(JOBS, (2, "COD Repair", "Google", "Tue Nov 05 2024")))
+        project.put("Import-2.csv", jobs((2,)))
         assert run(project, "sync").returncode == 5
     finally:
         holder.kill()
@@ -102,7 +102,7 @@ def test_no_command_forks(monkeypatch: pytest.MonkeyPatch, project: Project) -> 
     """A fork of a process with threads, as Polars' is, can hang; Windows has none and macOS warns of it."""
     forks: list[str] = []
     monkeypatch.setattr(os, "fork", lambda: forks.append("fork"))
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
+    project.put("Import-1.csv", jobs((1,)))
     project.sync()
     assert forks == []
     assert threading.active_count() >= 1

@@ -15,13 +15,12 @@ from typing import Any
 import polars as pl
 from adbc_driver_postgresql import dbapi
 
-from exports import PAYMENTS
-from exports import REFERRALS as LEADS
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute.names import COMPUTED
-from support import Project, computed_rows, csv_text, fresh_database, lake_name, new_project
+from small_company import jobs, payments, referrals, targets
+from support import Project, computed_rows, fresh_database, lake_name, new_project
 
-JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID", "Primary Phone")
+MORE = ("Status", "UUID", "Primary Phone")
 TABLES = (
     "jobs", "payments", "calls", "elocals_leads", "proref_leads", "google_spend", "targets", "daily_metrics",
     "monthly_metrics", "published_parts", "feed_status", "business", "metric_changes",
@@ -46,51 +45,46 @@ def first_exports(project: Project) -> None:
     """What lies in the inbox at first."""
     kinds = ("COD Service", "INS Service", "COD Repair", "INS Repair")
     sources = ("Google", "Rely", "Pro Referral", "")
-    jobs = [
+    worked = [
         (
             n,
             kinds[n % 4],
-            "Done",
             sources[n // 4 % 4],
             f"{dt.date(2024, 11, n % 28 + 1):%a %b %d %Y}",
+            "Done",
             f"U{n}",
             f"617555{n:04}",
         )
         for n in range(1, 41)
     ]
     paid = [
-        (f"2024-11-{n % 28 + 1:02}T15:00:00.000Z", f"{n * 7}.{n:02}", "cash", n, "", f"p{n}") for n in range(1, 41, 2)
+        (n, f"2024-11-{n % 28 + 1:02}T15:00:00.000Z", f"{n * 7}.{n:02}", "cash", "", f"p{n}") for n in range(1, 41, 2)
     ]
-    project.put("Import-1.csv", csv_text(JOBS, *jobs))
-    project.put("payments_1.csv", csv_text(PAYMENTS, *paid))
-    project.put(
-        "pro referral.csv", csv_text(LEADS, ("a", "11/05/2024 10:00 AM", ""), ("b", "11/06/2024 10:00 AM", "Passed"))
-    )
+    project.put("Import-1.csv", jobs(*worked, more=MORE))
+    project.put("payments_1.csv", payments(*paid, more=("Method", "Status", "Transaction ID")))
+    project.put("pro referral.csv", referrals(("a", "11/05/2024 10:00 AM", ""), ("b", "11/06/2024 10:00 AM", "Passed")))
 
 
 def second_exports(project: Project) -> None:
     """Then come corrections, a new month, a new feed, and a row that cannot be read."""
     project.put(
         "Import-2.csv",
-        csv_text(
-            JOBS,
-            (2, "INS Repair", "Done", "Rely", "Sat Nov 02 2024", "U2", ""),
-            (50, "COD Repair", "Done", "Google", "Mon Dec 02 2024", "U50", "6175550199"),
+        jobs(
+            (2, "INS Repair", "Rely", "Sat Nov 02 2024", "Done", "U2", ""),
+            (50, "COD Repair", "Google", "Mon Dec 02 2024", "Done", "U50", "6175550199"),
+            more=MORE,
         ),
     )
     project.put(
         "payments_2.csv",
-        csv_text(
-            PAYMENTS,
-            ("2024-12-03T15:00:00.000Z", "310.10", "card", 50, "", "p50"),
-            ("2024-12-03T15:00:00.000Z", "1.005", "card", 50, "", "p51"),
+        payments(
+            (50, "2024-12-03T15:00:00.000Z", "310.10", "p50"),
+            (50, "2024-12-03T15:00:00.000Z", "1.005", "p51"),
+            more=("Transaction ID",),
         ),
     )
     project.put(
-        "targets.csv",
-        csv_text(
-            ("Month", "Source", "Segment", "Target Repairs", "Target Revenue40"), ("2024-12", "", "", "9", "900.00")
-        ),
+        "targets.csv", targets(("2024-12", "9", "", "", "900.00"), more=("Source", "Segment", "Target Revenue40"))
     )
 
 

@@ -28,7 +28,7 @@ def test_exports_land_in_tasks_as_on_one_machine(
     exports = [p for p in (ROOT / "data" / "sample").iterdir() if p.suffix in {".csv", ".xlsx"}]
     for path in exports:
         machine.put(path.name, path, path.stat().st_mtime)
-    here, settings, rules = Lake(tmp_path / "here"), Settings(), load_rules(ROOT / "rules")
+    here, settings, rules = Lake(tmp_path / "here"), Settings(_env_file=None), load_rules(ROOT / "rules")
     here.prepare()
     want = {f.name: f for f in land_inbox(ROOT / "data" / "sample", here, rules, silent) if "/" not in f.name}
     there, tasks = open_lake(settings), InProcess()

@@ -6,13 +6,10 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from exports import PAYMENTS
 from published import Published
 from serve_sites import client_of
-from support import Project, csv_text, new_project
-
-JOBS = ("Job #", "Job Type", "Source", "Created", "Primary Phone")
-REFERRALS = ("Lead ID", "Lead Date", "Current Status", "Phone")
+from small_company import jobs, payments, referrals
+from support import Project, new_project
 
 
 @pytest.fixture(scope="session")
@@ -38,13 +35,22 @@ def small(tmp_path: Path, database: str) -> Project:
     The customer of job 2 is the lead b, four days before.
     """
     project = new_project(tmp_path / "project", database)
-    project.put("Import-1.csv", csv_text(
-        JOBS,
-        (1, "COD Service", "Google", "10/15/2024", ""), (2, "INS Repair", "Rely", "11/20/2024", "6175559131"),
-    ))  # fmt: skip
-    project.put("payments_1.csv", csv_text(PAYMENTS, ("2024-11-20T15:00:00Z", "100.00", "cash", 2, "", "p1")))
-    project.put("proref.csv", csv_text(
-        REFERRALS, ("a", "11/10/2024 09:00 AM", "Booked", ""), ("b", "11/16/2024 09:00 AM", "Booked", "6175559131")
-    ))  # fmt: skip
+    project.put(
+        "Import-1.csv",
+        jobs(
+            (1, "COD Service", "Google", "10/15/2024", ""),
+            (2, "INS Repair", "Rely", "11/20/2024", "6175559131"),
+            more=("Primary Phone",),
+        ),
+    )
+    project.put("payments_1.csv", payments((2, "2024-11-20T15:00:00Z", "100.00", "p1"), more=("Transaction ID",)))
+    project.put(
+        "proref.csv",
+        referrals(
+            ("a", "11/10/2024 09:00 AM", "Booked", ""),
+            ("b", "11/16/2024 09:00 AM", "Booked", "6175559131"),
+            more=("Phone",),
+        ),
+    )
     project.sync()
     return project

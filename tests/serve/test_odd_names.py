@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from starlette.testclient import TestClient
 
-from exports import JOBS
 from serve_sites import client_of
-from support import csv_text, fresh_database, new_project
+from small_company import jobs
+from support import fresh_database, new_project
 
 ODD = ['<img src=x onerror="alert(1)">', "</script><script>alert(2)</script>", "A/B?x#y&z=1", "O'Hara \"Tom\"", "..", "a%2Fb", "&lt;b&gt;"]  # fmt: skip
 NO_PAGE = {"..", "a%2Fb"}  # no address has the one; the test client unquotes the other twice
@@ -22,7 +22,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory, pg_uri: str) -> Iterator[Tes
     with fresh_database(pg_uri) as uri:
         project = new_project(tmp_path_factory.mktemp("odd") / "project", uri)
         rows = [(i, "COD Repair", name, "11/20/2024") for i, name in enumerate(ODD, 1)]
-        project.put('jobs <b onclick="x">.csv', csv_text(JOBS, *rows, (99, "COD Repair", "Google", "<i>never</i>")))
+        project.put('jobs <b onclick="x">.csv', jobs(*rows, (99, "COD Repair", "Google", "<i>never</i>")))
         rule = '[sources."<u>Rule</u>"]\nleads = "jobs"\ncost = { per_lead = 1.00 }\n'
         (project.rules / "odd.toml").write_text(rule, encoding="utf-8")
         project.sync()

@@ -8,7 +8,8 @@ import pytest
 from starlette.testclient import TestClient
 
 from serve_sites import client_of
-from support import Project, csv_text, fresh_database, new_project
+from small_company import jobs, payments
+from support import Project, fresh_database, new_project
 
 OWN = """
 [measures.callbacks]
@@ -34,20 +35,14 @@ def company(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         (project.rules / "own.toml").write_text(OWN)
         project.put(
             "Import-1.csv",
-            csv_text(
-                ("Job #", "Job Type", "Source", "Created", "Tech"),
+            jobs(
                 (1, "Warranty", "Google", "Tue Nov 05 2024", "Ann"),
                 (2, "COD Repair", "Google", "Tue Nov 05 2024", "Ann, <b>Bo & Co</b>"),
                 (3, "Warranty", "Rely", "Wed Nov 06 2024", ""),
+                more=("Tech",),
             ),
         )
-        project.put(
-            "payments_1.csv",
-            csv_text(
-                ("Date", "Amount", "Method", "Job #", "Status", "Transaction ID"),
-                ("2024-11-06T15:00:00Z", "100.01", "cash", 2, "", "p1"),
-            ),
-        )
+        project.put("payments_1.csv", payments((2, "2024-11-06T15:00:00Z", "100.01", "p1"), more=("Transaction ID",)))
         project.sync()
         yield project
 

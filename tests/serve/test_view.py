@@ -11,7 +11,8 @@ from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import load
 from rmetrics.serve.view import open_view
 from rmetrics.tables import MONTHLY
-from support import Project, csv_text
+from small_company import jobs
+from support import Project
 
 
 @dataclass
@@ -27,7 +28,7 @@ def test_a_pack_of_computed_and_new_exports_shows_the_computed_ones(
     """Small exports of one sync share a raw and a typed file; the computation in force knows one of them."""
     for number, name in enumerate(("old.csv", "new.csv"), 1):
         line = (number, "COD Repair", "Google", "11/05/2024")
-        project.put(f"jobs {name}", csv_text(("Job #", "Job Type", "Source", "Created"), line))
+        project.put(f"jobs {name}", jobs(line))
     project.sync()
     landed = Lake(project.settings.lake_dir).raw_files()
     assert len({raw.file for raw in landed}) == 1

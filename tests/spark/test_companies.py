@@ -20,38 +20,22 @@ from rmetrics.settings import Settings
 from rmetrics.spark.companies import work_for
 from rmetrics.spark.runner import SparkRunner
 from rmetrics.usecases.sync import sync
-from support import Project, csv_text, fresh_database
+from small_company import BOSTON, TORONTO, amounts
+from support import Project, fresh_database
 from templates import Template, Templates
 
 GROUP = ("group_daily_metrics", "group_monthly_metrics", "group_targets")
 OWN = ("boston.daily_metrics", "boston.monthly_metrics", "boston.payments", "boston.jobs")
-RULES = """
-[companies.boston]
-publish = "own"
-title = "Boston Appliance"
-[companies.calgary]
-currency = "CAD"
-[companies.toronto]
-inbox = "canada/toronto"
-timezone = "America/Toronto"
-currency = "CAD"
-[companies.toronto.rules.revenue]
-share = 0.50
-"""
-
-
-def payments(*amounts: int) -> str:
-    header = ["Job #", "Date", "Amount", "Payment ID"]
-    return csv_text(header, *([f"J{i}", "2025-01-05", a, f"P{i}"] for i, a in enumerate(amounts)))
+RULES = BOSTON + '[companies.calgary]\ncurrency = "CAD"\n' + TORONTO
 
 
 def filled(project: Project) -> None:
     """Three companies with exports, published by one machine."""
     (project.rules / "companies.toml").write_text(RULES)
-    project.put("boston/payments.csv", payments(100, 50))
+    project.put("boston/payments.csv", amounts(100, 50))
     project.put("boston/targets.csv", "Month,Source,Segment,Target Repairs\n2025-01,,,7\n")
-    project.put("calgary/payments.csv", payments(3))
-    project.put("canada/toronto/payments.csv", payments(200))
+    project.put("calgary/payments.csv", amounts(3))
+    project.put("canada/toronto/payments.csv", amounts(200))
     project.sync()
 
 
@@ -110,7 +94,7 @@ def test_tables_are_those_of_one_machine_although_every_task_runs_twice(
 def test_new_exports_of_one_company_replace_its_figures_alone(group: Project) -> None:
     draft = group.settings.data_dir / "companies" / "calgary" / "lake" / "raw" / "x.parquet.0815.part"
     draft.write_bytes(b"of a task that was killed")
-    group.put("canada/toronto/more.csv", payments(200, 7))
+    group.put("canada/toronto/more.csv", amounts(200, 7))
     result = sync(on_tasks(group))
     assert [(c.company, c.status) for c in result.companies] == [
         ("boston", "unchanged"), ("calgary", "unchanged"), ("toronto", "published"),
@@ -126,7 +110,7 @@ def test_what_stops_one_company_stops_no_other_whatever_it_is(group: Project, mo
         raw.unlink()  # its exports are lost
     for export in (group.inbox / "boston").iterdir():
         export.unlink()
-    group.put("canada/toronto/payments.csv", payments(300))
+    group.put("canada/toronto/payments.csv", amounts(300))
     from rmetrics.pipeline.prepared import prepare
 
     def buggy(project: Opened, *args: Any, **more: Any) -> Any:
@@ -152,7 +136,7 @@ def test_what_stops_one_company_stops_no_other_whatever_it_is(group: Project, mo
 
 def test_a_company_that_ends_its_executor_each_time_stops_no_other(group: Project, engine: InProcess) -> None:
     engine.fails = lambda work: work.name == "calgary"
-    group.put("canada/toronto/payments.csv", payments(300))
+    group.put("canada/toronto/payments.csv", amounts(300))
     result = sync(on_tasks(group))
     assert [c.status for c in result.companies] == ["unchanged", "failed", "published"]
     assert "Spark could not" in result.companies[1].message
@@ -182,7 +166,7 @@ def test_a_large_company_is_no_task_and_a_busy_one_waits(group: Project, monkeyp
 
     monkeypatch.setattr(usecase, "_one_company", one)
     monkeypatch.setattr("rmetrics.spark.companies.work_for", small_for("toronto"))
-    group.put("canada/toronto/payments.csv", payments(300))
+    group.put("canada/toronto/payments.csv", amounts(300))
     busy = Lake(group.settings.data_dir / "companies" / "calgary" / "lake")
     with busy.locked():
         result = sync(on_tasks(group))
@@ -201,7 +185,7 @@ def small_for(name: str) -> Callable[..., CompanyWork]:
 
 
 def test_nothing_of_a_task_is_in_force_and_no_secret_travels(group: Project, tmp_path: Path) -> None:
-    group.put("calgary/more.csv", payments(3, 4))
+    group.put("calgary/more.csv", amounts(3, 4))
     lake = group.settings.data_dir / "companies" / "calgary" / "lake"
     records = {p: p.read_bytes() for p in lake.rglob("*.json")}
     own = group.settings.of_company("calgary")

@@ -18,9 +18,8 @@ from rmetrics.pipeline.landing.inbox import InboxFile, land_inbox
 from rmetrics.progress import silent
 from rmetrics.rules import Rules, load_rules
 from rmetrics.spark.runner import SparkRunner
-from support import ROOT, Project, csv_text
-
-HEADER = ["Job #", "Date", "Amount", "Payment ID"]
+from small_company import payments
+from support import ROOT, Project
 
 
 class Backwards(InProcess):
@@ -55,10 +54,12 @@ def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(spread, "_TOGETHER", 1)
     project = Project(tmp_path, "")
     rows = [[f"J{n}", "2025-01-05", n % 90, f"P{n}"] for n in range(5_000)]
-    project.put("payments large.csv", csv_text(HEADER, *rows))
+    project.put("payments large.csv", payments(*rows, more=("Payment ID",)))
     for number in range(3):
-        project.put(f"payments {number}.csv", csv_text(HEADER, [f"J{number}", "2025-01-06", 7, f"P{number}"]))
-    project.put("again/payments 1.csv", csv_text(HEADER, ["J1", "2025-01-06", 7, "P1"]))
+        project.put(
+            f"payments {number}.csv", payments([f"J{number}", "2025-01-06", 7, f"P{number}"], more=("Payment ID",))
+        )
+    project.put("again/payments 1.csv", payments(["J1", "2025-01-06", 7, "P1"], more=("Payment ID",)))
     project.put("notes.csv", "a,b\n1,2\n")
     return project.inbox
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from buckets import S3, Machine, s3_server
+from small_company import payments
 from support import Project, csv_text, fresh_database, new_project, rows
 
 pytestmark = pytest.mark.spark
@@ -34,7 +35,7 @@ def rules() -> str:
 def exports(number: int) -> dict[str, str]:
     """Of a company; every second one has targets."""
     lines = [[f"J{n}", f"2025-0{n % 6 + 1}-05", n * number, f"P{n}"] for n in range(1, 30)]
-    found = {"payments.csv": csv_text(["Job #", "Date", "Amount", "Payment ID"], *lines)}
+    found = {"payments.csv": payments(*lines, more=("Payment ID",))}
     if number % 2:
         found["targets.csv"] = csv_text(["Month", "Source", "Segment", "Target Repairs"], ["2025-01", "", "", number])
     return found

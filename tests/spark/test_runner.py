@@ -14,9 +14,9 @@ from support import ROOT
 
 
 def test_this_machine_computes_unless_spark_is_asked_for(tmp_path: Path) -> None:
-    with open_runner(Settings(rules_dir=ROOT / "rules")) as runner:
+    with open_runner(Settings(_env_file=None, rules_dir=ROOT / "rules")) as runner:
         assert runner is None
-    with open_runner(Settings(engine="spark", data_dir=tmp_path)) as runner:
+    with open_runner(Settings(_env_file=None, engine="spark", data_dir=tmp_path)) as runner:
         assert isinstance(runner, SparkRunner)  # and nothing was started for it
     assert not list(tmp_path.iterdir())
 
@@ -26,7 +26,7 @@ def test_this_machine_computes_unless_spark_is_asked_for(tmp_path: Path) -> None
     ["local", "local[4]", "local[*]", "local-cluster[2,1,1024]", "spark://h:7077", "k8s://https://h:6443", "yarn", "sc://h"],
 )  # fmt: skip
 def test_every_kind_of_master_is_taken(address: str) -> None:
-    assert Settings(spark=address).spark == address
+    assert Settings(_env_file=None, spark=address).spark == address
 
 
 @pytest.mark.parametrize("address", ["cluster", "http://host", "local-cluster[2]", "yarn;rm", ""])
@@ -77,7 +77,7 @@ def test_tables_that_spark_does_not_make_are_refused_not_left_out(
     monkeypatch.setitem(sys.modules, "rmetrics.spark.engine", engine)
     monkeypatch.setattr(session, "started", lambda *_: contextlib.nullcontext())
     monkeypatch.setattr(plan, "compute_on", lambda *_, **__: {"job_facts": ()})
-    settings = Settings(engine="spark", data_dir=tmp_path)
+    settings = Settings(_env_file=None, engine="spark", data_dir=tmp_path)
     with open_runner(settings) as runner:
         assert runner is not None
         with pytest.raises(EngineError, match=r"cannot be computed on Spark yet: .*spellings"):

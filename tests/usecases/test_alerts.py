@@ -18,7 +18,10 @@ from rmetrics.postgres.connection import connect, server_of
 from rmetrics.rules import Rules, load_rules
 from rmetrics.usecases.alerts import alerts, alerts_after_sync
 from services import Service, service
-from support import ROOT, Project, csv_text, new_project
+from small_company import jobs
+from support import ROOT, Project, new_project
+
+pytestmark = pytest.mark.one_engine
 
 PLACE = Installation("America/New_York", "USD")
 GRAFANA = {r["uid"].removeprefix("rmetrics-"): r for r in alert_rules(PLACE)["groups"][0]["rules"]}
@@ -179,12 +182,7 @@ def project_with_a_channel(project: Project, monkeypatch: pytest.MonkeyPatch) ->
             'explain = "rmetrics status"\n',
         )
         project.put(
-            "jobs.csv",
-            csv_text(
-                ("Job #", "Job Type", "Source", "Created"),
-                (1, "COD Repair", "Google", "11/05/2024"),
-                (2, "COD Repair", "Google", "11/05/2024"),
-            ),
+            "jobs.csv", jobs((1, "COD Repair", "Google", "11/05/2024"), (2, "COD Repair", "Google", "11/05/2024"))
         )
         project.sync()
         yield project, made
@@ -201,9 +199,7 @@ def test_an_occurrence_is_told_once_and_again_when_it_comes_back(
     assert "Jobs: jobs (rows 2)" in made.got[0]["message"]
     assert "rmetrics status" in made.got[0]["message"]
     assert found.since is not None
-    project.put(
-        "jobs.csv", csv_text(("Job #", "Job Type", "Source", "Created"), (1, "COD Repair", "Google", "11/05/2024"))
-    )
+    project.put("jobs.csv", jobs((1, "COD Repair", "Google", "11/05/2024")))
     run(project.dsn, "UPDATE feed_status SET rows = 1")
     assert alerts(project.settings).alerts == ()
     run(project.dsn, "UPDATE feed_status SET rows = 2")

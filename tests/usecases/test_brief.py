@@ -8,12 +8,15 @@ from pathlib import Path
 
 import pytest
 
+import small_company
 from published import Published
 from rmetrics.brief.sections import Line
 from rmetrics.usecases.brief import BriefResult, brief
+from small_company import payments
 from support import MIDNIGHT, Project, csv_text, fresh_database, new_project
 
-JOBS = ("Job #", "Job Type", "Source", "Created", "Amount Paid")
+pytestmark = pytest.mark.one_engine
+
 PAYMENTS = ("Transaction ID", "Job #", "Date", "Amount", "Status")
 DAY = dt.date(2024, 11, 6)
 NOW = dt.datetime(2024, 11, 6, 12, 30, tzinfo=dt.UTC)  # 07:30 in New York
@@ -25,15 +28,15 @@ def minutes(at: dt.datetime) -> int:
 
 def fill(project: Project, *, jobs_at: dt.datetime = NOW, payments_at: dt.datetime = NOW) -> None:
     """Two jobs of Google on the 5th, one of Rely on the 4th; a target of 30 repairs."""
-    jobs = csv_text(
-        JOBS,
-        (1, "COD Repair", "Google", "Tue Nov 05 2024", ""), (2, "COD Service", "Google", "Tue Nov 05 2024", ""),
-        (3, "INS Service", "Rely", "Mon Nov 04 2024", ""),
-    )  # fmt: skip
-    paid = csv_text(PAYMENTS, ("a", 1, "11/05/2024", "250.25", "Succeeded"), ("b", 3, "11/04/2024", "10", "Succeeded"))
+    jobs = small_company.jobs((1, "COD Repair", "Google", "Tue Nov 05 2024", ""), (2, "COD Service", "Google", "Tue Nov 05 2024", ""), (3, "INS Service", "Rely", "Mon Nov 04 2024", ""), more=("Amount Paid",))  # fmt: skip
+    paid = payments(
+        (1, "11/05/2024", "250.25", "a", "Succeeded"),
+        (3, "11/04/2024", "10", "b", "Succeeded"),
+        more=("Transaction ID", "Status"),
+    )
     project.put("jobs.csv", jobs, minutes=minutes(jobs_at))
     project.put("payments.csv", paid, minutes=minutes(payments_at))
-    targets = csv_text(("Month", "Target Repairs", "Target Revenue40"), ("2024-11", 30, "3000"))
+    targets = small_company.targets(("2024-11", 30, "3000"), more=("Target Revenue40",))
     project.put("targets.csv", targets, minutes=minutes(NOW))
     project.sync()
 
@@ -142,7 +145,11 @@ def test_days_of_a_running_month_are_restated_only_if_they_were_over(project: Pr
     today = dt.datetime.now(dt.UTC).astimezone(dt.timezone(dt.timedelta(hours=-12))).date()  # over nowhere later
     old = today - dt.timedelta(days=2)
     now = dt.datetime.now(dt.UTC)
-    project.put("jobs.csv", csv_text(JOBS, (1, "COD Repair", "Google", f"{old:%a %b %d %Y}", "")), minutes=minutes(now))
+    project.put(
+        "jobs.csv",
+        small_company.jobs((1, "COD Repair", "Google", f"{old:%a %b %d %Y}", ""), more=("Amount Paid",)),
+        minutes=minutes(now),
+    )
     paid = [("a", 1, f"{old:%m/%d/%Y}", "100", "Succeeded")]
     project.put("payments 1.csv", csv_text(PAYMENTS, *paid), minutes=minutes(now))
     project.sync()
@@ -201,16 +208,15 @@ def test_json_keeps_amounts_exact(filled: Project) -> None:
 
 def test_calls_that_nobody_returned_and_leads_to_dispute_are_told(project: Project) -> None:
     """A call missed on the 5th, one on the 20th of October, which is too long ago; a lead of five seconds on the 5th."""
-    calls = csv_text(
-        ("Call ID", "Time", "Flow", "From number", "To number", "Answered", "Job"),
+    calls = small_company.calls(
         ("a", "11/05/2024 9:00 AM", "GoogleAds", "6175550101", "", "", ""),
         ("b", "10/20/2024 9:00 AM", "GoogleAds", "6175550102", "", "", ""),
         ("c", "11/05/2024 9:00 AM", "GoogleAds", "6175550103", "", "Nadia", ""),
     )
-    leads = csv_text(
-        ("Unique ID", "Time", "Duration", "Cost", "Status", "Caller ID"),
-        ("L1", "2024-11-05 12:00:00 -0500", "00:05", "30.00", "", "6175550104"),
-        ("L2", "2024-10-05 12:00:00 -0400", "00:05", "30.00", "", "6175550105"),
+    leads = small_company.leads(
+        ("L1", "2024-11-05 12:00:00 -0500", "30.00", "00:05", "", "6175550104"),
+        ("L2", "2024-10-05 12:00:00 -0400", "30.00", "00:05", "", "6175550105"),
+        more=("Duration", "Status", "Caller ID"),
     )
     project.put("export_export.csv", calls, minutes=minutes(NOW))
     project.put("leads cost Elocals.csv", leads, minutes=minutes(NOW))

@@ -8,13 +8,15 @@ import sys
 
 import pytest
 
+import small_company
 from command_line import Line, in_process
+from small_company import calls
 from support import Project, csv_text
 
-CALLS = ("Call ID", "Time", "Flow", "From number", "To number", "Answered", "Job", "Duration")
+pytestmark = pytest.mark.one_engine
+
 JOBS = ("Job #", "UUID", "Job Type", "Source", "Created", "Primary Phone")
 LINE = "(617) 555-0199"
-LEADS = ("Unique ID", "Time", "Cost", "Caller ID")
 NUMBERS = {"lost": "(617) 555-9131", "back": "(617) 555-9132", "booked": "(617) 555-9133", "old": "(617) 555-9134"}
 
 
@@ -36,14 +38,14 @@ def company(project: Project) -> Project:
         (1, "U1", "COD Service", "eLocals", day, NUMBERS["booked"]),
         (2, "U2", "COD Service", "Google", "10/28/2024", NUMBERS["old"]),
     ]
-    project.put("export_export.csv", csv_text(CALLS, *rows))
+    project.put("export_export.csv", calls(*rows, more=("Duration",)))
     project.put("Import-1.csv", csv_text(JOBS, *jobs))
     leads = [
         ("e1", "2024-11-04 09:05:00 -0500", "20.00", NUMBERS["back"]),  # called at 9:40
         ("e2", "2024-11-04 10:00:00 -0500", "20.00", NUMBERS["lost"]),
         ("e3", "2024-11-05 10:00:00 -0500", "20.00", NUMBERS["lost"]),  # after the last call of the phone log
     ]
-    project.put("leads cost Elocals.csv", csv_text(LEADS, *leads))
+    project.put("leads cost Elocals.csv", small_company.leads(*leads, more=("Caller ID",)))
     project.sync()
     return project
 
@@ -116,7 +118,10 @@ def test_numbers_are_shown_on_a_terminal_and_nowhere_else(company: Project, said
 def test_without_inbound_calls_nothing_is_shown(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, (1, "U1", "COD Service", "eLocals", "11/04/2024", "")))
+    project.put(
+        "Import-1.csv",
+        small_company.jobs((1, "COD Service", "eLocals", "11/04/2024", "U1", ""), more=("UUID", "Primary Phone")),
+    )
     project.sync()
     done = in_process(project, monkeypatch, capsys)("calls")
     assert done.returncode == 2

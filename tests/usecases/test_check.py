@@ -5,8 +5,10 @@ import os
 
 import pytest
 
+import small_company
 from rmetrics.cli import run
 from rmetrics.usecases.check import check
+from small_company import leads, referrals
 from support import Project, csv_text
 
 JOBS = ("Job #", "Job Type", "Status", "Source", "Created")
@@ -17,7 +19,9 @@ OWN = '\n[[checks]]\nname = "no_warranty"\nsql = "SELECT job_id FROM job_facts W
 def warranty(project: Project) -> Project:
     rules = project.rules / "business.toml"
     rules.write_text(rules.read_text() + OWN)
-    project.put("Import-1.csv", csv_text(JOBS, (1, "Warranty", "Done", "Google", "Tue Nov 05 2024")))
+    project.put(
+        "Import-1.csv", small_company.jobs((1, "Warranty", "Google", "Tue Nov 05 2024", "Done"), more=("Status",))
+    )
     return project
 
 
@@ -53,13 +57,15 @@ def test_the_command_tells_examples_and_exits_by_severity(
 
 def test_a_file_of_the_inbox_that_was_not_synced_is_named(warranty: Project) -> None:
     warranty.sync()
-    warranty.put("Import-2.csv", csv_text(JOBS, (2, "COD Service", "Done", "Google", "Wed Nov 06 2024")))
+    warranty.put(
+        "Import-2.csv", small_company.jobs((2, "COD Service", "Google", "Wed Nov 06 2024", "Done"), more=("Status",))
+    )
     (found,) = (f for f in check(warranty.settings, offline=True).findings if f.code == "inbox-not-synced")
     assert found.examples == ({"file": "Import-2.csv"},)
 
 
 def test_a_file_whose_name_is_no_text_is_known_once_it_was_read(project: Project) -> None:
-    jobs = csv_text(JOBS, (1, "COD Repair", "Done", "Google", "Tue Nov 05 2024"))
+    jobs = small_company.jobs((1, "COD Repair", "Google", "Tue Nov 05 2024", "Done"), more=("Status",))
     name = os.fsencode(project.inbox) + b"/Import-\xff.csv"
     with open(name, "wb") as file:  # noqa: PTH123 - a Path holds no such bytes
         file.write(jobs.encode())
@@ -82,17 +88,11 @@ def test_a_window_that_adds_jobs_which_the_crm_hardly_confirms_is_named(project:
     )
     project.put(
         "leads cost Elocals.csv",
-        csv_text(
-            ("Unique ID", "Time", "Cost", "Caller ID"),
-            *((f"e{n}", "2024-11-05 09:00:00 -0500", "20.00", phones[n]) for n in range(5)),
-        ),
+        leads(*((f"e{n}", "2024-11-05 09:00:00 -0500", "20.00", phones[n]) for n in range(5)), more=("Caller ID",)),
     )
     project.put(
         "proref.csv",
-        csv_text(
-            ("Lead ID", "Lead Date", "Current Status", "Phone"),
-            *((f"p{n}", "11/05/2024 09:00 AM", "Booked", phones[n]) for n in range(5, 10)),
-        ),
+        referrals(*((f"p{n}", "11/05/2024 09:00 AM", "Booked", phones[n]) for n in range(5, 10)), more=("Phone",)),
     )
     (found,) = [f for f in project.sync().findings if f.code == "window-hardly-confirmed"]
     assert (found.severity, found.rows) == ("warning", 1)

@@ -10,26 +10,14 @@ import pytest
 from command_line import Line, in_process
 from rmetrics.errors import SettingsError
 from rmetrics.usecases.status import status
-from support import Project, csv_text
+from small_company import BOSTON, TORONTO, amounts
+from support import Project
 from templates import Templates
 
-RULES = """
-[companies.boston]
-publish = "own"
-title = "Boston Appliance"
-[companies.toronto]
-inbox = "canada/toronto"
-timezone = "America/Toronto"
-currency = "CAD"
-[companies.toronto.rules.revenue]
-share = 0.50
-"""
+pytestmark = pytest.mark.one_engine
+
+RULES = BOSTON + TORONTO
 MONTHLY = "SELECT company, currency, sum(revenue_gross)::text, sum(revenue40)::text FROM group_monthly_metrics GROUP BY 1, 2 ORDER BY 1"
-
-
-def payments(*amounts: int) -> str:
-    header = ["Job #", "Date", "Amount", "Payment ID"]
-    return csv_text(header, *([f"J{i}", "2025-01-05", a, f"P{i}"] for i, a in enumerate(amounts)))
 
 
 def states(project: Project) -> dict[str, tuple[Any, ...]]:
@@ -39,8 +27,8 @@ def states(project: Project) -> dict[str, tuple[Any, ...]]:
 def declared(project: Project) -> Project:
     """Two companies with their exports, before any sync."""
     (project.rules / "companies.toml").write_text(RULES)
-    project.put("boston/payments.csv", payments(100, 50))
-    project.put("canada/toronto/payments.csv", payments(200))
+    project.put("boston/payments.csv", amounts(100, 50))
+    project.put("canada/toronto/payments.csv", amounts(200))
     return project
 
 
@@ -79,7 +67,7 @@ def test_each_company_has_its_rows_in_its_currency_and_none_is_added_to_another(
 
 def test_a_correction_of_one_leaves_the_others_alone(group: Project) -> None:
     before = states(group)
-    group.put("canada/toronto/payments.csv", payments(200, 7))
+    group.put("canada/toronto/payments.csv", amounts(200, 7))
     synced(group, [("boston", "unchanged"), ("toronto", "published")])
     assert [r[2] for r in group.rows(MONTHLY)] == ["150.00", "207.00"]
     after = states(group)
@@ -90,7 +78,7 @@ def test_a_correction_of_one_leaves_the_others_alone(group: Project) -> None:
 def test_a_company_is_added_and_removed_by_its_table_alone(group: Project) -> None:
     rules = group.rules / "companies.toml"
     (group.rules / "calgary.toml").write_text('[companies.calgary]\ncurrency = "CAD"\n')
-    group.put("calgary/payments.csv", payments(3))
+    group.put("calgary/payments.csv", amounts(3))
     synced(group, [("calgary", "published"), ("boston", "unchanged"), ("toronto", "unchanged")])
     assert [(r[0], r[2]) for r in group.rows(MONTHLY)] == [
         ("boston", "150.00"),
@@ -109,7 +97,7 @@ def test_what_stops_one_company_stops_no_other_and_the_run_says_so(group: Projec
     for raw in (group.settings.data_dir / "companies" / "boston" / "lake" / "raw").glob("*/*.parquet"):
         raw.unlink()  # its raw layer is lost, and so is its export
     (group.inbox / "boston" / "payments.csv").unlink()
-    group.put("canada/toronto/payments.csv", payments(300))
+    group.put("canada/toronto/payments.csv", amounts(300))
     result = synced(group, [("boston", "failed"), ("toronto", "published")])
     (finding,) = (f for f in result.findings if f.code == "company-failed")
     assert finding.severity == "error"
@@ -118,7 +106,7 @@ def test_what_stops_one_company_stops_no_other_and_the_run_says_so(group: Projec
     (failed, _) = status(group.settings).companies
     assert (failed.company, failed.status, failed.months, failed.exports) == ("boston", "failed", 1, 1)
     assert "payments.csv" in (failed.message or "")
-    group.put("boston/payments.csv", payments(100, 50))
+    group.put("boston/payments.csv", amounts(100, 50))
     synced(group, [("boston", "published"), ("toronto", "unchanged")])
     assert states(group)["boston"][0] == "ok"
 
@@ -162,7 +150,7 @@ def test_commands_are_about_one_company(
 
 
 def test_a_group_whose_rules_have_no_companies_is_one_company(project: Project) -> None:
-    project.put("payments.csv", payments(5))
+    project.put("payments.csv", amounts(5))
     result = project.sync()
     assert result.companies == ()
     assert project.rows("SELECT count(*) FROM pg_class WHERE relname LIKE 'group\\_%'") == [(0,)]

@@ -9,6 +9,8 @@ from rmetrics.rules import load_rules
 from rmetrics.usecases.draft import Draft, draft_rules
 from support import Project, new_project
 
+pytestmark = pytest.mark.one_engine
+
 
 @pytest.fixture
 def offline(tmp_path: Path) -> Project:

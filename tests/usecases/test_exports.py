@@ -6,18 +6,22 @@ import shutil
 
 import pytest
 
-from exports import JOBS
+import small_company
 from rmetrics.errors import CheckError, SettingsError, withdrawal_hint
 from rmetrics.usecases.explain import explain
 from rmetrics.usecases.exports import landed_exports, restore, withdraw
 from rmetrics.usecases.plan import plan
+from small_company import payments
 from support import Project, csv_text
 
+pytestmark = pytest.mark.one_engine
+
+PAID = payments((1, "11/05/2024", "100.00", "T1"), more=("Transaction #",))
 MONTH = "SELECT sum(jobs)::int, sum(repairs)::int FROM monthly_metrics"
 
 
 def jobs(*numbers: int, kind: str = "COD Repair") -> str:
-    return csv_text(JOBS, *((n, kind, "Google", "Tue Nov 05 2024") for n in numbers))
+    return small_company.jobs(*((n, kind) for n in numbers))
 
 
 def test_a_withdrawn_export_counts_no_more_and_comes_back(project: Project) -> None:
@@ -129,12 +133,11 @@ def test_a_sum_that_no_table_holds_names_the_export_to_withdraw(project: Project
     amount = 'amount     = { type = "money", from = ["Amount", "Amount Paid", "Payment Amount"'
     assert text.count(amount) == 1
     feeds.write_text(text.replace(amount, amount.replace("{", "{ most = 9_999_999_999,")))
-    head = ("Transaction #", "Job #", "Date", "Amount", "Method", "Status")
     day = "11/05/2024"
     project.put("Import.csv", jobs(1))
-    project.put("Transactions ours.csv", csv_text(head, ("T1", 1, day, "100.00", "Cash", "Done")))
-    rows = (("T2", 1, day, "9999999999.00", "Cash", "Done"), ("T3", 1, day, "9999999998.00", "Cash", "Done"))
-    project.put("Transactions of Bob's.csv", csv_text(head, *rows))
+    project.put("Transactions ours.csv", PAID)
+    rows = ((1, day, "9999999999.00", "T2"), (1, day, "9999999998.00", "T3"))
+    project.put("Transactions of Bob's.csv", payments(*rows, more=("Transaction #",)))
     with pytest.raises(CheckError, match="which exceeds the range of the table") as raised:
         project.sync()
     assert "To continue without this export: rmetrics exports withdraw 'Transactions of Bob'" in raised.value.hint
@@ -155,16 +158,14 @@ def nearly(project: Project, source: str, metric: str) -> list[tuple[int, str]]:
 
 def test_explain_names_the_rows_of_a_withdrawn_export(project: Project) -> None:
     project.put("Import ours.csv", jobs(1))
-    other = csv_text(
-        JOBS,
-        (2, "COD Repair", "google ", "Tue Nov 05 2024"),
+    other = small_company.jobs(
+        (2, "COD Repair", "google "),
         (3, "COD Repair", "Google", "Sat Nov 30 2024"),
-        (4, "COD Repair", "Rely", "Tue Nov 05 2024"),
+        (4, "COD Repair", "Rely"),
         (5, "COD Repair", "Google", "Sun Dec 01 2024"),
     )
     project.put("Import theirs.csv", other)
-    head = ("Transaction #", "Job #", "Date", "Amount", "Method", "Status")
-    project.put("Transactions.csv", csv_text(head, ("T1", 1, "11/05/2024", "100.00", "Cash", "Done")))
+    project.put("Transactions.csv", PAID)
     project.sync()
     assert not any("withdrawn" in reason for _, reason in nearly(project, "Google", "leads"))
     decision = withdraw(project.settings, "Import theirs.csv")
@@ -207,8 +208,7 @@ def test_a_withdrawn_export_is_a_cause_beside_new_ones(project: Project) -> None
     project.put("google spend.csv", csv_text(("Date", "Campaign", "Cost"), ("2024-11-05", "A", "1150.99")))
     project.sync()
     withdraw(project.settings, "google spend.csv")
-    head = ("Transaction #", "Job #", "Date", "Amount", "Method", "Status")
-    project.put("Transactions.csv", csv_text(head, ("T1", 1, "11/05/2024", "100.00", "Cash", "Done")))
+    project.put("Transactions.csv", PAID)
     project.sync()
     causes = dict(project.rows("SELECT DISTINCT metric, cause FROM metric_changes WHERE source = 'Google'"))
     assert causes["cost"].endswith("withdrawn export: google spend.csv")

@@ -23,29 +23,29 @@ from rmetrics.pipeline.compute.journeys import made
 from rmetrics.rules import load_rules
 from rmetrics.rules.funnel import funnel_names
 from rmetrics.usecases.explain import explain_journey, explain_numbers, parse_question
+from small_company import jobs, leads, payments
 from support import Project, csv_text, fresh_database, new_project
 
-JOBS = ("Job #", "UUID", "Job Type", "Source", "Created", "Primary Phone", "Zip Code")
-ELOCALS = ("Unique ID", "Time", "Cost", "Caller ID")
-PAYMENTS = ("Transaction ID", "Job #", "Amount", "Date")
 CALLS = ("Call ID", "Start Time", "Call Status", "Phone Number", "Source", "Flow", "Job")
 NOVEMBER = dt.date(2024, 11, 1)
 CANARIES = ("6175559131", "8084355068", "5085559133")
 ROWS = {
-    "Import-1.csv": csv_text(
-        JOBS,
-        ("1", "U1", "COD Service", "eLocals", "11/05/2024", CANARIES[0], "02118"),  # same day, same source
-        ("2", "U2", "COD Repair", "Google", "11/07/2024", CANARIES[0], "02118"),  # two days later
-        ("3", "U3", "COD Service", "eLocals", "11/05/2024", f"{CANARIES[1]} #940", "02118"),  # another behind a proxy
-        ("4", "U4", "COD Service", "", "11/06/2024", CANARIES[2], "02118"),  # called by Google
+    "Import-1.csv": jobs(
+        ("1", "COD Service", "eLocals", "11/05/2024", "U1", CANARIES[0], "02118"),  # same day, same source
+        ("2", "COD Repair", "Google", "11/07/2024", "U2", CANARIES[0], "02118"),  # two days later
+        ("3", "COD Service", "eLocals", "11/05/2024", "U3", f"{CANARIES[1]} #940", "02118"),  # another behind a proxy
+        ("4", "COD Service", "", "11/06/2024", "U4", CANARIES[2], "02118"),  # called by Google
+        more=("UUID", "Primary Phone", "Zip Code"),
     ),
-    "payments.csv": csv_text(PAYMENTS, ("p1", "1", "85.00", "11/05/2024"), ("p2", "2", "300.00", "11/08/2024")),
-    "leads cost Elocals.csv": csv_text(
-        ELOCALS,
+    "payments.csv": payments(
+        ("1", "11/05/2024", "85.00", "p1"), ("2", "11/08/2024", "300.00", "p2"), more=("Transaction ID",)
+    ),
+    "leads cost Elocals.csv": leads(
         ("e1", "2024-11-05 09:00:00 -0500", "20.00", CANARIES[0]),
         ("e2", "2024-11-05 10:00:00 -0500", "21.50", CANARIES[0]),  # the same customer once more
         ("e3", "2024-11-05 11:00:00 -0500", "22.00", f"{CANARIES[1]} ext 941"),
         ("e4", "2024-11-05 12:00:00 -0500", "23.00", "0000000000"),
+        more=("Caller ID",),
     ),
     "export_export.csv": csv_text(
         CALLS,

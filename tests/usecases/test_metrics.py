@@ -13,10 +13,11 @@ from typing import Any
 import polars as pl
 import pytest
 
+import small_company
 from command_line import Line, in_process
 from published import Published, query
 from rmetrics.metrics.figures import SHIPPED
-from support import Project, csv_text
+from support import Project
 
 
 @pytest.fixture
@@ -168,13 +169,12 @@ column = "technician"
 def own(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Line:
     """A company with a measure and a dimension of its own: two technicians, and a job without one."""
     (project.rules / "own.toml").write_text(OWN)
-    header = ("Job #", "Job Type", "Source", "Created", "Tech")
     jobs = [
         (1, "COD Repair", "Google", "Tue Nov 05 2024", "Ann"), (2, "Warranty", "Google", "Tue Nov 05 2024", "Ann"),
         (3, "COD Repair", "Google", "Wed Nov 06 2024", "Bob"), (4, "Warranty", "Rely", "Mon Dec 02 2024", ""),
         (5, "COD Repair", "Rely", "Mon Dec 02 2024", "Bob"), (6, "COD Repair", "Rely", "Tue Dec 03 2024", "Bob"),
     ]  # fmt: skip
-    project.put("jobs.csv", csv_text(header, *jobs))
+    project.put("jobs.csv", small_company.jobs(*jobs, more=("Tech",)))
     project.sync()
     return in_process(project, monkeypatch, capsys)
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from exports import PAYMENTS
+import small_company
 from rmetrics.cli import run
-from support import ROOT, Project, csv_text
+from small_company import payments, targets
+from support import ROOT, Project
 
-JOBS = ("Job #", "Job Type", "Source", "Created", "Tech", "Total")
 OWN = """
 [measures.callbacks]
 of = "jobs"
@@ -59,16 +59,16 @@ def company(project: Project) -> None:
     feeds.write_text(feeds.read_text().replace(line, more))
     project.put(
         "Import-1.csv",
-        csv_text(
-            JOBS,
+        small_company.jobs(
             (1, "Warranty", "Google", "Tue Nov 05 2024", "Ann", "0"),
             (2, "COD Repair", "Google", "Tue Nov 05 2024", "Ann, Bo", "300.00"),
             (3, "Warranty", "Rely", "Wed Nov 06 2024", "", "0"),
             (4, "COD Repair", "Google", "Mon Oct 07 2024", "Bo", "80.00"),
+            more=("Tech", "Total"),
         ),
     )
-    project.put("payments_1.csv", csv_text(PAYMENTS, ("2024-11-06T15:00:00Z", "100.01", "cash", 2, "", "p1")))
-    project.put("targets.csv", csv_text(("Month", "Target Repairs", "Target Callbacks"), ("2024-11", "5", "1")))
+    project.put("payments_1.csv", payments((2, "2024-11-06T15:00:00Z", "100.01", "p1"), more=("Transaction ID",)))
+    project.put("targets.csv", targets(("2024-11", "5", "1"), more=("Target Callbacks",)))
 
 
 def test_from_toml_to_postgres_and_back(project: Project, say: Said) -> None:
@@ -125,15 +125,14 @@ def test_explained_with_rule_rows_near_misses_and_proof(project: Project, say: S
 
 def test_a_customer_who_comes_back_counts_with_rows_proof_and_days(project: Project, say: Said) -> None:
     (project.rules / "callbacks.toml").write_bytes((ROOT / "rules" / "examples" / "callbacks.toml").read_bytes())
-    header = ("Job #", "Job Type", "Source", "Created", "Phone", "Appliance", "Tech")
     jobs = [
         (1, "COD Repair", "Google", "2024-10-28T12:00:00-04:00", "617-555-0101", "Oven", "Ann"),
         (2, "COD Service", "Google", "2024-11-05T12:00:00-05:00", "(617) 555-0101", "Oven", "Bo"),
         (3, "COD Service", "Google", "2024-11-06T12:00:00-05:00", "617-555-0101", "Washer", "Bo"),
         (4, "COD Service", "Google", "2024-11-07T12:00:00-05:00", "", "Oven", "Bo"),
     ]
-    project.put("Import-1.csv", csv_text(header, *jobs))
-    project.put("payments_1.csv", csv_text(PAYMENTS))
+    project.put("Import-1.csv", small_company.jobs(*jobs, more=("Phone", "Appliance", "Tech")))
+    project.put("payments_1.csv", payments(more=("Method", "Status", "Transaction ID")))
     project.sync()
     _, told = say("explain", "--source", "ALL", "--month", "2024-11", "--metric", "callbacks", "--rows")
     assert ([r["key"] for r in told["metrics"]["callbacks"]["rows"]], told["verdict"]) == (["2"], "match")

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from adbc_driver_postgresql import dbapi
 
-from exports import ELOCALS, JOBS, PAYMENTS, REFERRALS
 from rmetrics.cli import run
-from support import Project, csv_text, fresh_database, new_project
+from small_company import jobs, leads, payments, referrals
+from support import Project, fresh_database, new_project
 
 PRICE = '[[sources."Pro Referral".changes]]\nfrom = 2024-11-16\ncost = { per_lead = 25.00 }\n'
 
@@ -41,17 +41,17 @@ def base(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proj
     """Two months of a small company, published once; each test works on a copy."""
     with fresh_database(pg_uri) as uri:
         project = new_project(tmp_path_factory.mktemp("plan") / "project", uri)
-        project.put("Import-1.csv", csv_text(
-            JOBS,
-            (1, "COD Service", "Google", "10/15/2024"),
-            (2, "INS Repair", "Rely", "11/20/2024"),
-            (3, "COD Service", "Fixly", "11/21/2024"),
-        ))  # fmt: skip
-        project.put("payments_1.csv", csv_text(PAYMENTS, ("2024-11-20T15:00:00Z", "100.00", "cash", 2, "", "p1")))
-        project.put("proref.csv", csv_text(
-            REFERRALS, ("a", "11/10/2024 09:00 AM", "Booked"), ("b", "11/16/2024 09:00 AM", "Booked")
-        ))  # fmt: skip
-        project.put("leads cost Elocals 1.csv", csv_text(ELOCALS, ("e1", "2024-11-05 10:00:00 -0500", "40.00")))
+        project.put(
+            "Import-1.csv",
+            jobs(
+                (1, "COD Service", "Google", "10/15/2024"),
+                (2, "INS Repair", "Rely", "11/20/2024"),
+                (3, "COD Service", "Fixly", "11/21/2024"),
+            ),
+        )
+        project.put("payments_1.csv", payments((2, "2024-11-20T15:00:00Z", "100.00", "p1"), more=("Transaction ID",)))
+        project.put("proref.csv", referrals(("a", "11/10/2024 09:00 AM"), ("b", "11/16/2024 09:00 AM")))
+        project.put("leads cost Elocals 1.csv", leads(("e1", "2024-11-05 10:00:00 -0500", "40.00")))
         project.sync()
         yield project
 
@@ -129,7 +129,7 @@ def test_plan_and_sync_and_history_show_the_same_figures(published: Project, say
     append(published, PRICE)
     business = published.rules / "business.toml"
     business.write_text(business.read_text(encoding="utf-8").replace("share = 0.40", "share = 0.425"), encoding="utf-8")
-    published.put("leads cost Elocals 2.csv", csv_text(ELOCALS, ("e1", "2024-11-05 10:00:00 -0500", "0")))
+    published.put("leads cost Elocals 2.csv", leads(("e1", "2024-11-05 10:00:00 -0500", "0")))
     found = plan(say)
     assert changes(found) == [
         ("2024-11-01", "Pro Referral", "COD", "cost", "40.00", "45.00"),
@@ -152,7 +152,7 @@ def test_plan_and_sync_and_history_show_the_same_figures(published: Project, say
 
 def test_each_figure_has_its_own_cause(published: Project, say: Said) -> None:
     line = append(published, PRICE)
-    published.put("leads cost Elocals 2.csv", csv_text(ELOCALS, ("e1", "2024-11-05 10:00:00 -0500", "12.50")))
+    published.put("leads cost Elocals 2.csv", leads(("e1", "2024-11-05 10:00:00 -0500", "12.50")))
     causes = {c["source"]: c["cause"] for c in plan(say)["changes"]}
     assert causes["eLocals"] == "new export leads cost Elocals 2.csv: 1 changed row"
     assert causes["Pro Referral"].startswith(f"rule edit rules/sources.toml:{line} ")
@@ -161,12 +161,14 @@ def test_each_figure_has_its_own_cause(published: Project, say: Said) -> None:
 
 
 def test_rows_of_a_new_export_are_told_from_changed_ones(published: Project, say: Said) -> None:
-    published.put("proref 2.csv", csv_text(
-        REFERRALS,
-        ("a", "11/10/2024 09:00 AM", "Passed"),   # was a lead
-        ("b", "11/16/2024 09:00 AM", "Booked"),   # as before
-        ("c", "11/17/2024 09:00 AM", "Booked"),   # new
-    ))  # fmt: skip
+    published.put(
+        "proref 2.csv",
+        referrals(
+            ("a", "11/10/2024 09:00 AM", "Passed"),  # was a lead
+            ("b", "11/16/2024 09:00 AM"),  # as before
+            ("c", "11/17/2024 09:00 AM"),  # new
+        ),
+    )
     found = plan(say)
     assert found["exports"] == ["proref 2.csv (proref_leads): 1 new and 1 changed rows"]
     assert [(r["key"], r["from"], r["to"], r["cause"]) for r in found["rows"]] == [
@@ -202,7 +204,7 @@ def test_a_new_alias_takes_jobs_over(published: Project, say: Said) -> None:
 
 def test_plan_writes_nothing(published: Project, say: Said) -> None:
     append(published, PRICE)
-    published.put("proref 2.csv", csv_text(REFERRALS, ("c", "12/01/2024 09:00 AM", "Booked")))
+    published.put("proref 2.csv", referrals(("c", "12/01/2024 09:00 AM")))
     before, tables = files(published.root), published.rows("SELECT count(*) FROM sync_runs")
     plan(say)
     assert files(published.root) == before
@@ -251,7 +253,7 @@ def test_before_anything_is_published_the_last_computation_counts(
 
 
 def test_before_the_first_sync_everything_is_new(project: Project, say: Said) -> None:
-    project.put("proref.csv", csv_text(REFERRALS, ("a", "11/10/2024 09:00 AM", "Booked")))
+    project.put("proref.csv", referrals(("a", "11/10/2024 09:00 AM")))
     found = plan(say)
     assert changes(found) == [
         ("2024-11-01", "Pro Referral", "COD", "leads", None, "1"),
@@ -299,11 +301,11 @@ def test_a_month_without_figures_has_no_story(say: Said) -> None:
 
 @pytest.mark.slow
 def test_a_new_month_is_no_change_but_one_that_comes_back_is(published: Project) -> None:
-    published.put("proref 2.csv", csv_text(REFERRALS, ("z", "12/02/2024 09:00 AM", "Booked")))
+    published.put("proref 2.csv", referrals(("z", "12/02/2024 09:00 AM")))
     published.sync()
     assert recorded(published) == []
     for n, status in enumerate(("Passed", "Won"), 3):
-        published.put(f"proref {n}.csv", csv_text(REFERRALS, ("z", "12/02/2024 09:00 AM", status)))
+        published.put(f"proref {n}.csv", referrals(("z", "12/02/2024 09:00 AM", status)))
         published.sync()
     assert sorted(str(c[3:]) for c in recorded(published)) == sorted(
         str(c) for c in [("leads", "1", None), ("cost", "20.00", None), ("cost", None, "20.00"), ("leads", None, "1")]
@@ -357,7 +359,7 @@ def test_an_edit_that_restates_a_month_that_is_over_is_offered_as_a_dated_change
 def test_several_edits_of_one_source_are_offered_together_with_its_name_in_quotes(
     published: Project, say: Said
 ) -> None:
-    published.put("proref 0.csv", csv_text(REFERRALS, ("o", "10/10/2024 09:00 AM", "Booked")), minutes=0)
+    published.put("proref 0.csv", referrals(("o", "10/10/2024 09:00 AM")), minutes=0)
     published.sync()
     sources = published.rules / "sources.toml"
     text = sources.read_text(encoding="utf-8").replace("per_lead = 20.00", "per_lead = 25.50")

@@ -15,8 +15,11 @@ from rmetrics.pipeline.landing import settled
 from rmetrics.pipeline.landing.quarantine import MASK
 from rmetrics.usecases.exports import restore, withdraw
 from rmetrics.usecases.rejected import rejected_rows, rejected_text, retry_rejected
+from small_company import jobs, spend
 from support import Project, csv_text
 from templates import Templates
+
+pytestmark = pytest.mark.one_engine
 
 JOBS = ("Job #", "Job Type", "Source", "Created", "Client", "Primary Phone")
 GOOD = (1, "COD Service", "Google", "Tue Nov 05 2024", "Ada", "6175550101")
@@ -25,7 +28,7 @@ ODD = (2, "COD Service", "Google", "05.11.2024", "Bob", "6175550102")
 
 def with_one_odd_row(project: Project) -> None:
     """Publishes two jobs, one of which goes into quarantine."""
-    project.put("Import-1.csv", csv_text(JOBS, GOOD, ODD))
+    project.put("Import-1.csv", jobs(GOOD, ODD, more=("Client", "Primary Phone")))
     project.sync()
 
 
@@ -57,14 +60,14 @@ def test_a_private_value_at_fault_is_masked_unless_asked(project: Project) -> No
     feeds = project.rules / "feeds.toml"
     feeds.write_text(feeds.read_text().replace('amount_paid  = { type = "money", from = ["Amount Paid"],', 'amount_paid  = { type = "money", publish = false, from = ["Amount Paid"],'))  # fmt: skip
     project.put("Import-1.csv", csv_text((*JOBS, "Amount Paid"), (*GOOD, "twelve")))
-    project.put("Import-2.csv", csv_text(JOBS, (3, *GOOD[1:])))
+    project.put("Import-2.csv", jobs((3, *GOOD[1:]), more=("Client", "Primary Phone")))
     project.sync()
     assert [r.value for r in rejected_rows(project.settings)] == [MASK]
     assert [r.value for r in rejected_rows(project.settings, reveal=True)] == ["twelve"]
 
 
 def test_a_row_that_cannot_be_cut_into_cells_is_masked_as_a_whole(project: Project) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, GOOD) + "2,COD Service\n")
+    project.put("Import-1.csv", jobs(GOOD, more=("Client", "Primary Phone")) + "2,COD Service\n")
     project.sync()
     (row,) = rejected_rows(project.settings)
     assert rejected_text(project.settings, row.id).text == MASK
@@ -85,7 +88,7 @@ def test_an_added_format_takes_the_row_in_and_says_so(spoiled: Project) -> None:
 
 
 def test_a_mended_file_takes_the_row_in_and_the_sync_says_so(spoiled: Project) -> None:
-    spoiled.put("Import-1.csv", csv_text(JOBS, GOOD, (*ODD[:3], "Tue Nov 05 2024", *ODD[4:])))
+    spoiled.put("Import-1.csv", jobs(GOOD, (*ODD[:3], "Tue Nov 05 2024", *ODD[4:]), more=("Client", "Primary Phone")))
     result = spoiled.sync()
     told = [f.message for f in result.findings if f.code == "rejected-rows-taken-in"]
     assert len(told) == 1
@@ -139,7 +142,7 @@ def test_the_commands(command: Callable[..., int], spoiled: Project, capsys: pyt
 
 
 def put(project: Project, name: str, *rows: tuple[object, ...]) -> None:
-    project.put(name, csv_text(JOBS, *rows))
+    project.put(name, jobs(*rows, more=("Client", "Primary Phone")))
     project.sync()
 
 
@@ -182,19 +185,22 @@ def test_a_row_that_is_rejected_again_is_listed_once(project: Project) -> None:
 
 @pytest.mark.slow
 def test_a_row_without_a_key_is_recognised_by_its_other_cells(project: Project) -> None:
-    head = ("Month", "Campaign", "Spend")
-    project.put("google spend.csv", csv_text(head, ("2024-10", "Brand", "31x"), ("2024-09", "Brand", "10.00")))
+    project.put(
+        "google spend.csv", spend(("2024-10", "31x", "Brand"), ("2024-09", "10.00", "Brand"), more=("Campaign",))
+    )
     project.sync()
-    project.put("google spend.csv", csv_text(head, ("2024-11", "Brand", "5.00")))
+    project.put("google spend.csv", spend(("2024-11", "5.00", "Brand"), more=("Campaign",)))
     project.sync()
     assert [r.value for r in rejected_rows(project.settings)] == ["31x"]
-    project.put("google spend.csv", csv_text(head, ("2024-10", "Brand", "31.00"), ("2024-12", "Brand", "5.00")))
+    project.put(
+        "google spend.csv", spend(("2024-10", "31.00", "Brand"), ("2024-12", "5.00", "Brand"), more=("Campaign",))
+    )
     project.sync()
     assert rejected_rows(project.settings) == ()
 
 
 def test_rows_of_a_withdrawn_export_are_neither_rejected_nor_taken_in(spoiled: Project) -> None:
-    spoiled.put("Import-2.csv", csv_text(JOBS, (3, *GOOD[1:])))
+    spoiled.put("Import-2.csv", jobs((3, *GOOD[1:]), more=("Client", "Primary Phone")))
     spoiled.sync()
     withdraw(spoiled.settings, "Import-1.csv")
     assert rejected_rows(spoiled.settings) == ()
@@ -215,10 +221,9 @@ def test_what_later_exports_correct_is_looked_at_once(project: Project, monkeypa
         return real(*args)
 
     monkeypatch.setattr(rejected, "still_missing", counted)
-    head = ("Job #", "Job Type", "Source", "Created")
     for day in range(1, 7):
         bad = (f"{day}00", "COD Repair", "Google", "soon")
-        project.put("Import.csv", csv_text(head, (day, "COD Repair", "Google", f"2024-11-0{day}"), bad))
+        project.put("Import.csv", jobs((day, "COD Repair", "Google", f"2024-11-0{day}"), bad))
         project.sync()
     assert sum(compared) == 5 * 6 / 2  # each of the earlier five, once for each later one
     assert len(rejected_rows(project.settings)) == 6

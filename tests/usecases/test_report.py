@@ -4,18 +4,18 @@ import datetime as dt
 import json
 import re
 
-from exports import JOBS
 from rmetrics.html_report.html import page_html
 from rmetrics.opening import open_project
 from rmetrics.pipeline.asked import Months
 from rmetrics.pipeline.workspace import opened
 from rmetrics.usecases.report import page_data
-from support import Project, csv_text
+from small_company import jobs, spend
+from support import Project
 
 
 def test_a_spend_that_is_entered_ahead_makes_no_newest_month(project: Project) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Google", "Tue Nov 05 2024")))
-    project.put("google_spend 1.csv", csv_text(("Month", "Campaign", "Spend"), ("2024-12", "Search", "310.00")))
+    project.put("Import-1.csv", jobs((1,)))
+    project.put("google_spend 1.csv", spend(("2024-12", "310.00", "Search"), more=("Campaign",)))
     project.sync()
     with opened(open_project(project.settings)) as lake:
         newest, ahead = page_data(lake), page_data(lake, Months(last=dt.date(2024, 12, 1), one=True))

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from exports import JOBS, REFERRALS
 from rmetrics.cli import run
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute.compute import compute
@@ -15,7 +14,8 @@ from rmetrics.pipeline.landing.inbox import land_inbox
 from rmetrics.progress import silent
 from rmetrics.rules import load_rules
 from rmetrics.usecases.rules import check_rules
-from support import Project, csv_text, new_project
+from small_company import jobs, referrals
+from support import Project, new_project
 
 Said = Callable[..., tuple[int, str, str]]
 
@@ -24,13 +24,18 @@ Said = Callable[..., tuple[int, str, str]]
 def offline(tmp_path: Path) -> Project:
     """A project that never publishes, computed once from a few jobs and referrals."""
     project = new_project(tmp_path / "project", "postgresql://nowhere.invalid/none")
-    project.put("Import-1.csv", csv_text(
-        JOBS,
-        (1, "COD Service", "Google", "11/04/2024"), (2, "INS Service", "Rely", "11/05/2024"),
-        (3, "COD Repair", "Googel", "11/06/2024"), (4, "COD Repair", "Puls", "11/06/2024"),
-        (5, "COD Repair", "puls ", "11/06/2024"), (6, "COD Repair", "", "11/06/2024"),
-    ))  # fmt: skip
-    project.put("proref.csv", csv_text(REFERRALS, ("a", "11/10/2024 09:00 AM", "Booked")))
+    project.put(
+        "Import-1.csv",
+        jobs(
+            (1, "COD Service", "Google", "11/04/2024"),
+            (2, "INS Service", "Rely", "11/05/2024"),
+            (3, "COD Repair", "Googel", "11/06/2024"),
+            (4, "COD Repair", "Puls", "11/06/2024"),
+            (5, "COD Repair", "puls ", "11/06/2024"),
+            (6, "COD Repair", "", "11/06/2024"),
+        ),
+    )
+    project.put("proref.csv", referrals(("a", "11/10/2024 09:00 AM")))
     lake, rules = Lake(project.settings.lake_dir), load_rules(project.rules)
     lake.prepare()
     land_inbox(project.inbox, lake, rules, silent)

@@ -17,16 +17,22 @@ import pytest
 from rmetrics.cli import run
 from rmetrics.errors import LakeError, RmetricsError, SettingsError
 from rmetrics.usecases.sql import query, query_to_parquet, views
-from support import Project, csv_text, fresh_database, new_project
-
-JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "Primary Phone")
+from small_company import jobs
+from support import Project, fresh_database, new_project
 
 
 @pytest.fixture(scope="module")
 def synced(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     with fresh_database(pg_uri) as uri:
         project = new_project(tmp_path_factory.mktemp("query") / "project", uri)
-        project.put("Import-1.csv", csv_text(JOBS, (1, "COD Service", "=1+1", "Google", "Tue Nov 05 2024", "6175550101"), (2, "COD Repair", "-2", "Rely", "Wed Nov 06 2024", "")))  # fmt: skip
+        project.put(
+            "Import-1.csv",
+            jobs(
+                (1, "COD Service", "Google", "Tue Nov 05 2024", "=1+1", "6175550101"),
+                (2, "COD Repair", "Rely", "Wed Nov 06 2024", "-2", ""),
+                more=("Status", "Primary Phone"),
+            ),
+        )
         project.sync()
         yield project
 

@@ -10,16 +10,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from exports import PAYMENTS
 from rmetrics.errors import BusyError, CheckError, OutOfMemoryError, PostgresError, SettingsError
 from rmetrics.lake import EXPORT, Lake
 from rmetrics.pipeline import publication
 from rmetrics.pipeline.verify import cross_check
 from rmetrics.usecases.sync import sync
+from small_company import jobs, payments, referrals, targets
 from support import Project, csv_text, new_project
 from templates import Templates
 
-JOBS = ("Job #", "Job Type", "Status", "Source", "Created", "UUID")
+MORE = ("Status", "UUID")
 TABLES = (
     "jobs", "payments", "calls", "elocals_leads", "proref_leads", "google_spend", "targets", "daily_metrics",
     "monthly_metrics", "measures", "measure_daily", "dimension_monthly", "journeys", "journey_metrics",
@@ -29,16 +29,24 @@ TABLES = (
 def job(
     number: int, kind: str = "COD Service", source: str = "Google", created: str = "Tue Nov 05 2024"
 ) -> tuple[object, ...]:
-    return number, kind, "Done", source, created, f"U{number}"
+    return number, kind, source, created, "Done", f"U{number}"
 
 
 def payment(key: str, number: object, amount: str, date: str = "2024-11-06T15:00:00.000Z") -> tuple[object, ...]:
-    return date, amount, "cash", number, "", key
+    return number, date, amount, "cash", "", key
+
+
+def worked(*rows: tuple[object, ...]) -> str:
+    return jobs(*rows, more=MORE)
+
+
+def paid(*rows: tuple[object, ...]) -> str:
+    return payments(*rows, more=("Method", "Status", "Transaction ID"))
 
 
 def small(project: Project) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, job(1), job(2, "INS Service", "Rely"), job(3, "COD Repair", "")))
-    project.put("payments_1.csv", csv_text(PAYMENTS, payment("p1", 1, "100.01"), payment("p2", 9, "50")))
+    project.put("Import-1.csv", worked(job(1), job(2, "INS Service", "Rely"), job(3, "COD Repair", "")))
+    project.put("payments_1.csv", paid(payment("p1", 1, "100.01"), payment("p2", 9, "50")))
 
 
 def published_small(project: Project) -> None:
@@ -88,7 +96,7 @@ def test_a_second_sync_writes_nothing(project: Project) -> None:
 
 
 def test_only_rows_that_differ_are_written(synced: Project) -> None:
-    synced.put("Import-2.csv", csv_text(JOBS, job(2, "INS Repair", "Rely"), job(4, created="Mon Dec 02 2024")))
+    synced.put("Import-2.csv", worked(job(2, "INS Repair", "Rely"), job(4, created="Mon Dec 02 2024")))
     result = synced.sync()
     assert result.published["jobs"] == 2
     assert result.published["payments"] == 0
@@ -112,7 +120,7 @@ def test_changes_of_a_day_add_up_to_how_its_total_changed(project: Project) -> N
     small(project)
     project.sync()
     before = dict(project.rows("SELECT date, sum(repairs)::int FROM daily_metrics GROUP BY 1"))
-    project.put("Import-2.csv", csv_text(JOBS, job(2, "COD Repair", "Puls"), job(4, created="Mon Dec 02 2024")))
+    project.put("Import-2.csv", worked(job(2, "COD Repair", "Puls"), job(4, created="Mon Dec 02 2024")))
     project.sync()
     after = dict(project.rows("SELECT date, sum(repairs)::int FROM daily_metrics GROUP BY 1"))
     for of, dates in (("date", "date IS NOT NULL"), ("month", "date IS NULL")):
@@ -216,7 +224,7 @@ def test_a_missing_inbox_is_told(project: Project) -> None:
 
 def test_an_older_lake_does_not_take_rows_away(synced: Project, tmp_path: Path) -> None:
     other = new_project(tmp_path / "other", synced.dsn)
-    other.put("Import-1.csv", csv_text(JOBS, job(7)))
+    other.put("Import-1.csv", worked(job(7)))
     with pytest.raises(PostgresError, match="does not have"):
         other.sync()
     assert synced.rows("SELECT count(*) FROM jobs") == [(3,)]
@@ -231,7 +239,7 @@ def test_the_lock_keeps_a_second_run_out(project: Project) -> None:
 
 
 def test_newest_wins_by_time_of_the_export_whatever_the_landing_order(project: Project) -> None:
-    old, new = csv_text(JOBS, job(1, source="Rely")), csv_text(JOBS, job(1, source="NSA"))
+    old, new = worked(job(1, source="Rely")), worked(job(1, source="NSA"))
     project.put("b.csv", new, minutes=9)
     project.sync()
     project.put("a.csv", old, minutes=5)
@@ -241,11 +249,11 @@ def test_newest_wins_by_time_of_the_export_whatever_the_landing_order(project: P
 
 
 def test_a_column_the_newest_export_lacks_keeps_the_older_value_and_a_blank_cell_blanks_it(project: Project) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, job(1, source="Rely"), job(2, source="NSA")))
+    project.put("Import-1.csv", worked(job(1, source="Rely"), job(2, source="NSA")))
     project.put(
         "jobs_export.csv", csv_text(("Job #", "Job Type", "Status", "Job Date"), (1, "INS Repair", "—", "11/07/24"))
     )
-    project.put("Import-2.csv", csv_text(JOBS, (2, "COD Service", "Done", "", "Tue Nov 05 2024", "U2")))
+    project.put("Import-2.csv", jobs((2, "COD Service", "", "Tue Nov 05 2024", "Done", "U2"), more=("Status", "UUID")))
     project.sync()
     assert project.rows(
         "SELECT job_id, type, source, status, job_date::text, created_at IS NULL FROM jobs ORDER BY 1"
@@ -256,9 +264,9 @@ def test_a_column_the_newest_export_lacks_keeps_the_older_value_and_a_blank_cell
 
 
 def test_a_bad_row_or_file_stops_nothing_and_every_row_is_accounted_for(project: Project) -> None:
-    text = csv_text(PAYMENTS, payment("p1", 1, "100"), payment("p2", 1, "12.345"), payment("p3", 1, "5", "32/13/2024"))
-    project.put("payments.csv", text + "2024-11-06,5\n" + csv_text(PAYMENTS, payment("p1", 1, "7")).split("\n", 1)[1])
-    project.put("Import-1.csv", csv_text(JOBS, job(1)))
+    text = paid(payment("p1", 1, "100"), payment("p2", 1, "12.345"), payment("p3", 1, "5", "32/13/2024"))
+    project.put("payments.csv", text + "1,2024-11-06\n" + paid(payment("p1", 1, "7")).split("\n", 1)[1])
+    project.put("Import-1.csv", worked(job(1)))
     project.put("login.csv", "<!DOCTYPE html><html><body>Sign in</body></html>")
     project.put("other.csv", "a,b\n1,2\n")
     files = {f.file: f for f in project.sync().files}
@@ -270,7 +278,7 @@ def test_a_bad_row_or_file_stops_nothing_and_every_row_is_accounted_for(project:
 
 
 def test_rejected_rows_are_kept_with_line_column_value_and_reason(project: Project) -> None:
-    project.put("payments.csv", csv_text(PAYMENTS, payment("p1", 1, "12.345")))
+    project.put("payments.csv", paid(payment("p1", 1, "12.345")))
     project.sync()
     (path,) = (project.root / "data" / "lake" / "typed" / "payments").glob("*.rejected.parquet")
     assert pl.read_parquet(path, glob=False).drop(EXPORT).rows() == [
@@ -280,7 +288,7 @@ def test_rejected_rows_are_kept_with_line_column_value_and_reason(project: Proje
 
 @pytest.mark.slow
 def test_a_new_rule_re_reads_old_exports(project: Project) -> None:
-    project.put("Import-1.csv", csv_text((*JOBS, "State"), (*job(1), "MA")))
+    project.put("Import-1.csv", jobs((*job(1), "MA"), more=(*MORE, "State")))
     project.sync()
     feeds = project.rules / "feeds.toml"
     feeds.write_text(feeds.read_text().replace(
@@ -291,10 +299,7 @@ def test_a_new_rule_re_reads_old_exports(project: Project) -> None:
 
 
 def test_an_edited_price_changes_the_cost_and_says_why(project: Project) -> None:
-    lead = ("Lead ID", "Lead Date", "Current Status")
-    project.put(
-        "pro referral.csv", csv_text(lead, ("a", "11/05/2024 10:00 AM", ""), ("b", "11/06/2024 10:00 AM", "Passed"))
-    )
+    project.put("pro referral.csv", referrals(("a", "11/05/2024 10:00 AM", ""), ("b", "11/06/2024 10:00 AM", "Passed")))
     project.sync()
     assert project.rows("SELECT leads, cost FROM monthly_metrics") == [(1, "20.00")]
     sources = project.rules / "sources.toml"
@@ -341,16 +346,16 @@ def test_memory_and_clock_are_not_asked(project: Project, monkeypatch: pytest.Mo
 def months_of_jobs(project: Project) -> None:
     """A year of jobs, so that a few more are few."""
     rows = [job(n, created=f"2024-{1 + n % 12:02}-10T15:00:00.000Z") for n in range(1, 61)]
-    paid = [payment(f"p{n}", n, "100.01", f"2024-{1 + n % 12:02}-20T15:00:00.000Z") for n in range(1, 61)]
-    project.put("Import-1.csv", csv_text(JOBS, *rows))
-    project.put("payments_1.csv", csv_text(PAYMENTS, *paid))
+    amounts = [payment(f"p{n}", n, "100.01", f"2024-{1 + n % 12:02}-20T15:00:00.000Z") for n in range(1, 61)]
+    project.put("Import-1.csv", worked(*rows))
+    project.put("payments_1.csv", paid(*amounts))
 
 
 def test_a_sync_of_what_is_new_publishes_what_a_full_one_would(project: Project) -> None:
     months_of_jobs(project)
     assert project.sync().cross_check == "the two engines agree on every figure"
-    project.put("payments_2.csv", csv_text(PAYMENTS, payment("late", 1, "7.00", "2024-12-01T15:00:00.000Z")))
-    project.put("Import-2.csv", csv_text(JOBS, job(2, "COD Repair", created="2024-03-10T15:00:00.000Z")))
+    project.put("payments_2.csv", paid(payment("late", 1, "7.00", "2024-12-01T15:00:00.000Z")))
+    project.put("Import-2.csv", worked(job(2, "COD Repair", created="2024-03-10T15:00:00.000Z")))
     result = project.sync()
     assert result.cross_check == "the two engines agree on every figure of the 2 months with new rows"
     assert {t: n for t, n in result.published.items() if n} == {
@@ -374,7 +379,7 @@ def test_what_the_last_whole_look_found_is_told_with_its_day(project: Project) -
     months_of_jobs(project)
     (found,) = (f for f in project.sync().findings if f.code == "always")
     assert "as of" not in found.message
-    project.put("payments_2.csv", csv_text(PAYMENTS, payment("late", 1, "7.00", "2024-12-01T15:00:00.000Z")))
+    project.put("payments_2.csv", paid(payment("late", 1, "7.00", "2024-12-01T15:00:00.000Z")))
     for status in ("published", "unchanged"):
         result = project.sync()
         assert result.status == status
@@ -413,9 +418,7 @@ def test_sums_beyond_32_bits_are_read_back_as_they_were_sent(project: Project) -
 
 def test_the_summary_of_a_sync_has_the_targets_of_each_month(project: Project) -> None:
     small(project)
-    project.put(
-        "targets.csv", csv_text(("Month", "Source", "Target Repairs"), ("2024-11", "", 7), ("2024-11", "google", 3))
-    )
+    project.put("targets.csv", targets(("2024-11", 7, ""), ("2024-11", 3, "google"), more=("Source",)))
     found = {(line.month, line.source): line.target_repairs for line in project.sync().months}
     november = dt.date(2024, 11, 1)
     assert (found[november, "ALL"], found[november, "Google"], found[november, "Rely"]) == (
@@ -433,7 +436,7 @@ def test_what_the_engines_do_not_agree_on_is_rolled_back_however_late_it_is_know
         raise CheckError("the two engines disagree on 1 figure")
 
     before = everything(synced)
-    synced.put("payments_2.csv", csv_text(PAYMENTS, payment("p3", 1, "70")))
+    synced.put("payments_2.csv", paid(payment("p3", 1, "70")))
     monkeypatch.setattr(publication, "agree", late)
     with pytest.raises(CheckError, match="disagree"):
         synced.sync()

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from exports import JOBS, PAYMENTS, REFERRALS
+import small_company
 from rmetrics.checks.compare import cross_check
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute.compute import compute
@@ -17,7 +17,7 @@ from rmetrics.pipeline.compute.typed_inputs import typed_inputs
 from rmetrics.pipeline.landing.inbox import land_inbox
 from rmetrics.progress import silent
 from rmetrics.rules import load_rules
-from support import Project, csv_text, new_project
+from support import Project, new_project
 
 Figures = dict[tuple[str, str, str], tuple[str, ...]]
 
@@ -58,33 +58,31 @@ def figures(project: Project, *measures: str, daily: bool = False) -> Figures:
 
 
 def referrals(project: Project) -> None:
-    project.put("proref.csv", csv_text(
-        REFERRALS,
-        ("a", "11/10/2024 09:00 AM", "Booked"),
-        ("b", "11/15/2024 11:59 PM", "Booked"),   # the last minute of the old price
-        ("c", "11/16/2024 12:00 AM", "Booked"),   # the first of the new one
+    project.put("proref.csv", small_company.referrals(
+        ("a", "11/10/2024 09:00 AM"),
+        ("b", "11/15/2024 11:59 PM"),   # the last minute of the old price
+        ("c", "11/16/2024 12:00 AM"),   # the first of the new one
         ("d", "11/20/2024 09:00 AM", "Passed"),   # no lead, so it costs nothing
         ("e", "11/20/2024 09:00 AM", ""),         # a blank status is not Passed
     ))  # fmt: skip
 
 
 def jobs(project: Project) -> None:
-    project.put("Import-1.csv", csv_text(
-        JOBS,
+    project.put("Import-1.csv", small_company.jobs(
         (1, "COD Service", "Google", "11/15/2024"),
         (2, "COD Repair", "Google", "11/12/2024"),
         (3, "COD Service", "Google", "11/16/2024"),
-        (4, "COD Repair", "Google", "11/17/2024"),
+        (4, "COD Repair", "Google", "11/17/2024")
     ))  # fmt: skip
 
 
 def payments(project: Project) -> None:
-    project.put("payments_1.csv", csv_text(
-        PAYMENTS,
-        ("2024-11-20T15:00:00Z", "100.00", "cash", 1, "", "p1"),   # job of the 15th, paid on the 20th
-        ("2024-12-05T15:00:00Z", "-20.00", "cash", 1, "", "p2"),   # its refund, in December
-        ("2024-11-16T15:00:00Z", "50.25", "cash", 3, "", "p3"),    # job of the 16th
-        ("2024-11-16T04:30:00Z", "10.00", "cash", 99, "", "p4"),   # no such job; still the 15th in New York
+    project.put("payments_1.csv", small_company.payments(
+        (1, "2024-11-20T15:00:00Z", "100.00", "p1"),   # job of the 15th, paid on the 20th
+        (1, "2024-12-05T15:00:00Z", "-20.00", "p2"),   # its refund, in December
+        (3, "2024-11-16T15:00:00Z", "50.25", "p3"),    # job of the 16th
+        (99, "2024-11-16T04:30:00Z", "10.00", "p4"),   # no such job; still the 15th in New York
+        more=("Transaction ID",),
     ))  # fmt: skip
 
 
@@ -216,7 +214,7 @@ def test_jobs_that_do_not_count_are_nowhere(offline: Project) -> None:
 
 
 def test_rows_without_a_day_follow_the_rules_of_today(offline: Project) -> None:
-    offline.put("Import-1.csv", csv_text((*JOBS, "Job Date"), (1, "COD Service", "Google", "", "")))
+    offline.put("Import-1.csv", small_company.jobs((1, "COD Service", "Google", "", ""), more=("Job Date",)))
     payments(offline)
     change = '[[jobs.changes]]\nfrom = 2024-11-16\n[[jobs.changes.segments]]\nname = "VISIT"\nwhere = "type LIKE \'%Service\'"\n'
     add(offline, "business.toml", change)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from rmetrics.cli import run
-from support import Project, csv_text
+from small_company import jobs
+from support import Project
 from templates import Templates
 
 FIRST = """\
@@ -27,7 +28,7 @@ Booking Ref;Requested On;Trade;Contact Name;Contact Phone;Booking Fee;State;Talk
 FX-1003;18.11.2024 08:00;Dryer;Cy Young;617-555-0103;0,00;refunded;12:01
 FX-1005;01.12.2024 00:10;Range;Ed Poe;617-555-0105;20,00;won;01:00
 """
-JOBS = csv_text(("Job #", "Job Type", "Source", "Created"), (1, "COD Service", "fixly", "11/04/2024"))
+JOBS = jobs((1, "COD Service", "fixly", "11/04/2024"))
 MONTHS = "SELECT month::text, segment, jobs, leads, cost FROM monthly_metrics WHERE source = 'Fixly' ORDER BY month"
 
 Line = Callable[..., tuple[int, str]]

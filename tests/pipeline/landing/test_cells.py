@@ -5,7 +5,10 @@ import json
 import pytest
 
 from command_line import rmetrics
+from small_company import jobs
 from support import Project, csv_text
+
+pytestmark = pytest.mark.one_engine
 
 JOBS = ("Job #", "Job Type", "Source", "Status", "Created", "Job Date", "Total")
 PAYMENTS = ("Transaction ID", "Job #", "Date", "Amount", "Method", "Status")
@@ -99,7 +102,7 @@ def test_a_row_cut_off_after_its_number_is_rejected_where_it_can_be_seen(
 
 
 def test_an_export_without_types_and_dates_would_be_refused_not_emptied(project: Project) -> None:
-    project.put("jobs.csv", csv_text(("Job #", "Job Type", "Source", "Created"), ("1", "COD Repair", "Google", "")))
+    project.put("jobs.csv", jobs(("1", "COD Repair", "Google", "")))
     assert project.sync().files[0].accepted == 1
 
 

@@ -17,7 +17,8 @@ from rmetrics.pipeline.landing.exported import exported_records, exported_text, 
 from rmetrics.pipeline.landing.inbox import land_inbox
 from rmetrics.progress import silent
 from rmetrics.rules import load_rules
-from support import ROOT, csv_text
+from small_company import payments
+from support import ROOT
 
 RULES = load_rules(ROOT / "rules")
 HEADERS = ["Job #", "Date", "Amount", "Method", "Transaction ID"]
@@ -25,7 +26,7 @@ HEADERS = ["Job #", "Date", "Amount", "Method", "Transaction ID"]
 
 def text(*faulty: str) -> str:
     rows = [[i, "2025-01-16", f"{i}.50", "é — cash" if i % 3 else 'a "b"\nc', f"T{i}"] for i in range(200)]
-    return csv_text(HEADERS, *rows) + "".join(faulty)
+    return payments(*rows, more=("Method", "Transaction ID")) + "".join(faulty)
 
 
 FORMS: dict[str, bytes] = {

@@ -20,10 +20,11 @@ from rmetrics.pipeline.landing.land import InboxFile
 from rmetrics.pipeline.landing.typed_rows import SMALL
 from rmetrics.progress import silent
 from rmetrics.rules import load_rules
-from support import MIDNIGHT, ROOT, csv_text
+from small_company import payments
+from support import MIDNIGHT, ROOT
 
 RULES = load_rules(ROOT / "rules")
-PAYMENTS = csv_text(["Job #", "Date", "Amount"], (17, "2025-12-16", 95), (18, "2025-12-17", 85))
+PAYMENTS = payments((17, "2025-12-16", 95), (18, "2025-12-17", 85))
 HTML = "<!DOCTYPE html><html><body>Sign in</body></html>"
 
 

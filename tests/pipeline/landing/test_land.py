@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+import small_company
 from rmetrics.errors import LakeError
 from rmetrics.ingest import records, sniff, typing
 from rmetrics.lake import Lake, TypedFile
@@ -218,7 +219,7 @@ def test_where_typing_fails_nothing_has_landed(place: Place, monkeypatch: pytest
 
 
 def test_exports_of_an_earlier_form_are_kept_and_land_again_from_the_inbox(project: Project) -> None:
-    project.put("payments.csv", csv_text(HEADERS, *payments(3)))
+    project.put("payments.csv", small_company.payments(*payments(3), more=("Method", "Transaction ID")))
     raw = project.settings.lake_dir / "raw" / "payments"
     raw.mkdir(parents=True)
     there = hashlib.sha256((project.inbox / "payments.csv").read_bytes()).hexdigest()

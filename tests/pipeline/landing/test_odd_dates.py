@@ -6,7 +6,10 @@ from decimal import Decimal
 
 import pytest
 
+from small_company import targets
 from support import Project, csv_text
+
+pytestmark = pytest.mark.one_engine
 
 JOBS = ("Job #", "Job Type", "Source", "Status", "Created", "Job Date", "Total")
 FEE = '\n[sources.Flyer]\nleads = "jobs"\ncost = { monthly = 100.00 }\n'
@@ -90,5 +93,5 @@ def test_the_last_day_follows_the_newest_export(company: Project) -> None:
 
 def test_targets_may_lie_years_ahead(company: Project) -> None:
     company.put("jobs.csv", csv_text(JOBS, job(1, "2024-10-05")))
-    company.put("targets.csv", csv_text(("Month", "Source", "Target Repairs"), ("2031-01", "ALL", "40")))
+    company.put("targets.csv", targets(("2031-01", "40", "ALL"), more=("Source",)))
     assert {f.feed: f.rejected for f in company.sync().files} == {"jobs": 0, "targets": 0}

@@ -14,10 +14,9 @@ from rmetrics.pipeline.verify.placed_conditions import conditions
 from rmetrics.rules import load_rules
 from rmetrics.rules.expressions import duckdb_form
 from rmetrics.rules.expressions.typed import Op
+from small_company import jobs, payments
 from support import Project, csv_text
 
-JOBS = ("Job #", "Job Type", "Source", "Status", "Created", "Job Date", "Total")
-PAYMENTS = ("Transaction ID", "Job #", "Date", "Amount", "Method", "Status")
 FEED = """\
 [feeds.acme_leads]
 files = ["acme*"]
@@ -45,10 +44,17 @@ def leads(project: Project) -> dict[str, int]:
 
 
 def test_payment_whose_failed_is_written_with_a_dotted_i(project: Project) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Service", "Rely", "x", "11/04/2024", "11/04/2024", 0),
-                                         (2, "COD Service", "Rely", "x", "11/04/2024", "11/04/2024", 0)))  # fmt: skip
-    project.put("Transactions-1.csv", csv_text(PAYMENTS, ("T1", 1, "11/04/2024", "150.00", "Cash", "FA\u0130LED"),
-                                               ("T2", 2, "11/04/2024", "200.00", "Cash", "Done")))  # fmt: skip
+    project.put(
+        "Import-1.csv", jobs((1, "COD Service", "Rely", "11/04/2024"), (2, "COD Service", "Rely", "11/04/2024"))
+    )
+    project.put(
+        "Transactions-1.csv",
+        payments(
+            (1, "11/04/2024", "150.00", "T1", "FA\u0130LED"),
+            (2, "11/04/2024", "200.00", "T2", "Done"),
+            more=("Transaction ID", "Status"),
+        ),
+    )
     done = rmetrics(project, "sync", "--json")
     assert done.returncode == 0, done.stderr
     assert project.rows("SELECT job_id, paid::text, is_repair FROM jobs ORDER BY 1") == [
@@ -63,7 +69,7 @@ def test_distinct_and_more_in_a_feed_of_the_users_own(project: Project) -> None:
     when = "2024-11-05 12:00:00 +0000"
     project.put("acme.csv", csv_text(("Ref", "When", "Price", "State"), ("A", when, 10, "won"), ("B", when, 10, "spam"),
                                      ("C", when, 10, None), ("D", when, 0, "won"), ("E", when, None, "won")))  # fmt: skip
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Rely", "x", "11/04/2024", "11/04/2024", 0)))
+    project.put("Import-1.csv", jobs((1, "COD Repair", "Rely", "11/04/2024")))
     checked = rmetrics(project, "rules", "check")
     assert checked.returncode == 0, checked.stderr
     done = rmetrics(project, "sync")
@@ -92,7 +98,7 @@ def test_timestamp_beside_a_date_is_its_business_day(project: Project, date: str
         "the next day": "2024-11-04 05:00:00 +0000",  # Nov 4
     }
     project.put("acme.csv", csv_text(("Ref", "When", "Price", "State"), *((n, at, 1, "x") for n, at in stamps.items())))
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Repair", "Rely", "x", "11/04/2024", "11/04/2024", 0)))
+    project.put("Import-1.csv", jobs((1, "COD Repair", "Rely", "11/04/2024")))
     done = rmetrics(project, "sync")
     assert done.returncode == 0, done.stderr
     assert leads(project) == {"2024-11-03": 2, "2024-11-04": 1}
@@ -114,9 +120,15 @@ def test_refused_condition_names_file_line_and_key(project: Project) -> None:
 def test_disagreement_in_a_sync_names_condition_file_and_rows(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    project.put("Import-1.csv", csv_text(JOBS, (1, "COD Service", "Rely", "x", "11/04/2024", "11/04/2024", 0)))
-    project.put("Transactions-1.csv", csv_text(PAYMENTS, ("T1", 1, "11/04/2024", "150.00", "Cash", "Failed"),
-                                               ("T2", 1, "11/04/2024", "10.00", "Cash", "Done")))  # fmt: skip
+    project.put("Import-1.csv", jobs((1, "COD Service", "Rely", "11/04/2024")))
+    project.put(
+        "Transactions-1.csv",
+        payments(
+            (1, "11/04/2024", "150.00", "T1", "Failed"),
+            (1, "11/04/2024", "10.00", "T2", "Done"),
+            more=("Transaction ID", "Status"),
+        ),
+    )
     for name, value in project.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setitem(vars(duckdb_form)["_FUNCTIONS"], Op.LOWER, "upper")

@@ -13,6 +13,7 @@ from rmetrics.pipeline.landing.inbox import land_inbox
 from rmetrics.pipeline.verify.export_findings import export_findings
 from rmetrics.progress import silent
 from rmetrics.rules import load_rules
+from small_company import calls
 from support import MIDNIGHT, ROOT, csv_text
 
 RULES = load_rules(ROOT / "rules")
@@ -131,9 +132,6 @@ def test_a_round_number_of_rows_is_a_cut(place: Place, rows: int) -> None:
     assert codes(place.findings()) == ["export-cut"]
 
 
-CALLS = ["Call ID", "Time", "Flow", "From number", "To number", "Answered", "Job"]
-
-
 def phone_log(rows: int, first: str, days: int) -> str:
     start = dt.date.fromisoformat(first)
     lines = [
@@ -148,7 +146,7 @@ def phone_log(rows: int, first: str, days: int) -> str:
         ]
         for i in range(rows)
     ]
-    return csv_text(CALLS, *lines)
+    return calls(*lines)
 
 
 def test_a_phone_log_that_stops_at_its_cap_leaves_days_of_which_nothing_is_known(place: Place) -> None:

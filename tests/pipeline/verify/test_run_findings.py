@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import small_company
 from rmetrics.findings import Severity
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute.compute import compute
@@ -13,7 +14,7 @@ from rmetrics.pipeline.verify.run_findings import run_findings
 from rmetrics.progress import silent
 from rmetrics.rules import load_rules
 from rmetrics.rules.measure_tables import FREE_TEXT
-from support import ROOT, csv_text
+from support import ROOT
 
 
 @pytest.mark.parametrize(
@@ -37,9 +38,7 @@ def test_a_text_of_thousands_of_members_is_an_error_until_somebody_decides(
         (i, "COD Repair", "Google", "11/05/2024", f"place {i}" if i < FREE_TEXT + members else "")
         for i in range(FREE_TEXT + 5)
     ]
-    (tmp_path / "inbox" / "Import-1.csv").write_text(
-        csv_text(("Job #", "Job Type", "Source", "Created", "City"), *jobs)
-    )
+    (tmp_path / "inbox" / "Import-1.csv").write_text(small_company.jobs(*jobs, more=("City",)))
     lake, loaded = Lake(tmp_path / "lake"), load_rules(rules)
     seen = land_inbox(tmp_path / "inbox", lake, loaded, silent)
     computed = compute(lake, loaded, silent)

@@ -1,8 +1,10 @@
 """Every expression of ``answers.toml`` has the answers worked out there, in both engines."""
 
 import datetime as dt
+import functools
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -10,16 +12,18 @@ from typing import Any
 import polars as pl
 import pytest
 
-from engines import answers
+from engines import both_engines
 from rmetrics.rules.conditions import read_condition
-from rmetrics.rules.expressions import polars_form
+from rmetrics.rules.expressions import polars_form, typing
 from rmetrics.rules.expressions.parsing import parse
+from rmetrics.rules.expressions.typed import Value
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.expressions.written import sql_of
 from rmetrics.rules.feeds import ColumnType
 
 FILE = Path(__file__).with_name("answers.toml")
 GROUPS: list[dict[str, Any]] = tomllib.loads(FILE.read_text(encoding="utf-8"))["group"]
+Asked = Callable[[Value], tuple[list[object], list[object]]]
 ANSWERS = {"T": True, "F": False, "-": None}
 
 
@@ -46,19 +50,33 @@ def frame(group: dict[str, Any]) -> tuple[Row, pl.DataFrame]:
     return Row.of(kinds, group.get("zone", "America/New_York")), pl.DataFrame(data)
 
 
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Asked]]:
+    """Both engines over the rows of a group: connected once for all its expressions."""
+    with ExitStack() as opened:
+        groups = {g["name"]: g for g in GROUPS}
+
+        @functools.cache
+        def over(name: str) -> Asked:
+            return opened.enter_context(both_engines(frame(groups[name])[1], tmp_path_factory.mktemp("group")))
+
+        yield over
+
+
 @pytest.mark.parametrize(("group", "expression", "wanted"), list(cases()))
-def test_answer(group: dict[str, Any], expression: str, wanted: list[str], tmp_path: Path) -> None:
+def test_answer(group: dict[str, Any], expression: str, wanted: list[str], engines: Callable[[str], Asked]) -> None:
     row, rows = frame(group)
     assert len(wanted) == rows.height
     right = [ANSWERS[w] for w in wanted]
     for text in (expression, sql_of(parse(expression))):
         assert read_condition(text, row).problem == ""
-        first, second = answers(text, row, rows, tmp_path)
+        first, second = engines(group["name"])(typing.condition(text, row))
         assert first == right, "Polars"
         assert second == right, "DuckDB"
 
 
 def test_the_list_is_long_enough() -> None:
+    assert len({g["name"] for g in GROUPS}) == len(GROUPS)
     assert len(list(cases())) >= 200
 
 
