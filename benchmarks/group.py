@@ -321,7 +321,7 @@ def replay(folder: Path, count: int) -> dict[str, Any]:
     from rmetrics.pipeline.companies import make_company
     from rmetrics.postgres.embedded import start_embedded, stop_embedded
     from rmetrics.settings import Settings
-    from rmetrics.spark.companies import work_for
+    from rmetrics.spark.companies import company_work
     from rmetrics.spark.runner import SparkRunner
     from rmetrics.usecases.sync import sync
     from support import fresh_database
@@ -340,7 +340,7 @@ def replay(folder: Path, count: int) -> dict[str, Any]:
         )  # fmt: skip
         import datetime as dt
 
-        own = work_for(
+        own = company_work(
             places_of(settings.of_company("c0001")), name="c0001", run_id="x", started_at=dt.datetime.now(dt.UTC)
         )
         made = make_company(own, work / "rules", work / "task")

@@ -105,7 +105,7 @@ class Timed:
         """The rows."""
         return pl.concat(rows)
 
-    def held(self, rows: Rows) -> Rows:
+    def persisted(self, rows: Rows) -> Rows:
         """The rows."""
         return rows
 
@@ -190,7 +190,7 @@ def once(folder: Path, master: str) -> None:
     lake, rules = Lake(folder / "lake"), load_rules(RULES)
     typed = compute(lake, rules, silent).typed  # all is there: only looked at
     if not master:
-        compute_all(lake, rules, typed, silent, most=rows_at_once(DEFAULT_MEMORY))
+        compute_all(lake, rules, typed, silent, max_rows=rows_at_once(DEFAULT_MEMORY))
         return
     from rmetrics.spark.engine import SparkEngine
     from rmetrics.spark.session import started

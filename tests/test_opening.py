@@ -42,7 +42,7 @@ def test_what_travels_has_absolute_paths_and_no_password(tmp_path: Path, monkeyp
     here = places_of(settings(postgres_dsn=SecretStr(DSN)))
     assert here.database.dsn == DSN
     assert "secret" not in repr(here)
-    there = here.travelling()
+    there = here.portable_settings()
     assert b"secret" not in pickle.dumps(there)
     assert there.lake.root == tmp_path / "data" / "lake"
     assert there.inbox.folder == tmp_path / "data" / "inbox"

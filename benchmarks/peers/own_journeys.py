@@ -11,7 +11,7 @@ import polars as pl
 from common import report
 
 from rmetrics.opening import open_project
-from rmetrics.pipeline.compute.journeys import made
+from rmetrics.pipeline.compute.journeys import make_journeys
 from rmetrics.pipeline.workspace import opened
 from rmetrics.settings import Settings
 
@@ -21,7 +21,7 @@ def run(out: Path, project: Path) -> None:
     settings = Settings(data_dir=project / "data", inbox_dir=project / "data" / "inbox", rules_dir=project / "rules")
     with opened(open_project(settings)) as lake:
         started = time.perf_counter()
-        found = made(lake.computed.rows)
+        found = make_journeys(lake.computed.rows)
         seconds = time.perf_counter() - started
         by_number = found.matches.filter(pl.col("matched_by").str.starts_with("phone"))
         report(out, {"touches": found.journeys.height, "matched jobs": by_number.height}, seconds=seconds)

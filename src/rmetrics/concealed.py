@@ -11,7 +11,7 @@ import re
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
-LEAST = 4  # characters; masking shorter secrets would mask half of every message
+MIN_LENGTH = 4  # characters; masking shorter secrets would mask half of every message
 _IN_ROWS = 8  # characters; a shorter secret could occur in a customer's data by chance
 _forms: dict[str, bool] = {}  # every form of every secret, and whether it is also masked in rows
 

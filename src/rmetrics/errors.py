@@ -138,7 +138,7 @@ def _exhausted(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or "can't start new thread" in str(error)
 
 
-def asked_to_stop(error: BaseException) -> bool:
+def caused_by_interrupt(error: BaseException) -> bool:
     """Whether Ctrl-C caused an error: DuckDB, for instance, turns it into an error of its own."""
     found: BaseException | None = error
     while found is not None:

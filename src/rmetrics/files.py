@@ -27,21 +27,21 @@ def open_private(path: Path) -> BinaryIO:
     except FileExistsError:
         file = os.fdopen(os.open(path, os.O_WRONLY), "wb")
     try:
-        _taken_over(path, file)
+        _truncate_private(path, file)
     except BaseException:
         file.close()
         raise
     return file
 
 
-def _taken_over(path: Path, file: BinaryIO) -> None:
+def _truncate_private(path: Path, file: BinaryIO) -> None:
     """Truncates an existing file and closes it to others."""
     found = os.fstat(file.fileno())
     if not stat.S_ISREG(found.st_mode):
         return
     if current_user() not in (None, found.st_uid):
         raise PermissionError(errno.EPERM, f"it belongs to {user_name(found.st_uid)}", str(path))
-    close_to_others(file.fileno(), found)
+    restrict_to_owner(file.fileno(), found)
     file.truncate()
 
 
@@ -76,7 +76,7 @@ def write_durably(path: Path, content: bytes, *, modified_ns: int | None = None)
         os.utime(path, ns=(modified_ns, modified_ns))
 
 
-def put_in_place(part: Path, final: Path) -> None:
+def move_into_place(part: Path, final: Path) -> None:
     """Renames a flushed file to its final name and makes the rename durable."""
     part.replace(final)
     sync_folder(final.parent)
@@ -106,12 +106,12 @@ def replace_private(path: Path, content: bytes) -> None:
     part = part_of(path)
     try:
         write_durably(part, content)
-        put_in_place(part, path)
+        move_into_place(part, path)
     finally:
         part.unlink(missing_ok=True)  # remove the partial file of a failed write
 
 
-def close_to_others(descriptor: int, found: os.stat_result) -> None:
+def restrict_to_owner(descriptor: int, found: os.stat_result) -> None:
     """Removes other users' rights to an open file. Windows has no modes; there the folder's rights apply."""
     if os.name == "posix" and stat.S_IMODE(found.st_mode) & ~PRIVATE_FILE:
         os.fchmod(descriptor, PRIVATE_FILE)

@@ -9,7 +9,7 @@ WITHDRAWN = "withdrawn-export"  # the content of a withdrawn export was delivere
 PULL_INCOMPLETE = "pull-incomplete"  # a pull is not proved complete
 COMPANY_FAILED = "company-failed"  # a company of the group could not be computed
 COMPANY_REMOVED = "company-removed"  # a company no longer declared was removed from the group
-TAKEN_IN = "rejected-rows-taken-in"  # rows rejected before are readable now
+NEWLY_ACCEPTED = "rejected-rows-taken-in"  # rows rejected before are readable now
 
 
 def count(number: int, what: str) -> str:

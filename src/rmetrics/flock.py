@@ -14,7 +14,7 @@ except ModuleNotFoundError:  # Windows
 
     _BYTE = 2**30
 
-    def try_lock(descriptor: int, *, alone: bool) -> bool:  # noqa: ARG001 - there is one kind of lock
+    def try_lock(descriptor: int, *, exclusive: bool) -> bool:  # noqa: ARG001 - there is one kind of lock
         """Locks an open file; False if another process holds it."""
         before = os.lseek(descriptor, 0, os.SEEK_CUR)
         os.lseek(descriptor, _BYTE, os.SEEK_SET)
@@ -28,14 +28,14 @@ except ModuleNotFoundError:  # Windows
 
 else:
 
-    def try_lock(descriptor: int, *, alone: bool) -> bool:
+    def try_lock(descriptor: int, *, exclusive: bool) -> bool:
         """Locks an open file, shared or exclusively; False if another process holds it.
 
         Raises:
             OSError: the file system does not support locks.
         """
         try:
-            fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from rmetrics.files import PRIVATE_FILE, close_to_others, current_user, user_name
+from rmetrics.files import PRIVATE_FILE, current_user, restrict_to_owner, user_name
 from rmetrics.flock import try_lock
 
 _POLL_SECONDS = 0.05
@@ -41,18 +41,18 @@ def lock_file(path: Path, *, create: bool = True) -> Iterator[IO[str]]:
             raise OSError(22, "it is not a regular file", str(path))
         if user not in (None, 0, found.st_uid):
             raise _foreign(path, found.st_uid)
-        close_to_others(descriptor, found)
+        restrict_to_owner(descriptor, found)
         yield file
 
 
-def lock(file: IO[str], *, alone: bool, seconds: float = 0.0) -> bool:
+def lock(file: IO[str], *, exclusive: bool, seconds: float = 0.0) -> bool:
     """Locks the file, shared or exclusively; False if another process still holds it after ``seconds``.
 
     Raises:
         OSError: the file system does not support locks.
     """
     until = time.monotonic() + seconds
-    while not try_lock(file.fileno(), alone=alone):
+    while not try_lock(file.fileno(), exclusive=exclusive):
         if time.monotonic() >= until:
             return False
         time.sleep(_POLL_SECONDS)

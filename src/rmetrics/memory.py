@@ -11,12 +11,12 @@ DEFAULT_MEMORY = 4 * 1024**3  # bytes; the limit of a run if none is set
 _PROGRAM = 600 * 1024**2  # bytes: the program, its libraries, and file blocks being processed
 _ROW = 800  # bytes of a row being joined and written
 _MARGIN = 256 * 1024**2  # bytes that an engine uses beyond its limit
-_FEWEST = 250_000
+_MIN_ROWS = 250_000
 
 
 def rows_at_once(limit: int) -> int:
     """The number of rows that may be joined at a time."""
-    return max(_FEWEST, (limit - _PROGRAM) // _ROW)
+    return max(_MIN_ROWS, (limit - _PROGRAM) // _ROW)
 
 
 def duckdb_limit(limit: int) -> str:
@@ -24,8 +24,8 @@ def duckdb_limit(limit: int) -> str:
 
     At least a quarter of the run's limit, at most half.
     """
-    left = limit - _resident() - _MARGIN
-    return f"{max(min(left, limit // 2), limit // 4, _MARGIN) // 1024**2}MiB"
+    free = limit - _resident() - _MARGIN
+    return f"{max(min(free, limit // 2), limit // 4, _MARGIN) // 1024**2}MiB"
 
 
 def _resident() -> int:

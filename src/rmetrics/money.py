@@ -49,9 +49,9 @@ def largest_remainder(total: int, weights: list[int]) -> list[int]:
     >>> largest_remainder(-100, [1, 1, 1])
     [-34, -33, -33]
     """
-    sign, amount, whole = (-1 if total < 0 else 1), abs(total), sum(weights)
-    parts = [amount * w // whole for w in weights]
-    by_remainder = sorted(range(len(weights)), key=lambda i: (-(amount * weights[i] % whole), i))
+    sign, amount, weight_sum = (-1 if total < 0 else 1), abs(total), sum(weights)
+    parts = [amount * w // weight_sum for w in weights]
+    by_remainder = sorted(range(len(weights)), key=lambda i: (-(amount * weights[i] % weight_sum), i))
     for i in by_remainder[: amount - sum(parts)]:
         parts[i] += 1
     return [sign * p for p in parts]

@@ -151,11 +151,11 @@ def load_settings(folder: Path | None = None) -> Settings:
         found = Settings(_env_file=folder / ".env")
         return _for_company(found.model_copy(update={name: folder / getattr(found, name) for name in FOLDERS}))
     except ValidationError as error:
-        told = "; ".join(
+        problems = "; ".join(
             f"RMETRICS_{'.'.join(str(p) for p in e['loc']).upper()}: {e['msg']}"
             for e in error.errors(include_input=False)
         )
-        raise SettingsError(f"invalid settings: {told}", "Correct the environment or .env.") from None
+        raise SettingsError(f"invalid settings: {problems}", "Correct the environment or .env.") from None
     except UnicodeDecodeError:
         raise SettingsError(".env is not UTF-8 text", "Save it as UTF-8.") from None
 

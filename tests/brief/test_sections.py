@@ -24,7 +24,7 @@ from rmetrics.brief.facts import (
 )
 from rmetrics.brief.sections import Line, reason_of, sections_of
 from rmetrics.brief.text import as_html, as_text, brief_of
-from rmetrics.brief.words import say
+from rmetrics.brief.words import phrase
 from rmetrics.month_line import MonthLine
 
 ZONE = "America/New_York"
@@ -112,15 +112,15 @@ def test_the_month_against_pace() -> None:
     assert (repairs.values["of_pace"], repairs.values["forecast"]) == (Decimal("0.889"), 27)
     assert (repairs.values["forecast_low"], repairs.values["forecast_high"]) == (21, 32)
     assert (revenue.tone, revenue.values["forecast"]) == ("good", Decimal("3333.35"))
-    assert say("en", repairs.code, repairs.values, ZONE).endswith(
+    assert phrase("en", repairs.code, repairs.values, ZONE).endswith(
         "the month is estimated to end at 27 (4 of 5 months end between 21 and 32)"
     )
-    assert say("en", revenue.code, revenue.values, ZONE).endswith("the month is estimated to end at 3,333.35")
-    assert "\u043e\u0446\u0435\u043d\u043a\u0430" in say("ru", repairs.code, repairs.values, ZONE)
+    assert phrase("en", revenue.code, revenue.values, ZONE).endswith("the month is estimated to end at 3,333.35")
+    assert "\u043e\u0446\u0435\u043d\u043a\u0430" in phrase("ru", repairs.code, repairs.values, ZONE)
     unknown = replace(row, repairs_end=None)
     repairs = lines(replace(MORNING, to_date=(unknown,)))["month"][1]
     assert repairs.values["forecast"] is None
-    assert "estimated" not in say("en", repairs.code, repairs.values, ZONE)
+    assert "estimated" not in phrase("en", repairs.code, repairs.values, ZONE)
     without = replace(
         row, target_repairs=None, target_revenue40=Decimal(0), repairs_pace=None, revenue40_pace=Decimal(0)
     )
@@ -188,7 +188,7 @@ def test_months_that_gained_and_lost_the_same_are_told_as_moved_with_each_cause_
     (span,) = lines(replace(MORNING, restated=found))["restated"]
     assert span.code == "restated.span.moved"
     assert span.detail == "new export: a.csv; new export a.csv: 2 new rows"
-    assert "0.00" not in say("en", span.code, span.values, ZONE)
+    assert "0.00" not in phrase("en", span.code, span.values, ZONE)
 
 
 def test_the_cost_of_yesterday_is_not_told_as_whole_without_what_is_spread_over_the_month() -> None:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from rmetrics.brief.words import ENGLISH, LANGUAGES, MINUS, RUSSIAN, SPACE, plural_form, say
+from rmetrics.brief.words import ENGLISH, LANGUAGES, MINUS, RUSSIAN, SPACE, phrase, plural_form
 
 ZONE = "America/New_York"
 
@@ -50,25 +50,25 @@ def test_a_line_in_both_languages() -> None:
         "source": "ALL", "jobs": 0, "leads": 1234, "units": 21, "repairs": 1, "revenue_gross": Decimal("-1234.5"),
         "revenue40": Decimal("0.005"), "cost": Decimal(0), "cpl": None,
     }  # fmt: skip
-    assert say("en", "yesterday.all", values, ZONE) == (
+    assert phrase("en", "yesterday.all", values, ZONE) == (
         f"1,234 leads, 21 visits, 1 repair; paid {MINUS}1,234.50, revenue40 0.01; cost 0.00"
     )
-    assert say("ru", "yesterday.all", values, ZONE) == (
+    assert phrase("ru", "yesterday.all", values, ZONE) == (
         f"1{SPACE}234 лида, 21 выезд, 1 ремонт; оплачено {MINUS}1{SPACE}234,50, revenue40 0,01; расход 0,00"
     )
-    assert say("en", "yesterday.all", {**values, "cpl": Decimal("9.50")}, ZONE).endswith("cost 0.00, 9.50 per lead")
+    assert phrase("en", "yesterday.all", {**values, "cpl": Decimal("9.50")}, ZONE).endswith("cost 0.00, 9.50 per lead")
 
 
 def test_amounts_beyond_any_float_stay_exact() -> None:
     values = {"month": dt.date(2026, 11, 1), "metric": "cost", "change": Decimal("9007199254740993.07"), "why": "rules"}
-    assert say("en", "restated.month.amount", values, ZONE) == (
+    assert phrase("en", "restated.month.amount", values, ZONE) == (
         "November 2026, cost: +9,007,199,254,740,993.07 (the rules were edited)"
     )
 
 
 def test_a_moment_is_written_by_the_clocks_of_the_business() -> None:
     at = {"at": dt.datetime(2026, 11, 30, 3, 5, tzinfo=dt.UTC), "feed": "jobs"}
-    assert say("en", "stale.feed", at, ZONE) == (
+    assert phrase("en", "stale.feed", at, ZONE) == (
         "jobs: the newest export is of Sun 29 Nov 2026 22:05, before the end of yesterday."
     )
-    assert "вс 29.11.2026 22:05" in say("ru", "stale.feed", at, ZONE)
+    assert "вс 29.11.2026 22:05" in phrase("ru", "stale.feed", at, ZONE)

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from rmetrics.checks.forecasts import Ahead, forecasts_again
+from rmetrics.checks.forecasts import RecomputedForecast, recompute_forecasts
 from rmetrics.metrics import forecast as first
 from rmetrics.metrics.holidays_of import holidays_of
 from rmetrics.pipeline import forecasts
@@ -56,11 +56,11 @@ def both(folder: Path, rules: Rules, seed: int, end: dt.date, behind: int) -> tu
     daily.write_parquet(folder / "daily.parquet")
     ours = {(e.source, e.measure): _told(e) for e in forecasts._estimates(daily, rules, whole, month)}  # noqa: SLF001
     holidays = holidays_of("US", 2018, 2026)
-    again = forecasts_again(folder / "daily.parquet", month, end, whole, holidays, folder / "duckdb")
+    again = recompute_forecasts(folder / "daily.parquet", month, end, whole, holidays, folder / "duckdb")
     return dict(ours), {key: _told(e) for key, e in again.items()}
 
 
-def _told(e: Estimate | Ahead) -> tuple[object, ...]:
+def _told(e: Estimate | RecomputedForecast) -> tuple[object, ...]:
     return e.as_of, e.reached, e.path, e.value, e.low, e.high, e.past
 
 
@@ -81,14 +81,14 @@ def test_both_estimate_the_same(tmp_path: Path, rules: Rules, seed: int, end: dt
 
 
 PLANTED = [
-    ("level * ahead", "level * ahead + weights"),
+    ("level * weights_so_far", "level * weights_so_far + weights"),
     ("series.sum(min(begun, now), now)", "series.sum(min(begun + 1, now), now)"),
     ("LEVEL_DAYS: Final = 42", "LEVEL_DAYS: Final = 41"),
     ("if not self.is_holiday[day]:", "if True:"),
     ("usual * holiday[0] // holiday[1] if self.is_holiday[day] else usual", "usual"),
-    ("reached + ahead[n] - before", "reached + ahead[n]"),
+    ("reached + estimates[n] - before", "reached + estimates[n]"),
     ("at, rest = divmod(4 * (len(ordered) + 1) - 5, 5)", "at, rest = divmod(4 * (len(ordered) + 1) - 10, 5)"),
-    ("error * error * _FINE", "abs(error) * _FINE"),
+    ("error * error * _PRECISION", "abs(error) * _PRECISION"),
     ("found.append(", "found.insert(0, 0) or found.append("),
     ("if end <= now:", "if end < now:"),
 ]

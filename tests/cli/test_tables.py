@@ -41,7 +41,7 @@ def test_no_value_of_a_wide_result_is_cut(project: Project, width: int) -> None:
 def test_figures_are_whole_and_texts_are_readable_at_any_width(
     width: int, lengths: list[list[int]], kinds: list[int]
 ) -> None:
-    columns = [GridColumn(f"c{i}", right=k == 1, whole=k == 2) for i, k in enumerate(kinds)]
+    columns = [GridColumn(f"c{i}", right=k == 1, unwrapped=k == 2) for i, k in enumerate(kinds)]
     grid = Grid("", columns)
     for number, sizes in enumerate(lengths):
         grid.add_row(*(str((number + i) % 10) * n for i, n in enumerate(sizes)))
@@ -57,7 +57,7 @@ def test_figures_are_whole_and_texts_are_readable_at_any_width(
     assert "…" not in shown
     for row in grid.rows:
         for column, cell in zip(columns, row, strict=True):
-            if column.right or column.whole or len(cell.text) <= 8:
+            if column.right or column.unwrapped or len(cell.text) <= 8:
                 assert cell.text in shown
             else:
                 assert re.search(cell.text[:8] or "", shown)

@@ -6,10 +6,10 @@ import polars as pl
 import pytest
 
 from rmetrics.drafting.guess import Guess, choose_key, guesses
-from rmetrics.ingest.dates import Reading
+from rmetrics.ingest.dates import ParseContext
 from rmetrics.rules.feeds import ColumnType
 
-READING = Reading("America/New_York", dt.date(2024, 12, 1))
+READING = ParseContext("America/New_York", dt.date(2024, 12, 1))
 
 
 def guessed(**columns: list[str]) -> dict[str, Guess]:

@@ -10,7 +10,7 @@ import pytest
 
 from published import run as run_sql
 from rmetrics.cli import run
-from rmetrics.explain.asked import MEASURES, Asked
+from rmetrics.explain.asked import MEASURES, Query
 from rmetrics.explain.explainer import explainer
 from rmetrics.opening import open_project
 from rmetrics.usecases.explain import explain
@@ -87,7 +87,7 @@ def test_the_whole_company_is_the_sum_of_its_sources_and_is_proved(sample: Proje
     months = [r[0] for r in sample.rows("SELECT DISTINCT month FROM monthly_metrics ORDER BY 1")]
     with explainer(open_project(sample.settings)) as one:
         for month in months[::4]:
-            whole = one.explain(Asked("ALL", month))
+            whole = one.explain(Query("ALL", month))
             assert (whole.verdict, whole.difference, whole.differing) == ("match", Decimal(0), ())
             held = sample.rows(
                 f"SELECT {', '.join(f'sum({m})::text' for m in MEASURES)} FROM monthly_metrics WHERE month = '{month}'"

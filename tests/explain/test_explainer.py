@@ -14,7 +14,7 @@ import small_company
 from command_line import rmetrics
 from rmetrics.cli import run
 from rmetrics.errors import LakeError, SettingsError
-from rmetrics.explain.asked import MEASURES, Asked
+from rmetrics.explain.asked import MEASURES, Query
 from rmetrics.explain.explainer import explainer
 from rmetrics.explain.explanation import Explanation
 from rmetrics.opening import open_project
@@ -39,7 +39,7 @@ def test_every_number_of_the_sample_is_proved_to_its_rows(sample: Project, every
     with explainer(open_project(sample.settings)) as one:
         for source in one.sources():
             for month in months:
-                found = one.explain(Asked(source, month))
+                found = one.explain(Query(source, month))
                 assert (found.verdict, found.difference, found.differing) == ("match", NOTHING, ()), (source, month)
                 for name, metric in found.metrics.items():
                     rows = [r for p in metric.parts for r in p.rows]
@@ -59,9 +59,9 @@ def test_looking_only_at_the_files_a_month_needs_changes_nothing(sample: Project
     with explainer(open_project(sample.settings)) as whole:
         for month in (months[0], months[len(months) // 2], months[-1]):
             with explainer(open_project(sample.settings), month=month) as one:
-                assert sum(rows for rows, _ in one.left_out["jobs"].values()) > 0
+                assert sum(rows for rows, _ in one.excluded["jobs"].values()) > 0
                 for source in whole.sources():
-                    assert one.explain(Asked(source, month)) == whole.explain(Asked(source, month)), (source, month)
+                    assert one.explain(Query(source, month)) == whole.explain(Query(source, month)), (source, month)
 
 
 @pytest.mark.slow
@@ -69,9 +69,9 @@ def test_a_day_and_a_segment_are_proved_too(sample: Project) -> None:
     days = sample.rows("SELECT date, source, segment FROM daily_metrics WHERE cost > 0 OR repairs > 0 ORDER BY 1, 2, 3")
     with explainer(open_project(sample.settings)) as one:
         for day, source, segment in days[:: len(days) // 12]:
-            found = one.explain(Asked(source, day.replace(day=1), segment, day))
+            found = one.explain(Query(source, day.replace(day=1), segment, day))
             assert (found.verdict, found.difference) == ("match", NOTHING), (day, source, segment)
-            segments = one.explain(Asked(source, day.replace(day=1), segment))
+            segments = one.explain(Query(source, day.replace(day=1), segment))
             assert (segments.verdict, segments.difference) == ("match", NOTHING), (day, source, segment)
 
 

@@ -10,7 +10,7 @@ import pytest
 from rmetrics.errors import SettingsError
 from rmetrics.explain.explanation import Question
 from rmetrics.explain.gaps import Gap, Reason
-from rmetrics.pipeline.asked import Months
+from rmetrics.pipeline.asked import MonthRange
 from rmetrics.usecases.explain import explain_numbers
 from small_company import leads
 from support import Project, csv_text
@@ -19,7 +19,7 @@ NOVEMBER = dt.date(2024, 11, 1)
 
 
 def gap(project: Project, source: str, **expect: str) -> Gap:
-    question = Question(source, Months(last=NOVEMBER, one=True), expect={n: Decimal(v) for n, v in expect.items()})
+    question = Question(source, MonthRange(last=NOVEMBER, one=True), expect={n: Decimal(v) for n, v in expect.items()})
     (found,) = explain_numbers(project.settings, question, offline=True)[1]
     return found
 
@@ -107,7 +107,7 @@ def listed(
 ) -> tuple[Gap, Mapping[str, tuple[str, ...]]]:
     path = folder / "list.csv"
     path.write_text(csv_text(("Name", "Job #"), *((f"Customer {i}", k) for i, k in enumerate(keys))))
-    question = Question(source, Months(last=NOVEMBER, one=True), metrics=(metric,), against=path, key="Job #")
+    question = Question(source, MonthRange(last=NOVEMBER, one=True), metrics=(metric,), against=path, key="Job #")
     (found,) = explain_numbers(project.settings, question, offline=True)[1]
     return found, {r.text: r.keys for r in found.reasons}
 
@@ -132,7 +132,7 @@ def test_a_list_is_compared_row_by_row(small: Project, tmp_path: Path) -> None:
 def test_a_list_names_rows_by_any_column_of_the_feed(small: Project, tmp_path: Path) -> None:
     path = tmp_path / "uuids.csv"
     path.write_text(csv_text(("UUID", "x"), ("u1", 1), (" U2 ", 2)))
-    question = Question("Google", Months(last=NOVEMBER, one=True), metrics=("units",), against=path, key="uuid")
+    question = Question("Google", MonthRange(last=NOVEMBER, one=True), metrics=("units",), against=path, key="uuid")
     (found,) = explain_numbers(small.settings, question, offline=True)[1]
     assert "2 are in both" in found.title
     assert found.reasons == ()
@@ -143,7 +143,9 @@ def test_a_list_without_the_column_says_which_it_has(small: Project, tmp_path: P
     path.write_text("Number,Name\n1,A\n")
     with pytest.raises(SettingsError, match="has no column 'Job #'") as error:
         explain_numbers(
-            small.settings, Question("Google", Months(last=NOVEMBER, one=True), against=path, key="Job #"), offline=True
+            small.settings,
+            Question("Google", MonthRange(last=NOVEMBER, one=True), against=path, key="Job #"),
+            offline=True,
         )
     assert "Number, Name" in error.value.hint
 

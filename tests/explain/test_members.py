@@ -10,7 +10,7 @@ import pytest
 import small_company
 from published import run as run_sql
 from rmetrics.cli import run
-from rmetrics.explain.asked import Asked
+from rmetrics.explain.asked import Query
 from rmetrics.explain.explainer import explainer
 from rmetrics.explain.members import explain_member, explain_members
 from rmetrics.opening import open_project
@@ -134,12 +134,12 @@ def test_the_rows_of_every_member_add_up_to_its_published_figure(company: Projec
     with explainer(open_project(company.settings)) as one:
         metrics = tuple(sums(one.rules))
         for month, _, member in dict.fromkeys(key[:3] for key in published):
-            found = explain_member(one, Asked("ALL", month), dimension, member, metrics)
+            found = explain_member(one, Query("ALL", month), dimension, member, metrics)
             assert found.verdict == "match", (month, dimension, member, found)
             for name, explained in found.metrics.items():
                 assert explained.listed == published.get((month, dimension, member, name), 0), (dimension, member, name)
         for month in {key[0] for key in published}:
-            every = explain_members(one, Asked("ALL", month), dimension, metrics)
+            every = explain_members(one, Query("ALL", month), dimension, metrics)
             assert every.verdict == "match", every
             for table in every.tables.values():
                 assert not table.additive or table.together == table.whole

@@ -8,10 +8,10 @@ import pytest
 from adbc_driver_postgresql import dbapi
 
 from command_line import Line, in_process
-from rmetrics.explain.asked import MEASURES, Asked
+from rmetrics.explain.asked import MEASURES, Query
 from rmetrics.explain.explainer import explainer
 from rmetrics.opening import open_project
-from rmetrics.pipeline.asked import Months
+from rmetrics.pipeline.asked import MonthRange
 from support import Project
 
 OCTOBER, NOVEMBER, DECEMBER = (dt.date(2024, m, 1) for m in (10, 11, 12))
@@ -25,8 +25,8 @@ def rmetrics(small: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 def test_a_span_is_the_sum_of_its_months_and_is_proved(small: Project) -> None:
     with explainer(open_project(small.settings)) as one:
         for source in ("ALL", *one.sources()):
-            months = {m: one.explain(Asked(source, m)) for m in (OCTOBER, NOVEMBER, DECEMBER)}
-            span = one.explain(Asked(source, OCTOBER, last=DECEMBER))
+            months = {m: one.explain(Query(source, m)) for m in (OCTOBER, NOVEMBER, DECEMBER)}
+            span = one.explain(Query(source, OCTOBER, last=DECEMBER))
             assert (span.verdict, span.difference, span.differing) == ("match", Decimal(0), ()), source
             for name in MEASURES:
                 each = {m: e.metrics[name].value for m, e in months.items()}
@@ -42,15 +42,15 @@ def test_a_span_is_the_sum_of_its_months_and_is_proved(small: Project) -> None:
 
 
 def test_looking_only_at_the_files_of_the_months_changes_nothing(sample: Project) -> None:
-    asked = Months(dt.date(2024, 3, 1), dt.date(2024, 5, 1))
+    asked = MonthRange(dt.date(2024, 3, 1), dt.date(2024, 5, 1))
     with (
         explainer(open_project(sample.settings)) as whole,
         explainer(open_project(sample.settings), months=asked) as some,
     ):
-        assert sum(rows for rows, _ in some.left_out["jobs"].values()) > 0
+        assert sum(rows for rows, _ in some.excluded["jobs"].values()) > 0
         first, last = some.months(asked)
         for source in ("ALL", "Google", "eLocals"):
-            question = Asked(source, first, last=last)
+            question = Query(source, first, last=last)
             assert some.explain(question) == whole.explain(question), source
 
 
@@ -65,7 +65,7 @@ def test_a_month_that_differs_is_no_match_though_the_sum_agrees(own: Project) ->
             )
         connection.commit()
     with explainer(open_project(own.settings)) as one:
-        found = one.explain(Asked("Google", NOVEMBER, last=DECEMBER), ["jobs"])
+        found = one.explain(Query("Google", NOVEMBER, last=DECEMBER), ["jobs"])
     jobs = found.metrics["jobs"]
     assert jobs.value == jobs.published
     assert (found.verdict, found.difference) == ("mismatch", Decimal(1))
@@ -115,8 +115,8 @@ def test_each_job_is_judged_by_the_condition_of_its_own_day(own: Project) -> Non
     rules.write_text(text.replace("[revenue]", changed, 1), encoding="utf-8")
     own.sync()
     with explainer(open_project(own.settings), offline=True) as one:
-        rely = one.explain(Asked("Rely", NOVEMBER, last=DECEMBER), ["leads"])
-        google = one.explain(Asked("Google", NOVEMBER, last=DECEMBER), ["units"])
+        rely = one.explain(Query("Rely", NOVEMBER, last=DECEMBER), ["leads"])
+        google = one.explain(Query("Google", NOVEMBER, last=DECEMBER), ["units"])
     assert [p.value for p in rely.metrics["leads"].parts] == [1, 0]
     assert google.metrics["units"].value == sum(p.value for p in google.metrics["units"].parts)
     assert any("'COD Repair'" in n.reason for n in google.metrics["units"].parts[1].nearly)

@@ -67,7 +67,7 @@ class InProcess:
         """The rows."""
         return _fits(pl.concat(rows), schema)
 
-    def held(self, rows: Rows) -> Rows:
+    def persisted(self, rows: Rows) -> Rows:
         """The rows."""
         return rows
 

@@ -18,8 +18,8 @@ from pydantic import SecretStr
 
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import load
+from rmetrics.pipeline.compute.last import last_rows
 from rmetrics.pipeline.compute.rows import Rows
-from rmetrics.pipeline.compute.standing import last_rows
 from rmetrics.pipeline.summary import SyncResult
 from rmetrics.postgres.connection import Server, connect
 from rmetrics.postgres.ddl import apply_schema

@@ -7,7 +7,7 @@ import pytest
 from published import Published
 from rmetrics.errors import SettingsError
 from rmetrics.html_report import cells
-from rmetrics.html_report.cells import NOWHERE, Links
+from rmetrics.html_report.cells import NO_LINKS, Links
 from rmetrics.settings import Settings, load_settings
 from rmetrics.usecases.report import write_page
 
@@ -23,7 +23,7 @@ def test_an_address_is_quoted_part_by_part() -> None:
     assert to.source("A/B?x#y", MONTH) == "http://127.0.0.1:8787/source/A/B%3Fx%23y?month=2024-11"
     assert Links("").source("..", MONTH) == "/explain?source=..&month=2024-11"
     assert Links("").month(MONTH) == "/month/2024-11"
-    assert NOWHERE.figure("cost", "A", MONTH) is None
+    assert NO_LINKS.figure("cost", "A", MONTH) is None
 
 
 def test_a_cell_escapes_both_its_text_and_its_address() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rmetrics.html_report.cells import NOWHERE
+from rmetrics.html_report.cells import NO_LINKS
 from rmetrics.html_report.own_data import own_data
 from rmetrics.html_report.own_sections import members_card
 from rmetrics.pipeline.summary import MeasureLine
@@ -53,7 +53,7 @@ def test_members_of_the_month_beside_the_whole(rules: Rules) -> None:
     (table,) = own.tables
     assert [f.name for f in table.figures] == ["repairs", "revenue_gross", "ticket"]  # cost is nobody's
     assert table.members == ("Ann", "Bo", "(none)")
-    text = members_card(own, table, NOVEMBER, "USD", NOWHERE)
+    text = members_card(own, table, NOVEMBER, "USD", NO_LINKS)
     rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in re.findall(r"<tr.*?</tr>", text)][1:]
     assert rows == [
         ["Ann", "2", "$50.01", "$25.01"],

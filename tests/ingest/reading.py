@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from rmetrics.ingest.dates import Reading
+from rmetrics.ingest.dates import ParseContext
 from rmetrics.ingest.read import RefusedError, open_export
 from rmetrics.ingest.recognise import column_headers
 from rmetrics.ingest.sniff import blocks
@@ -61,7 +61,7 @@ def read(path: Path, name: str = "", rules: Rules | None = None, exported: dt.da
                 outcome.read += batch.height
                 yield batch
 
-        reading = Reading(rules.business.timezone, exported)
+        reading = ParseContext(rules.business.timezone, exported)
         for typed in type_batches(counted(), rules.feeds[fit.feed], layout.headers, layout.preamble, reading):
             frames.append(typed.rows)
             outcome.rejected += typed.rejected.rows()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from ingest.reading import EXPORTED
 from rmetrics.ingest import cells, currencies
 from rmetrics.ingest.cells import clean, whole_ids
-from rmetrics.ingest.dates import Reading
+from rmetrics.ingest.dates import ParseContext
 from rmetrics.ingest.parse import parse_column, read_money, reason
 from rmetrics.rules.feeds import Column
 
@@ -23,8 +23,8 @@ def column(kind: str, **more: object) -> Column:
     return Column.model_validate({"type": kind, "from": ["x"], **more})
 
 
-def of(currency: str) -> Reading:
-    return Reading("America/New_York", EXPORTED, currency)
+def of(currency: str) -> ParseContext:
+    return ParseContext("America/New_York", EXPORTED, currency)
 
 
 def values(kind: str, texts: list[str], currency: str = "USD", **more: object) -> list[object]:

@@ -17,18 +17,18 @@ from examples import examples
 from ingest.reading import EXPORTED, read, shipped_rules
 from rmetrics.ingest import dates, exact, parse
 from rmetrics.ingest.cells import clean
-from rmetrics.ingest.dates import Reading
+from rmetrics.ingest.dates import ParseContext
 from rmetrics.ingest.parse import parse_column, read_money
 from rmetrics.ingest.phones import BETWEEN_DIGITS
 from rmetrics.ingest.records import LINE, PROBLEM, TEXT, RecordReader, text_batches
 from rmetrics.parallel import WORKERS, in_order
 from rmetrics.rules.date_forms import ISO_TIME
-from rmetrics.rules.feeds import MOST, Column, ColumnType
+from rmetrics.rules.feeds import MAX_AMOUNT, Column, ColumnType
 from small_company import payments
 
 HEADERS = ("a", "b", "c")
 ZONE = "America/New_York"
-READING = Reading(ZONE, EXPORTED)
+READING = ParseContext(ZONE, EXPORTED)
 GOOD = ["x,1,y", '"q",2,z', '"a,b",3,""', '"a\nb",4,c', "  ,5,"]
 ODD = ["x,1", "x,1,y,", "x,1,y,z", "", ",,", ' ,"",\t', "\x1c,,", '"a\nx,1,y\nx,2,z",3,c', '"é\n\n",,']
 BROKEN = ['5" pipe,1,x', '"a"b,1,c', "a\x00b,1,c", "\ufdd0,1,c", "a\rb,1,c"]
@@ -80,7 +80,7 @@ def test_reading_ahead_gives_what_one_exact_pass_over_the_text_gives(
     ahead = rows(text_batches((data[i : i + size] for i in range(0, len(data), size)), HEADERS, ",", 1))
     whole = RecordReader(HEADERS, ",")
     once = rows(whole.exact(data, last=True))
-    if whole.stuck:
+    if whole.halted:
         once += rows(iter([*whole.region(iter([]))]))
     assert [r[:-1] for r in ahead] == [r[:-1] for r in once]
     # Of what follows a quote that is never closed, only as much is kept as had been read.
@@ -174,7 +174,7 @@ def test_plain_amounts_are_what_the_exact_reader_makes_of_each(texts: list[str |
     column = Column.model_validate({"type": "money", "from": ["x"]})
     values = parse_column(pl.Series("m", texts, dtype=pl.String), column, READING).to_list()
     exact = [None if t is None else read_money(t) for t in texts]
-    expected = [None if v is None or abs(v) > MOST else v for v in exact]
+    expected = [None if v is None or abs(v) > MAX_AMOUNT else v for v in exact]
     assert values == expected
     assert all(v is None or isinstance(v, Decimal) for v in values)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 
 from ingest.reading import read, shipped_rules
-from rmetrics.ingest.dates import Reading
+from rmetrics.ingest.dates import ParseContext
 from rmetrics.ingest.parse import parse_column
 from rmetrics.ingest.preamble import date_range, range_month
 from rmetrics.ingest.typing import summed, with_pending_ids, with_row_ids
@@ -90,7 +90,7 @@ def test_parts_of_one_amount_are_added_up_within_a_file(tmp_path: Path) -> None:
 
 
 def test_repeated_spellings_are_read_as_single_ones() -> None:
-    column, reading = FEEDS["payments"].columns["paid_at"], Reading("America/New_York", dt.date(2026, 1, 20))
+    column, reading = FEEDS["payments"].columns["paid_at"], ParseContext("America/New_York", dt.date(2026, 1, 20))
     spellings = ["12/16/2025", "2025-12-16 10:00", "soon", None, "13/01/2026", "01/02/2026", "Aug 1, 2026, 08:00 PM"]
     single = parse_column(pl.Series("t", spellings, dtype=pl.String), column, reading).to_list()
     many = parse_column(pl.Series("t", spellings * 50, dtype=pl.String), column, reading).to_list()

@@ -151,9 +151,9 @@ def test_an_export_is_left_out_and_the_others_of_its_file_stay(lake: Lake) -> No
     second = another(other, "y.csv")
     kept, gone = landed(lake, RECORD, second, frames={second.sha256: [Frame(0, 1, other)]})
     assert kept.file == gone.file
-    lake.leave_out([kept, gone], {gone.sha256})
+    lake.exclude([kept, gone], {gone.sha256})
     assert lake.examine_raw(thorough=True) == ([kept], [])
     assert list(lake.frames(kept)) == [Frame(0, 1, DATA)]
-    lake.leave_out([kept], {kept.sha256})
+    lake.exclude([kept], {kept.sha256})
     assert lake.examine_raw(thorough=True) == ([], [])
     assert not (lake.raw / kept.file).exists()

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from rmetrics.metrics.call_classes import ANSWERED, ANYWAY, BACK, CLASSES, EXISTING, LOST, OWN
-from rmetrics.metrics.callers import FEWEST, Speed, Worth, speeds, waiting, worths
+from rmetrics.metrics.callers import MIN_CASES, Speed, Worth, speeds, waiting, worths
 from rmetrics.rules import Rules, load_rules
 from support import ROOT
 
@@ -123,7 +123,7 @@ def test_lost_callers_are_worth_what_reached_ones_paid(rules: Rules) -> None:
 
 
 def test_fewer_than_thirty_cases_have_no_figure(rules: Rules) -> None:
-    for reached, paying in ((FEWEST - 1, FEWEST - 1), (FEWEST + 5, FEWEST - 1)):
+    for reached, paying in ((MIN_CASES - 1, MIN_CASES - 1), (MIN_CASES + 5, MIN_CASES - 1)):
         numbers = numbered(reached)
         rows: list[Row] = [("A", ANSWERED, 0, n) for n in numbers] + [("A", LOST, None, ONE)]
         (every, _) = worths(calls(rows), facts([(0, n, Decimal(100)) for n in numbers[:paying]]), rules)

@@ -44,7 +44,7 @@ class Lead:
     seconds: int = 60
     zip_code: str | None = "02118"
     status: str | None = None
-    dearest: Decimal | None = None
+    highest_costs: Decimal | None = None
 
     @property
     def day(self) -> dt.date:
@@ -82,8 +82,8 @@ def given(
             **typed_columns(rules.feeds[FEED]), "lead_date": pl.Date, "counted": pl.Boolean, "_position": pl.Int64,
         },
     )  # fmt: skip
-    dearest = pl.DataFrame(
-        {"_position": rows["_position"], "dearest": [d.dearest or d.cost for d in leads]},
+    highest_costs = pl.DataFrame(
+        {"_position": rows["_position"], "dearest": [d.highest_costs or d.cost for d in leads]},
         schema={"_position": pl.Int64, "dearest": pl.Decimal(18, 2)},
     )
     of_calls, of_jobs = (f.lazy() for f in frames(calls, jobs))
@@ -99,7 +99,11 @@ def given(
         .join(places.lazy(), on="job_id")
     )
     return LeadRows(
-        rows.lazy(), dearest.lazy(), whole, unnumbered.select(pl.lit(SOURCE).alias("source"), "zip", "created"), NOBODY
+        rows.lazy(),
+        highest_costs.lazy(),
+        whole,
+        unnumbered.select(pl.lit(SOURCE).alias("source"), "zip", "created"),
+        NOBODY,
     )
 
 
@@ -119,11 +123,13 @@ def agree(
     )
     tables = {
         f"rows_{FEED}": kept,
-        f"all_{FEED}": kept.with_columns(pl.Series("cost", [d.dearest or d.cost for d in leads], pl.Decimal(18, 2))),
+        f"all_{FEED}": kept.with_columns(
+            pl.Series("cost", [d.highest_costs or d.cost for d in leads], pl.Decimal(18, 2))
+        ),
         "rows_calls": of_calls.drop("job_id").rename({"_position": "_pos", "counted": "_counted"}),
         "dated_jobs": dated,
         "marks": dated.select("_pos", pl.lit(SOURCE).alias("source")),
-        "led_leads": rows.led.select(pl.lit(FEED).alias("feed"), pl.col("_position").alias("_pos")).collect(),
+        "led_leads": rows.with_job.select(pl.lit(FEED).alias("feed"), pl.col("_position").alias("_pos")).collect(),
     }
     connection = duckdb.connect()
     connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA _work")
@@ -203,7 +209,9 @@ def test_a_job_whose_number_was_typed_wrong_may_be_the_lead_s(rules: Rules) -> N
 
 
 def test_a_lead_that_the_journeys_give_a_job_is_booked_whatever_its_number_says(rules: Rules) -> None:
-    rows = dataclasses.replace(given([lead(), lead()], [job(-20)], [], rules), led=pl.LazyFrame({"_position": [1]}))
+    rows = dataclasses.replace(
+        given([lead(), lead()], [job(-20)], [], rules), with_job=pl.LazyFrame({"_position": [1]})
+    )
     agree(rows, [lead(), lead()], [job(-20)], [], rules)
     found = claims({FEED: rows}, rules)
     assert found["_position"].to_list() == [0, 1]  # a duplicate is one although it is booked
@@ -222,7 +230,7 @@ def test_nothing_is_owed_for_what_cost_nothing_unless_it_was_credited(rules: Rul
     free, blank = lead(seconds=5, cost=Decimal(0)), lead(seconds=5, cost=None, number=OTHER)
     assert reasons([free, blank], rules) == {}
     by_status = lead(seconds=5, cost=Decimal(0), status="Call Credited (No Charge)")
-    by_price = lead(seconds=5, cost=Decimal(0), dearest=Decimal(25), number=OTHER)
+    by_price = lead(seconds=5, cost=Decimal(0), highest_costs=Decimal(25), number=OTHER)
     assert {a for _, a in reasons([by_status, by_price], rules).values()} == {"granted"}
     assert reasons([lead(seconds=5, status="Credit Unavailable")], rules) == {0: ("too short", "refused")}
     assert reasons([lead(status="Call Credited (No Charge)", cost=Decimal(0))], rules) == {}
@@ -230,7 +238,7 @@ def test_nothing_is_owed_for_what_cost_nothing_unless_it_was_credited(rules: Rul
 
 def test_the_price_is_what_it_cost_before_the_credit(rules: Rules) -> None:
     leads = [
-        lead(seconds=5, cost=Decimal(0), dearest=Decimal("24.50")),
+        lead(seconds=5, cost=Decimal(0), highest_costs=Decimal("24.50")),
         lead(seconds=5, cost=Decimal(0), status="Call Credited (No Charge)", number=OTHER),
         lead(seconds=5, number=None),
     ]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from examples import examples
 from rmetrics.checks.phones import phone_keys
-from rmetrics.metrics.phones import KEY, first_key, having, keyed
+from rmetrics.metrics.phones import KEY, first_key, keyed, rows_with_phones
 from rmetrics.rules.phones import read_phone
 
 
@@ -58,6 +58,6 @@ PARTS = st.sampled_from((*NUMBERS, "Anonymous", "05550124", ""))
 def test_rows_that_have_a_number_are_those_one_of_whose_keys_it_is(cells: list[str | None], wanted: set[str]) -> None:
     rows = pl.LazyFrame({"row": range(len(cells)), "phone": pl.Series(cells, dtype=pl.String)})
     keys = pl.Series(sorted(wanted & {*NUMBERS}), dtype=pl.String)
-    found = having(rows, "phone", keys).select("row").collect()["row"].to_list()
+    found = rows_with_phones(rows, "phone", keys).select("row").collect()["row"].to_list()
     of_keys = keyed(rows, "phone").filter(pl.col(KEY).is_in(keys.implode())).select("row").collect()["row"]
     assert sorted(found) == sorted(set(of_keys))

@@ -19,12 +19,15 @@ from rmetrics.progress import silent
 MUTATIONS = [
     ("every = every.filter(~own)", "pass"),
     ('known.filter(~pl.col("shared") & filled)', "known.filter(filled)"),
-    ('met.shift(1).forward_fill() if rule.look == "back"', 'met.forward_fill() if rule.look == "back"'),
-    ("met.shift(-1).backward_fill()", "met.shift(1).forward_fill()"),
-    ("apart.min()", "apart.max()"),
-    ("agg(pl.col(_SOUGHT).any())", "agg(pl.col(_SOUGHT).all())"),
-    ("whose = [KEY, *alike]", "whose = [KEY]"),
-    ("is_true(rule.where, sought_row(rules))", "pl.lit(value=True)"),
+    (
+        'qualifying_day.shift(1).forward_fill() if rule.look == "back"',
+        'qualifying_day.forward_fill() if rule.look == "back"',
+    ),
+    ("qualifying_day.shift(-1).backward_fill()", "qualifying_day.shift(1).forward_fill()"),
+    ("distance.min()", "distance.max()"),
+    ("agg(pl.col(_QUALIFIES).any())", "agg(pl.col(_QUALIFIES).all())"),
+    ("whose = [KEY, *same_columns]", "whose = [KEY]"),
+    ("is_true(rule.where, return_row(rules))", "pl.lit(value=True)"),
     ("jobs.filter(pl.col(METRIC_DATE).is_not_null())", "jobs.filter(pl.col(METRIC_DATE).dt.day() > 3)"),
 ]
 OTHER = "6175550109"  # neither the company's own nor shared
@@ -80,12 +83,14 @@ def test_one_that_moves_no_figure_of_an_increment_is_found_in_whatever_month(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(growth, "KINDS", journeys.KINDS)
-    for module, name in ((increment, "MOST_SHARE"), (scope, "MOST")):
+    for module, name in ((increment, "MAX_NEW_SHARE"), (scope, "MAX_SHARE")):
         monkeypatch.setattr(module, name, 1_000_000)
     world = World(tmp_path, "shipped")
     world.step("jobs", [job(1, "COD Service", "2024-09-02", OTHER)], 0)
     monkeypatch.setattr(
-        stage, "nearest", planted("met.shift(-1).backward_fill()", "met.shift(1).forward_fill()").nearest
+        stage,
+        "nearest",
+        planted("qualifying_day.shift(-1).backward_fill()", "qualifying_day.shift(1).forward_fill()").nearest,
     )
     computed = world.step("jobs", [job(2, "COD Service", "2024-11-05", OTHER)], 0)
     assert computed.increment is not None

@@ -18,7 +18,7 @@ PLACES = (
     (publication, "find_causes"),
     (sync_module, "month_lines"),
     (publication, "feed_states"),
-    (sync_module, "taken_in"),
+    (sync_module, "newly_accepted"),
     (publication, "remembered_findings"),
     (cross_check, "quality_findings"),
     (findings, "export_findings"),

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute.compute import compute
+from rmetrics.pipeline.compute.last import last_rows
 from rmetrics.pipeline.compute.names import FACTS
-from rmetrics.pipeline.compute.standing import last_rows
 from rmetrics.pipeline.landing.inbox import land_inbox
 from rmetrics.progress import silent
 from rmetrics.rules import Rules, load_rules

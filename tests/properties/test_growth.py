@@ -251,9 +251,9 @@ def check(world: World, computed: Computed) -> None:
 
 @pytest.fixture(autouse=True)
 def _always_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(increment, "MOST_SHARE", 1_000_000)
-    monkeypatch.setattr(scope, "MOST", 1_000_000)
-    monkeypatch.setattr(memory, "_FEWEST", 5)
+    monkeypatch.setattr(increment, "MAX_NEW_SHARE", 1_000_000)
+    monkeypatch.setattr(scope, "MAX_SHARE", 1_000_000)
+    monkeypatch.setattr(memory, "_MIN_ROWS", 5)
 
 
 def run(taken: Sequence[Step], *, each: bool) -> None:
@@ -356,7 +356,7 @@ def test_few_new_rows_grow_and_many_are_streamed_with_everything(
     world = World(tmp_path)
     for before in HISTORY:
         world.step(*before)
-    monkeypatch.setattr(increment, "MOST_SHARE", 0.2)
+    monkeypatch.setattr(increment, "MAX_NEW_SHARE", 0.2)
     one = (50, "", "COD Repair", "Google", day("2024-12-01"), "", "")
     assert world.step("jobs", [one], 0).increment is not None
     assert world.step("jobs", [(n, *one[1:]) for n in range(50, 60)], 0).increment is None

@@ -18,7 +18,7 @@ from rmetrics import memory
 from rmetrics.metrics.journeys import SUMS, changed_tally
 from rmetrics.pipeline.compute import increment
 from rmetrics.pipeline.compute.compute import Computed
-from rmetrics.pipeline.compute.journeys import made_in_buckets
+from rmetrics.pipeline.compute.journeys import make_in_buckets
 from rmetrics.pipeline.compute.local import classes_of
 from rmetrics.pipeline.compute.names import CLASSES, FACTS, MATCHES
 from rmetrics.pipeline.verify import month_inputs as scope
@@ -165,7 +165,7 @@ def agrees(computed: Computed, book: Book) -> int:
     assert {job: tuple(match) for job, *match in ours} == matches
     assert made_by_rmetrics(rows.scan(JOURNEYS).collect().to_dicts()) == outcomes
     for buckets in (3,) if few_are_tried() else (1, 2, 7):
-        found = list(made_in_buckets(rows, buckets))
+        found = list(make_in_buckets(rows, buckets))
         for table, frames in ((MATCHES, [f.matches for f in found]), (JOURNEYS, [f.journeys for f in found])):
             held = rows.scan(table).collect()
             assert_frame_equal(pl.concat(frames).select(held.columns), held, check_row_order=False)
@@ -182,9 +182,9 @@ def _always_grow(monkeypatch: pytest.MonkeyPatch) -> None:
 def always_grow(patch: pytest.MonkeyPatch) -> None:
     """Lakes with the exports of this module grow by each, however many of their rows it touches."""
     patch.setattr(growth, "KINDS", KINDS)
-    patch.setattr(increment, "MOST_SHARE", 1_000_000)
-    patch.setattr(scope, "MOST", 1_000_000)
-    patch.setattr(memory, "_FEWEST", 5)
+    patch.setattr(increment, "MAX_NEW_SHARE", 1_000_000)
+    patch.setattr(scope, "MAX_SHARE", 1_000_000)
+    patch.setattr(memory, "_MIN_ROWS", 5)
 
 
 def run(book: str, taken: list[growth.Step], *, each: bool, of: type[World] = World, agrees: Agrees = agrees) -> None:

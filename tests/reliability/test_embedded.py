@@ -8,7 +8,14 @@ import pytest
 
 from reliability.world import Runner
 from rmetrics.errors import PostgresError
-from rmetrics.postgres.embedded import Owner, embedded, embedded_owner, embedded_running, server_ahead, state_at_rest
+from rmetrics.postgres.embedded import (
+    Owner,
+    embedded,
+    embedded_owner,
+    embedded_running,
+    server_in_background,
+    state_at_rest,
+)
 from rmetrics.usecases.db import db_start, db_stop
 from rmetrics.usecases.doctor import doctor
 from small_company import jobs
@@ -106,7 +113,7 @@ def test_a_folder_that_cannot_hold_the_lock_is_told(tmp_path: Path) -> None:
 
 def test_a_server_that_starts_ahead_is_there_when_it_is_asked_for_and_stopped_at_the_end(own: Project) -> None:
     folder, at_rest = own.settings.server_dir, list[str]()
-    with server_ahead(None, folder, at_rest.append) as asked:
+    with server_in_background(None, folder, at_rest.append) as asked:
         assert asked() == embedded_running(folder)
     assert owner(own) is None
     assert at_rest == [state_at_rest(folder)]
@@ -114,7 +121,7 @@ def test_a_server_that_starts_ahead_is_there_when_it_is_asked_for_and_stopped_at
 
 def test_a_start_on_its_way_is_waited_for_and_undone_where_what_came_before_failed(own: Project) -> None:
     folder, at_rest = own.settings.server_dir, list[str]()
-    with pytest.raises(ZeroDivisionError), server_ahead(None, folder, at_rest.append):
+    with pytest.raises(ZeroDivisionError), server_in_background(None, folder, at_rest.append):
         raise ZeroDivisionError
     assert owner(own) is None
     assert at_rest == [], "the run did not come to its end"
@@ -122,7 +129,10 @@ def test_a_start_on_its_way_is_waited_for_and_undone_where_what_came_before_fail
 
 def test_a_server_that_cannot_start_ahead_is_told_where_it_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "postgres.lock").mkdir()
-    with server_ahead(None, tmp_path / "postgres"):
+    with server_in_background(None, tmp_path / "postgres"):
         pass  # nobody asked
-    with server_ahead(None, tmp_path / "postgres") as asked, pytest.raises(PostgresError, match="does not start"):
+    with (
+        server_in_background(None, tmp_path / "postgres") as asked,
+        pytest.raises(PostgresError, match="does not start"),
+    ):
         asked()

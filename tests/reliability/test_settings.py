@@ -14,7 +14,7 @@ from published import run
 from reliability.pooler import Pooler
 from reliability.world import differences, tables
 from rmetrics.errors import PostgresError
-from rmetrics.pipeline.asked import Months
+from rmetrics.pipeline.asked import MonthRange
 from rmetrics.postgres.connection import Session
 from rmetrics.usecases.check import check
 from rmetrics.usecases.history import history
@@ -164,7 +164,7 @@ def test_a_database_that_is_read_only_is_refused_and_may_be_read(published: Proj
         published.sync()
     assert "default_transaction_read_only = off" in caught.value.hint
     assert status(published.settings).runs
-    assert history(published.settings, Months(last=dt.date(2024, 11, 1), one=True)).first_run
+    assert history(published.settings, MonthRange(last=dt.date(2024, 11, 1), one=True)).first_run
     run(
         published.dsn,
         "SET default_transaction_read_only = off",

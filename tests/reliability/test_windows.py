@@ -92,9 +92,9 @@ def test_flock_is_held_for_each_open_file(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     path.touch()
     with path.open("r+") as one, path.open("r+") as other:
-        assert try_lock(one.fileno(), alone=False)
-        assert try_lock(other.fileno(), alone=False)
-        assert not try_lock(one.fileno(), alone=True)
+        assert try_lock(one.fileno(), exclusive=False)
+        assert try_lock(other.fileno(), exclusive=False)
+        assert not try_lock(one.fileno(), exclusive=True)
 
 
 @pytest.mark.slow
@@ -110,7 +110,7 @@ def test_no_command_forks(monkeypatch: pytest.MonkeyPatch, project: Project) -> 
 
 def test_on_macos_a_socket_path_has_four_bytes_less(monkeypatch: pytest.MonkeyPatch) -> None:
     """103 bytes instead of 107: a project that lies deeper gets a folder of its own for the socket."""
-    monkeypatch.setattr(sockets, "_MOST", 103 - len("/.s.PGSQL.65535"))
+    monkeypatch.setattr(sockets, "_MAX_LENGTH", 103 - len("/.s.PGSQL.65535"))
     assert sockets.fits(Path("/" + "p" * 86))
     assert not sockets.fits(Path("/" + "p" * 88))
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rmetrics.ingest.dates import Reading, read_timestamps
+from rmetrics.ingest.dates import ParseContext, read_timestamps
 from rmetrics.ingest.undated import date_reason
 from rmetrics.rules.date_forms import SPECIFIERS, form_problem
 from rmetrics.rules.feeds import Column, ColumnType
 from support import ROOT
 
-READING = Reading("America/New_York", dt.date(2026, 11, 1))
+READING = ParseContext("America/New_York", dt.date(2026, 11, 1))
 
 
 def stamps(form: str, *cells: str) -> list[object]:

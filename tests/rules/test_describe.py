@@ -8,7 +8,7 @@ import pytest
 
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.condition_words import condition_in_words
-from rmetrics.rules.describe import Said, next_changes, rules_in_words
+from rmetrics.rules.describe import RuleText, next_changes, rules_in_words
 
 ROOT = Path(__file__).parents[2]
 CHANGES = """
@@ -33,7 +33,7 @@ def rules(tmp_path: Path) -> Rules:
     return load_rules(tmp_path / "rules")
 
 
-def said(rules: Rules, topic: str, day: dt.date) -> dict[str, Said]:
+def said(rules: Rules, topic: str, day: dt.date) -> dict[str, RuleText]:
     return {s.rule: s for s in rules_in_words(rules, day) if s.topic == topic}
 
 

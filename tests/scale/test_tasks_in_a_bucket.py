@@ -22,7 +22,7 @@ from support import ROOT
 def test_exports_land_in_tasks_as_on_one_machine(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spread, "WORTH_IT", 0)
+    monkeypatch.setattr(spread, "MIN_SPREAD_BYTES", 0)
     for name, value in machine.environment.items():
         monkeypatch.setenv(name, value)
     exports = [p for p in (ROOT / "data" / "sample").iterdir() if p.suffix in {".csv", ".xlsx"}]

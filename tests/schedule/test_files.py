@@ -11,7 +11,7 @@ import pytest
 
 from rmetrics.schedule.cron import block_in, cron_lines, with_block, without_block
 from rmetrics.schedule.plan import DailyRun, Scheduler, commands_of, files_of
-from rmetrics.schedule.record import Installed, Ran, last_due, trouble
+from rmetrics.schedule.record import Installed, LastRun, last_due, trouble
 
 AT = dt.time(7, 5)
 ODD = Path('/srv/O\'Brien & "Sons" 100% $HOME\\x')
@@ -144,19 +144,19 @@ def test_when_it_was_due(now: str, due: str | None) -> None:
     ("ran", "told"),
     [
         (None, "it has never run"),
-        (Ran(SINCE, SINCE, 0, 0), "was due 2026-11-10 07:30, but it last ran 2026-11-01 10:00"),
-        (Ran(dt.datetime(2026, 11, 10, 12, 31, tzinfo=dt.UTC)), "did not finish"),
+        (LastRun(SINCE, SINCE, 0, 0), "was due 2026-11-10 07:30, but it last ran 2026-11-01 10:00"),
+        (LastRun(dt.datetime(2026, 11, 10, 12, 31, tzinfo=dt.UTC)), "did not finish"),
         (
-            Ran(dt.datetime(2026, 11, 10, 12, 31, tzinfo=dt.UTC), SINCE, 4, 0),
+            LastRun(dt.datetime(2026, 11, 10, 12, 31, tzinfo=dt.UTC), SINCE, 4, 0),
             "the sync of the last daily run ended with exit code 4",
         ),
         (
-            Ran(dt.datetime(2026, 11, 10, 12, 31, tzinfo=dt.UTC), SINCE, 0, 3),
+            LastRun(dt.datetime(2026, 11, 10, 12, 31, tzinfo=dt.UTC), SINCE, 0, 3),
             "the brief of the last daily run ended with exit code 3",
         ),
-        (Ran(dt.datetime(2026, 11, 10, 12, 30, tzinfo=dt.UTC), SINCE, 0, None), ""),
+        (LastRun(dt.datetime(2026, 11, 10, 12, 30, tzinfo=dt.UTC), SINCE, 0, None), ""),
     ],
 )
-def test_what_is_wrong_with_it(ran: Ran | None, told: str) -> None:
+def test_what_is_wrong_with_it(ran: LastRun | None, told: str) -> None:
     found = trouble(installed(), ran, dt.datetime(2026, 11, 10, 14, tzinfo=dt.UTC))
     assert told in found if told else found == ""

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from rmetrics.explain.asked import Asked
+from rmetrics.explain.asked import Query
 from rmetrics.lake import Lake
 from rmetrics.periods import parse_month
 from rmetrics.pipeline.landing.inbox import land_inbox
@@ -73,7 +73,7 @@ def test_a_view_in_use_stays_whole_while_syncs_replace_and_sweep_its_files(small
         with current.view() as new:
             assert new is not old
             assert new.page().whole[NOVEMBER].leads == 4
-        again = old.explanation(Asked("Pro Referral", NOVEMBER), offline=True)
+        again = old.explanation(Query("Pro Referral", NOVEMBER), offline=True)
         assert again.metrics["leads"].value == again.metrics["leads"].recomputed == again.metrics["leads"].listed == 2
         assert not again.differing
         folder = old.lake.lake.root

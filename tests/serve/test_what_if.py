@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 
 from rmetrics.errors import BusyError, LakeError
 from rmetrics.rules import load_rules
-from rmetrics.serve.knobs import Edited, edited, knobs
+from rmetrics.serve.controls import Edited, controls, edited
 from rmetrics.serve.pages.what_if import restates
 from rmetrics.serve.trial import Trials
 from rmetrics.usecases.plan import plan
@@ -35,7 +35,7 @@ def pages(small: Project) -> Iterator[TestClient]:
 
 
 def edit_of(project: Project, value: str = "0.5") -> Edited:
-    return edited(next(k for k in knobs(load_rules(project.rules)) if k.key == "revenue.share"), value, None)
+    return edited(next(k for k in controls(load_rules(project.rules)) if k.key == "revenue.share"), value, None)
 
 
 def test_the_answer_is_that_of_plan_and_nothing_is_written(small: Project, pages: TestClient) -> None:

@@ -137,7 +137,7 @@ def test_exports_land_on_executors_as_on_this_machine(
 ) -> None:
     from rmetrics.spark.engine import SparkEngine
 
-    monkeypatch.setattr(spread, "WORTH_IT", 0)
+    monkeypatch.setattr(spread, "MIN_SPREAD_BYTES", 0)
     inbox, lake = ROOT / "data" / "sample", Lake(tmp_path / "lake")
     lake.prepare()
     spread_over = functools.partial(landed_on, SparkEngine(spark), InboxAt(inbox), lake, sample.rules)

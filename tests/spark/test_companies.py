@@ -13,11 +13,11 @@ from rmetrics.errors import SettingsError
 from rmetrics.lake import Lake
 from rmetrics.opening import places_of
 from rmetrics.pipeline import companies as module
-from rmetrics.pipeline.companies import CompanyMade, CompanyWork, make_company
+from rmetrics.pipeline.companies import CompanyWork, ComputedCompany, make_company
 from rmetrics.pipeline.project import Places
 from rmetrics.pipeline.project import Project as Opened
 from rmetrics.settings import Settings
-from rmetrics.spark.companies import work_for
+from rmetrics.spark.companies import company_work
 from rmetrics.spark.runner import SparkRunner
 from rmetrics.usecases.sync import sync
 from small_company import BOSTON, TORONTO, amounts
@@ -165,7 +165,7 @@ def test_a_large_company_is_no_task_and_a_busy_one_waits(group: Project, monkeyp
         return plain(settings.model_copy(update={"engine": "local"}), rules, name, *args, **more)
 
     monkeypatch.setattr(usecase, "_one_company", one)
-    monkeypatch.setattr("rmetrics.spark.companies.work_for", small_for("toronto"))
+    monkeypatch.setattr("rmetrics.spark.companies.company_work", small_for("toronto"))
     group.put("canada/toronto/payments.csv", amounts(300))
     busy = Lake(group.settings.data_dir / "companies" / "calgary" / "lake")
     with busy.locked():
@@ -176,10 +176,10 @@ def test_a_large_company_is_no_task_and_a_busy_one_waits(group: Project, monkeyp
 
 
 def small_for(name: str) -> Callable[..., CompanyWork]:
-    """``work_for`` that takes one company for large."""
+    """``company_work`` that takes one company for large."""
 
     def made(places: Places, **of: Any) -> CompanyWork:
-        return work_for(places, **of, large=1 if of["name"] == name else module.LARGE)
+        return company_work(places, **of, large=1 if of["name"] == name else module.LARGE)
 
     return made
 
@@ -189,10 +189,10 @@ def test_nothing_of_a_task_is_in_force_and_no_secret_travels(group: Project, tmp
     lake = group.settings.data_dir / "companies" / "calgary" / "lake"
     records = {p: p.read_bytes() for p in lake.rglob("*.json")}
     own = group.settings.of_company("calgary")
-    work = work_for(places_of(own), name="calgary", run_id="r", started_at=dt.datetime.now(dt.UTC))
+    work = company_work(places_of(own), name="calgary", run_id="r", started_at=dt.datetime.now(dt.UTC))
     assert group.dsn.encode() not in pickle.dumps(work)
     made = make_company(work, group.rules, tmp_path / "task")
-    assert isinstance(made, CompanyMade)
+    assert isinstance(made, ComputedCompany)
     assert made.failure is None
     assert {p: p.read_bytes() for p in lake.rglob("*.json")} == records
     assert "state.json" in made.records

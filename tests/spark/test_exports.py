@@ -50,7 +50,7 @@ def rules() -> Rules:
 @pytest.fixture
 def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A large export, small ones, the same content twice in different tasks, and a file that is none."""
-    monkeypatch.setattr(spread, "WORTH_IT", 0)
+    monkeypatch.setattr(spread, "MIN_SPREAD_BYTES", 0)
     monkeypatch.setattr(spread, "_TOGETHER", 1)
     project = Project(tmp_path, "")
     rows = [[f"J{n}", "2025-01-05", n % 90, f"P{n}"] for n in range(5_000)]
@@ -117,7 +117,7 @@ def test_typing_again_is_spread_too(inbox: Path, tmp_path: Path, rules: Rules, r
 
 def test_small_files_share_a_task_and_large_ones_have_their_own(inbox: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spread, "_TOGETHER", 100)
-    arrivals = [spread.Arrival(p.name, p.name, p.stat()) for p in sorted(inbox.iterdir()) if p.is_file()]
+    arrivals = [spread.PendingFile(p.name, p.name, p.stat()) for p in sorted(inbox.iterdir()) if p.is_file()]
     tasks = spread.in_tasks(arrivals)
     assert [a.name for a in tasks[0]] == ["payments large.csv"]
     assert sorted(a.name for task in tasks for a in task) == [a.name for a in arrivals]

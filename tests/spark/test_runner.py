@@ -81,4 +81,4 @@ def test_tables_that_spark_does_not_make_are_refused_not_left_out(
     with open_runner(settings) as runner:
         assert runner is not None
         with pytest.raises(EngineError, match=r"cannot be computed on Spark yet: .*spellings"):
-            runner.compute_all(Lake(tmp_path), load_rules(ROOT / "rules"), {}, silent, most=1000, newest_day=None)
+            runner.compute_all(Lake(tmp_path), load_rules(ROOT / "rules"), {}, silent, max_rows=1000, newest_day=None)

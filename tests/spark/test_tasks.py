@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from rmetrics.errors import LakeError, SettingsError
-from rmetrics.spark.tasks import Maker, Task, arrow_schema, from_arrow, refuse_other, to_arrow, told_by, versions
+from rmetrics.spark.tasks import Maker, Task, arrow_schema, carried_error, from_arrow, refuse_other, to_arrow, versions
 
 SCHEMA: dict[str, pl.DataType] = {
     "text": pl.String(),
@@ -52,7 +52,7 @@ def test_every_task_looks_at_the_versions_itself() -> None:
     task = Task(doubled, [SCHEMA], SCHEMA, (("polars", "0.0.1"),))
     with pytest.raises(RuntimeError) as caught:
         task.table()(to_arrow(pl.DataFrame(schema=SCHEMA), SCHEMA))
-    assert isinstance(told_by(str(caught.value)), SettingsError)
+    assert isinstance(carried_error(str(caught.value)), SettingsError)
 
 
 def test_an_error_of_ours_keeps_its_words_on_the_way() -> None:
@@ -61,10 +61,10 @@ def test_an_error_of_ours_keeps_its_words_on_the_way() -> None:
     with pytest.raises(RuntimeError) as caught:
         list(maker.batches(iter([items])))
     wrapped = f"org.apache.spark.SparkException: Job aborted\n  Traceback: {caught.value}\n\tat java.base"
-    found = told_by(wrapped)
+    found = carried_error(wrapped)
     assert isinstance(found, LakeError)
     assert (found.message, found.hint) == ("typed/x is damaged", "Run it again.")
-    assert told_by("java.lang.OutOfMemoryError: cell 12345") is None
+    assert carried_error("java.lang.OutOfMemoryError: cell 12345") is None
 
 
 def test_batches_are_worked_on_one_by_one() -> None:

@@ -12,8 +12,8 @@ import pytest
 from published import Published, empty_schema, query, run
 from rmetrics.grafana.alerts import alert_rules
 from rmetrics.grafana.model import Installation
+from rmetrics.notify.declared import may_have_channels
 from rmetrics.notify.evaluation import raised_alerts
-from rmetrics.notify.told import may_have_channels
 from rmetrics.postgres.connection import connect, server_of
 from rmetrics.rules import Rules, load_rules
 from rmetrics.usecases.alerts import alerts, alerts_after_sync

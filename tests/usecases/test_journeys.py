@@ -16,10 +16,10 @@ import pytest
 from published import run as run_sql
 from rmetrics.cli import run
 from rmetrics.errors import CheckError, SettingsError
-from rmetrics.explain.asked import Asked
+from rmetrics.explain.asked import Query
 from rmetrics.explain.explainer import explainer
 from rmetrics.opening import open_project
-from rmetrics.pipeline.compute.journeys import made
+from rmetrics.pipeline.compute.journeys import make_journeys
 from rmetrics.rules import load_rules
 from rmetrics.rules.funnel import funnel_names
 from rmetrics.usecases.explain import explain_journey, explain_numbers, parse_question
@@ -163,13 +163,13 @@ def test_every_figure_of_the_funnel_is_proved(followed: Project) -> None:
     assert float(held[list(names).index("journeys.revenue40")]) > 0
     with explainer(open_project(followed.settings)) as one:
         for source in ("ALL", "eLocals"):
-            found = one.explain(Asked(source, NOVEMBER), tuple(names))
+            found = one.explain(Query(source, NOVEMBER), tuple(names))
             assert (found.verdict, found.difference, found.differing) == ("match", Decimal(0), ()), source
             for name, metric in found.metrics.items():
                 assert sum((r.amount for p in metric.parts for r in p.rows), Decimal(0)) == metric.value, (source, name)
             if source == "ALL":
                 assert [m.value for m in found.metrics.values()] == [Decimal(v) for v in held]
-        day = one.explain(Asked("Google", NOVEMBER, day=NOVEMBER.replace(day=6)), ("booked", "answered"))
+        day = one.explain(Query("Google", NOVEMBER, day=NOVEMBER.replace(day=6)), ("booked", "answered"))
         assert [m.value for m in day.metrics.values()] == [1, 0]
         assert (day.verdict, day.difference) == ("match", Decimal(0))
 
@@ -259,11 +259,11 @@ def test_journeys_that_do_not_add_up_are_not_published(project: Project, monkeyp
         project.put(name, text)
 
     def wrong(*arguments: Any) -> Any:
-        found = made(*arguments)
+        found = make_journeys(*arguments)
         cost = pl.when(pl.col("touch_id") == "elocals_leads:e2").then(pl.lit(0)).otherwise(pl.col("cost"))
         return type(found)(found.matches, found.journeys.with_columns(cost.cast(pl.Decimal(18, 2)).alias("cost")))
 
-    monkeypatch.setattr("rmetrics.pipeline.compute.journeys.made", wrong)
+    monkeypatch.setattr("rmetrics.pipeline.compute.journeys.make_journeys", wrong)
     with pytest.raises(CheckError, match="disagree"):
         project.sync()
     assert project.rows("SELECT count(*)::int FROM journeys") == [(0,)]

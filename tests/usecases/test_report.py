@@ -6,7 +6,7 @@ import re
 
 from rmetrics.html_report.html import page_html
 from rmetrics.opening import open_project
-from rmetrics.pipeline.asked import Months
+from rmetrics.pipeline.asked import MonthRange
 from rmetrics.pipeline.workspace import opened
 from rmetrics.usecases.report import page_data
 from small_company import jobs, spend
@@ -18,7 +18,7 @@ def test_a_spend_that_is_entered_ahead_makes_no_newest_month(project: Project) -
     project.put("google_spend 1.csv", spend(("2024-12", "310.00", "Search"), more=("Campaign",)))
     project.sync()
     with opened(open_project(project.settings)) as lake:
-        newest, ahead = page_data(lake), page_data(lake, Months(last=dt.date(2024, 12, 1), one=True))
+        newest, ahead = page_data(lake), page_data(lake, MonthRange(last=dt.date(2024, 12, 1), one=True))
     assert (newest.month, newest.last_day) == (dt.date(2024, 11, 1), dt.date(2024, 11, 5))
     assert ahead.month == dt.date(2024, 12, 1)
     assert next(x for x in ahead.lines if x.month == ahead.month).cost == 310

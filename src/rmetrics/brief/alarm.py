@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from rmetrics.brief.facts import Raised
-from rmetrics.brief.words import say
+from rmetrics.brief.words import phrase
 
 
 def alarm_text(raised: Sequence[Raised], language: str, zone: str) -> tuple[str, str]:
@@ -15,9 +15,9 @@ def alarm_text(raised: Sequence[Raised], language: str, zone: str) -> tuple[str,
         zone: time zone for points in time.
     """
     values = {"title": raised[0].title, "more": len(raised) - 1}
-    subject = say(language, "alerts.subject.several" if len(raised) > 1 else "alerts.subject", values, zone)
+    subject = phrase(language, "alerts.subject.several" if len(raised) > 1 else "alerts.subject", values, zone)
     lines = []
     for item in raised:
-        told = {"title": item.title, "of": item.of, "cause": item.cause}
-        lines += [say(language, "alert.of" if item.of else "alert", told, zone), f"      {item.command}", ""]
-    return subject, "\n".join([*lines, say(language, "alerts.footer", {}, zone), ""])
+        occurrence = {"title": item.title, "of": item.of, "cause": item.cause}
+        lines += [phrase(language, "alert.of" if item.of else "alert", occurrence, zone), f"      {item.command}", ""]
+    return subject, "\n".join([*lines, phrase(language, "alerts.footer", {}, zone), ""])

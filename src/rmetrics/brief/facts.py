@@ -247,8 +247,8 @@ def end_of_data(figures: dt.date | None, feeds: tuple[FeedFact, ...], planned: f
         feeds: as published.
         planned: feeds whose rows may be entered ahead, such as the spend of a month: they give future days a cost.
     """
-    happened = [f.last_date for f in feeds if f.last_date is not None and f.feed not in planned]
-    return min([figures, max(happened)]) if figures is not None and happened else figures
+    observed = [f.last_date for f in feeds if f.last_date is not None and f.feed not in planned]
+    return min([figures, max(observed)]) if figures is not None and observed else figures
 
 
 def last_whole_day(

@@ -17,7 +17,7 @@ from rmetrics.month_line import MonthLine
 from rmetrics.periods import days_of, month_of
 
 CENT = Decimal("0.01")
-MOST = 12  # lines of a kind; the others are only counted
+MAX_LINES = 12  # lines of a kind; the others are only counted
 SPAN = 3  # from this many months, restatements of a measure for one reason share a line
 UNDECLARED = "undeclared-source"
 _COUNTS, _AMOUNTS = ("jobs", "leads", "units", "repairs"), ("revenue_gross", "revenue40", "cost")
@@ -89,7 +89,7 @@ def yesterday(facts: Facts) -> Iterator[Line]:
     """Yields the company's figures of yesterday, then each source's; nothing if the day is incomplete."""
     if facts.stale:
         return
-    yield _day_line("yesterday.all", _together(facts.yesterday_date, facts.yesterday))
+    yield _day_line("yesterday.all", _total(facts.yesterday_date, facts.yesterday))
     for pull in facts.pulls:
         if pull.spread:
             yield Line("yesterday.cost", {"name": pull.name}, f"rmetrics pull {quote(pull.name)}", "bad")
@@ -98,7 +98,7 @@ def yesterday(facts: Facts) -> Iterator[Line]:
             yield _day_line("yesterday.source", figures)
 
 
-def _together(day: dt.date, sources: tuple[MonthLine, ...]) -> MonthLine:
+def _total(day: dt.date, sources: tuple[MonthLine, ...]) -> MonthLine:
     return MonthLine(
         month_of(day),
         ALL,
@@ -141,10 +141,10 @@ def month_so_far(facts: Facts) -> Iterator[Line]:
                 },
                 _explain(ALL, month),
             )  # fmt: skip
-        yield from _against(row, month, day, days)
+        yield from _target_lines(row, month, day, days)
 
 
-def _against(row: ToDate, month: dt.date, day: int, days: int) -> Iterator[Line]:
+def _target_lines(row: ToDate, month: dt.date, day: int, days: int) -> Iterator[Line]:
     """Yields repairs and revenue against the pace of their targets: two lines for the company, one for a source."""
     found = [
         values
@@ -160,19 +160,19 @@ def _against(row: ToDate, month: dt.date, day: int, days: int) -> Iterator[Line]
         values = {"source": row.source, **{f"repairs_{n}": v for n, v in repairs.items()},
                   **{f"revenue40_{n}": v for n, v in revenue.items()}}  # fmt: skip
         tone: Tone = "good" if repairs["tone"] == revenue["tone"] == "good" else "bad"
-        yield Line(f"month.both.source{over}", _told(values), _explain(row.source, month), tone)
+        yield Line(f"month.both.source{over}", _displayed(values), _explain(row.source, month), tone)
         return
     kind = "all" if row.source == ALL else "source"
     for values in found:
         measure = values["measure"]
-        told = _told({"source": row.source, **values})
-        yield Line(f"month.{measure}.{kind}{over}", told, _explain(row.source, month, measure), values["tone"])
+        displayed = _displayed({"source": row.source, **values})
+        yield Line(f"month.{measure}.{kind}{over}", displayed, _explain(row.source, month, measure), values["tone"])
 
 
 def _on_pace(measure: str, value: Decimal, target: Decimal, pace: Decimal, end: MonthEnd | None) -> dict[str, Any]:
     """Returns a figure with its target, its pace and the forecast for the month's end (None without a forecast)."""
-    whole = measure == "repairs"
-    unit = Decimal(1) if whole else CENT
+    is_count = measure == "repairs"
+    unit = Decimal(1) if is_count else CENT
 
     def estimate(amount: Decimal | None) -> Decimal | None:
         return None if amount is None else amount.quantize(unit, ROUND_HALF_UP)
@@ -180,9 +180,9 @@ def _on_pace(measure: str, value: Decimal, target: Decimal, pace: Decimal, end: 
     return {
         "measure": measure,
         "tone": "good" if value >= pace else "bad",
-        "value": int(value) if whole else value,
+        "value": int(value) if is_count else value,
         "target": target,
-        "pace": pace.quantize(Decimal("0.1") if whole else CENT, ROUND_HALF_UP),
+        "pace": pace.quantize(Decimal("0.1") if is_count else CENT, ROUND_HALF_UP),
         "of_pace": (value / pace).quantize(Decimal("0.001"), ROUND_HALF_UP),
         "forecast": estimate(end.value) if end else None,
         "forecast_low": estimate(end.low) if end else None,
@@ -190,7 +190,7 @@ def _on_pace(measure: str, value: Decimal, target: Decimal, pace: Decimal, end: 
     }
 
 
-def _told(values: Mapping[str, Any]) -> dict[str, Any]:
+def _displayed(values: Mapping[str, Any]) -> dict[str, Any]:
     """Drops the values that only select the line: measure and tone."""
     return {n: v for n, v in values.items() if not n.endswith(("measure", "tone"))}
 
@@ -204,9 +204,9 @@ def restated(facts: Facts) -> Iterator[Line]:
     Months of one measure that changed for the same reason share a line, from ``SPAN`` months on.
     """
     made = list(_restated(facts.restated))
-    yield from made[:MOST]
-    if len(made) > MOST:
-        yield Line("restated.more", {"more": len(made) - MOST}, "rmetrics history")
+    yield from made[:MAX_LINES]
+    if len(made) > MAX_LINES:
+        yield Line("restated.more", {"more": len(made) - MAX_LINES}, "rmetrics history")
 
 
 def _restated(items: tuple[Restated, ...]) -> Iterator[Line]:
@@ -214,14 +214,14 @@ def _restated(items: tuple[Restated, ...]) -> Iterator[Line]:
     for item in items:
         if not item.days:
             together.setdefault((item.metric, reason_of(item.cause)), []).append(item)
-    told = set[tuple[str, str]]()
+    reported = set[tuple[str, str]]()
     for item in items:
         key = (item.metric, reason_of(item.cause))
         found = together.get(key, [])
         if item.days or len(found) < SPAN:
             yield _restated_line(item)
-        elif key not in told:
-            told.add(key)
+        elif key not in reported:
+            reported.add(key)
             yield _span_line(found)
 
 
@@ -268,12 +268,12 @@ def reason_of(cause: str | None) -> str:
 # -- needs a person
 
 
-def needs_a_person(facts: Facts) -> Iterator[Line]:
+def needs_attention(facts: Facts) -> Iterator[Line]:
     """Yields what needs attention: rows, calls, leads, sources, feeds, pulls, runs, errors and undelivered messages."""
     if facts.rejected:
         yield Line("person.rejected", {"rows": facts.rejected}, "rmetrics rejected list", "bad")
     yield from _missed(facts)
-    yield from _to_dispute(facts)
+    yield from _dispute_lines(facts)
     for finding in facts.findings:
         if finding.code == UNDECLARED:
             yield Line("person.undeclared", {"rows": finding.rows}, "rmetrics rules check", "bad", finding.message)
@@ -284,14 +284,14 @@ def needs_a_person(facts: Facts) -> Iterator[Line]:
     yield from _pulls(facts)
     for run in facts.failed[-3:]:
         yield Line("person.failed", {"at": run.started_at}, "rmetrics status", "error", run.message)
-    told = {UNDECLARED, *([PULL_INCOMPLETE] if facts.pulls else [])}
+    reported = {UNDECLARED, *([PULL_INCOMPLETE] if facts.pulls else [])}
     for finding in facts.findings:
-        if finding.severity == "error" and finding.code not in told:
+        if finding.severity == "error" and finding.code not in reported:
             values = {"code": finding.code, "rows": finding.rows}
             yield Line("person.error", values, "rmetrics check", "error", finding.message)
     for trouble in facts.troubles:
         values = {"channel": trouble.channel, "at": trouble.at, "key": trouble.key.partition("/")[0]}
-        yield Line(f"person.{trouble.state}-{trouble.kind}", values, _send_again(trouble), "error", trouble.why)
+        yield Line(f"person.{trouble.state}-{trouble.kind}", values, _resend_command(trouble), "error", trouble.why)
 
 
 def _missed(facts: Facts) -> Iterator[Line]:
@@ -303,7 +303,7 @@ def _missed(facts: Facts) -> Iterator[Line]:
             yield Line(code, {"calls": calls, "since": missed.since}, "rmetrics calls", "bad")
 
 
-def _to_dispute(facts: Facts) -> Iterator[Line]:
+def _dispute_lines(facts: Facts) -> Iterator[Line]:
     if facts.disputable is None:
         yield Line("person.dispute-unknown", {}, "rmetrics disputes", "bad")
     for claims in facts.disputable or ():
@@ -320,12 +320,12 @@ def _pulls(facts: Facts) -> Iterator[Line]:
         yield Line(code, values, f"rmetrics pull {quote(pull.name)}", "error", pull.why)
 
 
-def _send_again(trouble: SendTrouble) -> str:
+def _resend_command(trouble: SendTrouble) -> str:
     """Returns the command that sends a message again or shows its content."""
     if trouble.kind == "alerts":
         return "rmetrics alerts" if trouble.state == "failed" else "rmetrics alerts --dry-run"
-    again = f" --again {quote(trouble.channel)}" if trouble.state == "doubtful" else ""
-    return f"rmetrics brief --send --date {trouble.key.partition('/')[0]}{again}"
+    option = f" --again {quote(trouble.channel)}" if trouble.state == "doubtful" else ""
+    return f"rmetrics brief --send --date {trouble.key.partition('/')[0]}{option}"
 
 
 def _latest(facts: Facts) -> dt.date:
@@ -335,11 +335,11 @@ def _latest(facts: Facts) -> dt.date:
 
 def alerts(facts: Facts) -> Iterator[Line]:
     """Yields the alerts that are true now."""
-    for raised in facts.raised[:MOST]:
+    for raised in facts.raised[:MAX_LINES]:
         values = {"title": raised.title, "of": raised.of, "cause": raised.cause}
         yield Line("alert.of" if raised.of else "alert", values, raised.command, "error")
-    if len(facts.raised) > MOST:
-        yield Line("alert.more", {"more": len(facts.raised) - MOST}, "rmetrics alerts")
+    if len(facts.raised) > MAX_LINES:
+        yield Line("alert.more", {"more": len(facts.raised) - MAX_LINES}, "rmetrics alerts")
 
 
 SECTIONS: tuple[tuple[str, Callable[[Facts], Iterator[Line]]], ...] = (
@@ -347,6 +347,6 @@ SECTIONS: tuple[tuple[str, Callable[[Facts], Iterator[Line]]], ...] = (
     ("yesterday", yesterday),
     ("month", month_so_far),
     ("restated", restated),
-    ("person", needs_a_person),
+    ("person", needs_attention),
     ("alerts", alerts),
 )

@@ -5,7 +5,7 @@ from html import escape
 
 from rmetrics.brief.facts import Facts
 from rmetrics.brief.sections import Line, Section, sections_of
-from rmetrics.brief.words import say
+from rmetrics.brief.words import phrase
 from rmetrics.periods import month_of
 
 _INK = {"plain": "#1f2328", "good": "#1a7f37", "bad": "#9a6700", "error": "#b42318"}
@@ -14,7 +14,7 @@ _MARK = {"plain": " ", "good": "+", "bad": "!", "error": "!"}
 
 
 @dataclass(frozen=True, slots=True)
-class SaidLine:
+class LineText:
     """A line and its text."""
 
     line: Line
@@ -22,12 +22,12 @@ class SaidLine:
 
 
 @dataclass(frozen=True, slots=True)
-class SaidSection:
+class SectionText:
     """A section's heading and lines as text."""
 
     section: str
     title: str
-    lines: tuple[SaidLine, ...]
+    lines: tuple[LineText, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Brief:
     facts: Facts
     language: str
     subject: str
-    sections: tuple[SaidSection, ...]
+    sections: tuple[SectionText, ...]
     footer: str
 
 
@@ -56,16 +56,16 @@ def brief_of(facts: Facts, language: str) -> Brief:
         "timezone": zone,
         "currency": facts.currency,
     }
-    subject = say(language, "subject.stale" if facts.stale else "subject", values, zone)
+    subject = phrase(language, "subject.stale" if facts.stale else "subject", values, zone)
 
-    def said(section: Section) -> SaidSection:
-        lines = tuple(SaidLine(line, say(language, line.code, line.values, zone)) for line in section.lines)
+    def in_words(section: Section) -> SectionText:
+        lines = tuple(LineText(line, phrase(language, line.code, line.values, zone)) for line in section.lines)
         over = section.name == "month" and facts.month_is_over
         heading = f"heading.{section.name}{'.over' if over else ''}"
-        return SaidSection(section.name, say(language, heading, values, zone), lines)
+        return SectionText(section.name, phrase(language, heading, values, zone), lines)
 
-    sections = tuple(said(s) for s in sections_of(facts))
-    return Brief(facts, language, subject, sections, say(language, "footer", values, zone))
+    sections = tuple(in_words(s) for s in sections_of(facts))
+    return Brief(facts, language, subject, sections, phrase(language, "footer", values, zone))
 
 
 def as_text(brief: Brief, *, details: bool) -> str:
@@ -73,11 +73,11 @@ def as_text(brief: Brief, *, details: bool) -> str:
     out = list[str]()
     for section in brief.sections:
         out.append(section.title)
-        for said in section.lines:
-            out.append(f"{_MARK[said.line.tone]} {said.text}")
-            if details and said.line.detail:
-                out.append(f"      {said.line.detail}")
-            out.append(f"      {said.line.command}")
+        for entry in section.lines:
+            out.append(f"{_MARK[entry.line.tone]} {entry.text}")
+            if details and entry.line.detail:
+                out.append(f"      {entry.line.detail}")
+            out.append(f"      {entry.line.command}")
         out.append("")
     return "\n".join([*out, brief.footer, ""])
 
@@ -102,8 +102,8 @@ def as_html(brief: Brief, *, details: bool) -> str:
 """
 
 
-def _section(section: SaidSection, *, details: bool) -> str:
-    lines = "".join(_line(said, details=details) for said in section.lines)
+def _section(section: SectionText, *, details: bool) -> str:
+    lines = "".join(_line(entry, details=details) for entry in section.lines)
     edge = "#b42318" if section.section == "stale" else "#d1d9e0"
     return (
         f'<div style="border-left:4px solid {edge};padding:2px 0 2px 12px;margin:0 0 18px">\n'
@@ -111,11 +111,11 @@ def _section(section: SaidSection, *, details: bool) -> str:
     )
 
 
-def _line(said: SaidLine, *, details: bool) -> str:
+def _line(entry: LineText, *, details: bool) -> str:
     detail = (
-        f'<br><span style="color:#59636e">{escape(said.line.detail)}</span>' if details and said.line.detail else ""
+        f'<br><span style="color:#59636e">{escape(entry.line.detail)}</span>' if details and entry.line.detail else ""
     )
     return (
-        f'<p style="margin:0 0 8px;color:{_INK[said.line.tone]}">{escape(said.text)}{detail}<br>'
-        f'<code style="font-size:12px;color:#59636e;word-break:break-word">{escape(said.line.command)}</code></p>\n'
+        f'<p style="margin:0 0 8px;color:{_INK[entry.line.tone]}">{escape(entry.text)}{detail}<br>'
+        f'<code style="font-size:12px;color:#59636e;word-break:break-word">{escape(entry.line.command)}</code></p>\n'
     )

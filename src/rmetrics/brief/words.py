@@ -361,7 +361,7 @@ class _Writer(string.Formatter):
         return f"{weekday} {day.day} {words.months[day.month - 1][:3]} {day.year}"
 
 
-def say(language: str, code: str, values: Mapping[str, Any], zone: str) -> str:
+def phrase(language: str, code: str, values: Mapping[str, Any], zone: str) -> str:
     """Fills the template of a code.
 
     Args:

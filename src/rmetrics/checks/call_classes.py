@@ -65,7 +65,7 @@ def create_call_classes(connection: duckdb.DuckDBPyConnection, rules: Rules) -> 
         connection.execute(f"DROP TABLE {work(name)}")
 
 
-def differing_classes(connection: duckdb.DuckDBPyConnection, given: Path, *, whole: bool) -> str:
+def differing_classes(connection: duckdb.DuckDBPyConnection, given: Path, *, complete: bool) -> str:
     """Returns a SELECT of differences between a file of classes and ``_work.call_classes``, in the form of ``compare``.
 
     For calls that differ it gives the number per class and day, and the total wait of their callers, as computed and as
@@ -74,13 +74,13 @@ def differing_classes(connection: duckdb.DuckDBPyConnection, given: Path, *, who
     Args:
         connection: holds the table; may read the file.
         given: ``_position``, ``class``, ``answered_within_s``.
-        whole: the file has all calls; otherwise only its calls are compared.
+        complete: the file has all calls; otherwise only its calls are compared.
     """
     differ = work("call_differences")
     connection.execute(
         f"CREATE TABLE {differ} AS SELECT r.day, g.class AS one, r.class AS other, "
         f"g.answered_within_s AS waited, r.answered_within_s AS waited_again "
-        f"FROM read_parquet({text(file_name(given))}) g {'FULL' if whole else 'LEFT'} JOIN {work('call_classes')} r "
+        f"FROM read_parquet({text(file_name(given))}) g {'FULL' if complete else 'LEFT'} JOIN {work('call_classes')} r "
         f"ON r._pos = g._position WHERE g.class IS DISTINCT FROM r.class "
         f"OR g.answered_within_s IS DISTINCT FROM r.answered_within_s"
     )
@@ -128,10 +128,10 @@ def create_seen_calls(connection: duckdb.DuckDBPyConnection, rules: Rules) -> No
         f"FROM {work(f'rows_{CALLS}')} WHERE _counted"
     )
 
-    def among(journeys: Journeys) -> str:
+    def shared_numbers(journeys: Journeys) -> str:
         return f"key IN ({', '.join(map(text, journeys.own_numbers))})" if journeys.own_numbers else "false"
 
-    ours = in_force(rules.journeys.common, "day", among)
+    ours = in_force(rules.journeys.common, "day", shared_numbers)
     numbers = f"SELECT _pos, day, inbound, unnest({phone_keys('cell')}) AS key FROM {work('seen_calls')}"
     connection.execute(
         f"CREATE TABLE {work('call_numbers')} AS SELECT _pos, key, inbound AND {ours} AS own FROM ({numbers})"

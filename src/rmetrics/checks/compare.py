@@ -10,10 +10,10 @@ from typing import Any
 import duckdb
 
 from rmetrics.checks.call_classes import differing_classes
-from rmetrics.checks.compare_measures import MEMBERS_TOGETHER, OwnFigureFiles, measure_differences, take_given
+from rmetrics.checks.compare_measures import MEMBERS_TOGETHER, OwnFigureFiles, load_own_figures, measure_differences
 from rmetrics.checks.compare_measures import tables as measure_tables
 from rmetrics.checks.dimensions import DIMENSION_MONTHLY, MEASURE_DAILY
-from rmetrics.checks.given import take
+from rmetrics.checks.loading import load_file
 from rmetrics.checks.recompute import DAILY, MEASURES, MONTHLY, Scope, TypedInput, months_of, recompute
 from rmetrics.rules.model import Rules
 from rmetrics.sandbox.connection import duckdb_errors, sandbox
@@ -123,9 +123,9 @@ def compare(
         own: the figures of declared measures, and the members of each dimension; None: they are not compared.
     """
     connection.execute("CREATE SCHEMA _given")
-    given = {DAILY: _given(connection, DAILY, daily, "date"), MONTHLY: _given(connection, MONTHLY, monthly, "month")}
+    given = {DAILY: _loaded(connection, DAILY, daily, "date"), MONTHLY: _loaded(connection, MONTHLY, monthly, "month")}
     if own is not None:
-        take_given(connection, own)
+        load_own_figures(connection, own)
     if scope is not None:
         more = measure_tables() if own is not None else ()
         for name, period in ((DAILY, "date"), (MONTHLY, "month"), *more):
@@ -139,7 +139,7 @@ def compare(
             _differences(SUM_OF_DAYS, given[MONTHLY], "_given.sum_of_days", "month"),
             _repeated(DAILY, given[DAILY], "date"),
             _repeated(MONTHLY, given[MONTHLY], "month"),
-            *([differing_classes(connection, classes, whole=scope is None)] if classes else []),
+            *([differing_classes(connection, classes, complete=scope is None)] if classes else []),
             *(measure_differences() if own is not None else ()),
         ]
     )
@@ -154,14 +154,14 @@ def _files(own: OwnFigureFiles | None) -> tuple[Path, ...]:
     return () if own is None else (own.daily, own.members)
 
 
-def _given(connection: duckdb.DuckDBPyConnection, name: str, file: Path, period: str) -> str:
+def _loaded(connection: duckdb.DuckDBPyConnection, name: str, file: Path, period: str) -> str:
     """Loads one of the metrics' files; returns the table's name.
 
     Raises:
         LakeError: a column is missing or of another type.
     """
     wanted = {period: "DATE", "source": "VARCHAR", "segment": "VARCHAR", **MEASURES}
-    take(connection, name, file, wanted)
+    load_file(connection, name, file, wanted)
     return f"_given.{name}"
 
 
@@ -196,7 +196,7 @@ def _repeated(name: str, computed: str, period: str) -> str:
 def _mismatch(row: Sequence[Any]) -> Mismatch:
     table, period, source, segment, measure, computed, recomputed = row
     exact = {MEASURE_DAILY, DIMENSION_MONTHLY, MEMBERS_TOGETHER}
-    whole = MEASURES.get(measure, "BIGINT") == "BIGINT" and (table not in exact or measure == ROWS)
-    kind: type[int | Decimal] = int if whole else Decimal
+    is_integer = MEASURES.get(measure, "BIGINT") == "BIGINT" and (table not in exact or measure == ROWS)
+    kind: type[int | Decimal] = int if is_integer else Decimal
     values = (None if v is None else kind(v) for v in (computed, recomputed))
     return Mismatch(table, period or NO_DAY, source or "", segment or "", measure, *values)

@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from rmetrics.checks.dimensions import DIMENSION_MONTHLY, MEASURE_DAILY, VALUE
-from rmetrics.checks.given import take
+from rmetrics.checks.loading import load_file
 from rmetrics.rules.measures import SHIPPED
 from rmetrics.sandbox.quoting import ident, text
 
@@ -36,7 +36,7 @@ class OwnFigureFiles:
     members: Path
 
 
-def take_given(connection: duckdb.DuckDBPyConnection, figures: OwnFigureFiles) -> None:
+def load_own_figures(connection: duckdb.DuckDBPyConnection, figures: OwnFigureFiles) -> None:
     """Loads the first engine's figures into ``_given``.
 
     Raises:
@@ -46,7 +46,7 @@ def take_given(connection: duckdb.DuckDBPyConnection, figures: OwnFigureFiles) -
         (MEASURE_DAILY, figures.daily, _DAY),
         (DIMENSION_MONTHLY, figures.members, _MONTH),
     ):
-        take(connection, name, file, wanted)
+        load_file(connection, name, file, wanted)
 
 
 def tables() -> Iterator[tuple[str, str]]:
@@ -89,7 +89,7 @@ def _members_against_months() -> str:
         f"SELECT month, {text(n)} AS measure, CAST({ident(n)} AS {VALUE}) AS value FROM _given.monthly_metrics"
         for n in SHIPPED
     )
-    wholes = (
+    shipped_totals = (
         f"SELECT month, measure, sum(value) AS value FROM ({shipped} UNION ALL SELECT "
         f"CAST(date_trunc('month', date) AS DATE), measure, value FROM _given.{MEASURE_DAILY}) GROUP BY ALL"
     )
@@ -97,7 +97,7 @@ def _members_against_months() -> str:
         f"SELECT month, dimension, measure, sum(value) AS value, bool_and(additive) AS additive "
         f"FROM _given.{DIMENSION_MONTHLY} GROUP BY ALL"
     )
-    every = f"SELECT w.*, d.dimension FROM ({wholes}) w, (SELECT DISTINCT dimension FROM {DIMENSION_MONTHLY}) d"
+    every = f"SELECT w.*, d.dimension FROM ({shipped_totals}) w, (SELECT DISTINCT dimension FROM {DIMENSION_MONTHLY}) d"
     return (
         f"SELECT {text(MEMBERS_TOGETHER)}, coalesce(w.month, p.month), coalesce(w.dimension, p.dimension), "
         f"{text(ALL_MEMBERS)}, coalesce(w.measure, p.measure), CAST(coalesce(p.value, 0) AS VARCHAR), "

@@ -11,7 +11,7 @@ from itertools import count
 import duckdb
 
 from rmetrics.checks.jobs import last_day
-from rmetrics.checks.leads import SourceVersion, own_days, rows_taken, source_versions
+from rmetrics.checks.leads import SourceVersion, counted_rows, own_days, source_versions
 from rmetrics.rules.model import Cost, Rules
 from rmetrics.rules.names import TARGETS
 from rmetrics.sandbox.quoting import day, ident, text, whole_cents, work
@@ -70,7 +70,7 @@ def _cost(
     if cost.feed is not None:
         date = ident(rules.feeds[cost.feed].business_date)
         amount = f"sum({whole_cents(ident(cost.sum or ''))})"
-        rows = rows_taken(rules, version, cost.feed, cost.where)
+        rows = counted_rows(rules, version, cost.feed, cost.where)
         if cost.spread is None:
             insert = f"{work('costs')} SELECT {date}, {source}, {segment}, coalesce({amount}, 0) FROM {rows} GROUP BY 1"
         else:

@@ -110,15 +110,15 @@ def _add_members(
     )
     spaces = text(WHITE_SPACE)
     one = f"coalesce(nullif(trim(named, {spaces}), ''), {text(NONE)})"
-    whole = f"SELECT *, {one} AS member, 0 AS place, 1 AS several FROM rows"
+    parts = f"SELECT *, {one} AS member, 0 AS place, 1 AS several FROM rows"
     if dimension.split is not None:
         at = text(dimension.split)
         parted = f"named IS NOT NULL AND contains(named, {at})"
         trimmed = f"list_transform(string_split(named, {at}), lambda part: trim(part, {spaces}))"
         names = f"list_filter({trimmed}, lambda part: part <> '')"
         once = "list_filter(names, lambda part, i: list_position(names, part) = i)"
-        whole = (
-            f"{whole} WHERE NOT ({parted}) UNION ALL SELECT * EXCLUDE (names), unnest(names) AS member, "
+        parts = (
+            f"{parts} WHERE NOT ({parted}) UNION ALL SELECT * EXCLUDE (names), unnest(names) AS member, "
             f"generate_subscripts(names, 1) - 1 AS place, len(names) AS several FROM ("
             f"SELECT * EXCLUDE (names), CASE WHEN len(names) = 0 THEN [{text(NONE)}] ELSE {once} END AS names FROM ("
             f"SELECT *, {names} AS names FROM rows WHERE {parted}))"
@@ -130,7 +130,7 @@ def _add_members(
         listed.append("''")
     connection.execute(
         f"INSERT INTO {work('members')} SELECT month, {text(name)}, member, measure, amount FROM ("
-        f"WITH rows AS ({rows}), parts AS ({whole}) SELECT month, member, unnest([{', '.join(listed)}]) AS measure, "
+        f"WITH rows AS ({rows}), parts AS ({parts}) SELECT month, member, unnest([{', '.join(listed)}]) AS measure, "
         f"unnest([{', '.join(sums)}]) AS amount FROM parts GROUP BY month, member) WHERE amount <> 0"
     )
 
@@ -157,14 +157,16 @@ def _publish(connection: duckdb.DuckDBPyConnection, rules: Rules, name: str, dim
     shown = f"CASE WHEN member = {text(NONE)} OR member IN ({kept}) THEN member ELSE {text(REST)} END"
     value = _value(f"amount * {_millionths(rules)}")
     named = f"SELECT month, {shown} AS member, measure, {value} AS value {of_this} AND measure <> ''"
-    nobodys = [n for n, m in _sums(rules).items() if m.of == SOURCES or not has_members(rules, dimension, m.of or "")]
-    listed = ", ".join(text(n) for n in nobodys) or "NULL"
+    without_members = [
+        n for n, m in _sums(rules).items() if m.of == SOURCES or not has_members(rules, dimension, m.of or "")
+    ]
+    listed = ", ".join(text(n) for n in without_members) or "NULL"
     rest = (
         f"SELECT month, {text(NONE)}, measure, value FROM {work('wholes')} WHERE measure IN ({listed}) "
         f"UNION ALL SELECT month, {text(NONE)}, measure, -value FROM named WHERE measure IN ({listed})"
     )
-    apart = [n for n, m in _sums(rules).items() if not is_additive(dimension, m)]
-    additive = f"measure NOT IN ({', '.join(text(n) for n in apart)})" if apart else "true"
+    non_additive = [n for n, m in _sums(rules).items() if not is_additive(dimension, m)]
+    additive = f"measure NOT IN ({', '.join(text(n) for n in non_additive)})" if non_additive else "true"
     connection.execute(
         f"INSERT INTO {DIMENSION_MONTHLY} WITH named AS ({named}) SELECT month, {text(name)}, member, measure, "
         f"CAST(sum(value) AS {VALUE}), {additive} FROM (SELECT * FROM named UNION ALL {rest}) GROUP BY ALL "

@@ -124,7 +124,7 @@ def _facts(rules: Rules, name: str, source: str) -> str:
         f"first(j.job ORDER BY {days}, j.job) FILTER (WHERE {days} > 0) AS job "
         f"FROM {keys} k JOIN {work('customers')} j ON j.key = k.key GROUP BY k._pos"
     )
-    heard = (
+    answered = (
         f"SELECT k._pos, CASE WHEN bool_or({near} AND c.answered) THEN true "
         f"WHEN bool_or({near} AND c.answered IS NULL) OR NOT bool_or({near}) THEN NULL ELSE false END AS answered, "
         f"min({micros} // 3600000000) FILTER (WHERE {back}) AS hours, "
@@ -138,14 +138,14 @@ def _facts(rules: Rules, name: str, source: str) -> str:
         f"AND o.created BETWEEN {day} AND {day} + CAST({window} AS INTEGER) AND coalesce(o.zip = {zip_code}, true))"
     )
     known = f"r._pos IN (SELECT _pos FROM {keys})"
-    led = f"r._pos IN (SELECT _pos FROM {work('led_leads')} WHERE feed = {text(name)})"
-    booked = f"(coalesce(j.booked, false) OR {led})"
+    with_job = f"r._pos IN (SELECT _pos FROM {work('led_leads')} WHERE feed = {text(name)})"
+    booked = f"(coalesce(j.booked, false) OR {with_job})"
     return (
         f"SELECT {text(name)}, {text(source)}, r._pos, d.days, CASE WHEN {known} THEN coalesce(j.was, false) END, "
         f"j.days, CASE WHEN {booked} THEN true WHEN {known} AND NOT {unsure} THEN false END, h.answered, h.hours, "
         f"{_served(rules, name)}, d.earlier, j.job, h.call FROM {work(f'rows_{name}')} r "
         f"LEFT JOIN ({duplicates}) d ON d._pos = r._pos LEFT JOIN ({customers}) j ON j._pos = r._pos "
-        f"LEFT JOIN ({heard}) h ON h._pos = r._pos WHERE r._counted"
+        f"LEFT JOIN ({answered}) h ON h._pos = r._pos WHERE r._counted"
     )
 
 
@@ -163,16 +163,16 @@ def _claims(rules: Rules, leads: FeedLeads, source: Source, name: str, version: 
     own, row, day = feed_row(feed, rules.business.timezone), lead_row(rules, leads.feed), ident(feed.business_date)
     free = [n for n in FACTS if n not in feed.columns and n != feed.business_date]
     column = price_column(source)
-    price, dearest = "CAST(NULL AS DECIMAL(18,2))", "CAST(NULL AS DECIMAL(18,2))"
+    price, highest = "CAST(NULL AS DECIMAL(18,2))", "CAST(NULL AS DECIMAL(18,2))"
     if column is not None:
         keys = " AND ".join(f"a.{ident(k)} IS NOT DISTINCT FROM r.{ident(k)}" for k in feed.key_columns)
         price = f"CAST(r.{ident(column)} AS DECIMAL(18,2))"
-        dearest = (
+        highest = (
             f"(SELECT CAST(max(a.{ident(column)}) AS DECIMAL(18,2)) FROM {work(f'all_{leads.feed}')} a WHERE {keys})"
         )
     facts = ", ".join(f"f.{n}" for n in (*free, "duplicate_of", "customer_job", "first_call"))
-    whole = (
-        f"SELECT r.*, {facts}, {price} AS _price, {dearest} AS _dearest FROM {rows} r JOIN {work('lead_facts')} f "
+    joined = (
+        f"SELECT r.*, {facts}, {price} AS _price, {highest} AS _dearest FROM {rows} r JOIN {work('lead_facts')} f "
         f"ON f._position = r._pos AND f.feed = {text(leads.feed)} AND f.source = {text(name)}"
     )
     granted = holds(source.answers.granted, own) if source.answers.granted else "false"
@@ -184,15 +184,15 @@ def _claims(rules: Rules, leads: FeedLeads, source: Source, name: str, version: 
         for i, d in enumerate(source.disputes)
     )
     counts = holds(leads.where, own) if leads.where else "true"
-    judged = (
+    decided = (
         f"SELECT *, CASE{whens} END AS _term, CASE WHEN {granted} OR {credited} THEN 'granted' WHEN {refused} "
-        f"THEN 'refused' END AS _answer, {counts} AS _counts, greatest(_price, _dearest) AS _most FROM ({whole}) w "
+        f"THEN 'refused' END AS _answer, {counts} AS _counts, greatest(_price, _dearest) AS _most FROM ({joined}) w "
         f"WHERE {span}"
     )
     return (
         f"SELECT {text(leads.feed)}, {text(name)}, _pos, {version}, _term, _answer, "
         f"CASE WHEN NOT coalesce(_answer = 'granted' AND _most = 0, false) THEN _most END, "
-        f"duplicate_of, customer_job, first_call FROM ({judged}) WHERE (_counts OR _answer IS NOT NULL) "
+        f"duplicate_of, customer_job, first_call FROM ({decided}) WHERE (_counts OR _answer IS NOT NULL) "
         f"AND _term IS NOT NULL"
     )
 

@@ -50,7 +50,7 @@ class TypedInput:
 class _Group:
     """Files of a feed with the same columns."""
 
-    had: frozenset[str]
+    present_columns: frozenset[str]
     files: tuple[tuple[str, TypedInput], ...]
     kind: str
 
@@ -97,14 +97,14 @@ def learn_quarters(connection: duckdb.DuckDBPyConnection, relation: str, column:
     """
     first = _exact_day(f"make_timestamptz(quarter * {_QUARTER_US})", zone)
     last = _exact_day(f"make_timestamptz((quarter + 1) * {_QUARTER_US} - 1)", zone)
-    met, known = work("quarters_met"), work("quarters")
+    seen, known = work("quarters_met"), work("quarters")
     # A table, because DuckDB pushes the conversion in the condition below down to every stamp, even into a CTE.
     connection.execute(
-        f"CREATE OR REPLACE TABLE {met} AS "
+        f"CREATE OR REPLACE TABLE {seen} AS "
         f"SELECT DISTINCT {quarter_of(column)} AS quarter FROM {relation} WHERE {column} IS NOT NULL"
     )
     connection.execute(
-        f"INSERT INTO {known} SELECT quarter, {first} FROM {met} m ANTI JOIN {known} k USING (quarter) "
+        f"INSERT INTO {known} SELECT quarter, {first} FROM {seen} m ANTI JOIN {known} k USING (quarter) "
         f"WHERE quarter > 0 AND {first} = {last}"
     )
 
@@ -159,10 +159,12 @@ class _Newest:
                 groups.setdefault((_TOGETHER, frozenset(self.types)), []).append((file, typed))
                 continue
             # Typing may create a key column (an id, a default); any other column counts only if the export had it.
-            had = {c for c in self.types if c in typed.columns} | (set(self.keys) & present.get(file, set()))
+            present_columns = {c for c in self.types if c in typed.columns} | (
+                set(self.keys) & present.get(file, set())
+            )
             kind = _ALONE if typed.ranks is None else _PACKED
-            groups.setdefault((kind, frozenset(had)), []).append((file, typed))
-        return tuple(_Group(had, tuple(files), kind) for (kind, had), files in groups.items())
+            groups.setdefault((kind, frozenset(present_columns)), []).append((file, typed))
+        return tuple(_Group(present_columns, tuple(files), kind) for (kind, present_columns), files in groups.items())
 
     def _view(self, layer: str, select: str) -> None:
         self.connection.execute(f"CREATE OR REPLACE VIEW {work(f'{layer}_{self.name}')} AS {select}")
@@ -177,7 +179,7 @@ class _Newest:
 
     def _group(self, number: int, group: _Group) -> str:
         cells = ", ".join(
-            f"CAST({f'f.{ident(n)}' if n in group.had else 'NULL'} AS {DUCKDB_TYPES[t]}) AS {ident(n)}"
+            f"CAST({f'f.{ident(n)}' if n in group.present_columns else 'NULL'} AS {DUCKDB_TYPES[t]}) AS {ident(n)}"
             for n, t in self.types.items()
         )
         listed = ", ".join(text(f) for f, _ in group.files)
@@ -211,24 +213,24 @@ class _Newest:
         if not self._count(repeated):
             self._view("newest", f"SELECT * EXCLUDE (_group) FROM {rows}")
             return
-        lacking = self._lacking()
+        missing = self._missing_columns()
         newest = "".join(
-            f", max(_pos) FILTER (_group IN ({', '.join(map(str, sorted(have)))})) AS _pos{i}"
-            for i, have in enumerate(lacking)
+            f", max(_pos) FILTER (_group IN ({', '.join(map(str, sorted(holders)))})) AS _pos{i}"
+            for i, holders in enumerate(missing)
         )
         winners, superseded = work(f"winners_{self.name}"), work(f"superseded_{self.name}")
-        among = f"FROM {rows} WHERE {key_hash} IN (SELECT key FROM {repeated})"
+        source_rows = f"FROM {rows} WHERE {key_hash} IN (SELECT key FROM {repeated})"
         self.connection.execute(
-            f"CREATE TABLE {winners} AS SELECT max(_pos) AS _pos{newest} {among} "
+            f"CREATE TABLE {winners} AS SELECT max(_pos) AS _pos{newest} {source_rows} "
             f"GROUP BY {', '.join(ident(k) for k in self.keys)}"
         )
         self.connection.execute(
             f"CREATE TABLE {superseded} AS "
-            f"SELECT a._pos FROM (SELECT _pos {among}) a ANTI JOIN {winners} w ON w._pos = a._pos"
+            f"SELECT a._pos FROM (SELECT _pos {source_rows}) a ANTI JOIN {winners} w ON w._pos = a._pos"
         )
         self.connection.execute(f"DROP TABLE {repeated}")
-        older = self._older_values(rows, winners, lacking)
-        filled = [n for names in lacking.values() for n in names] if older else []
+        older = self._older_values(rows, winners, missing)
+        filled = [n for names in missing.values() for n in names] if older else []
         cells = ", ".join(f"coalesce(a.{ident(n)}, o.{ident(n)}) AS {ident(n)}" for n in filled)
         self._view(
             "newest",
@@ -237,29 +239,29 @@ class _Newest:
             f"{f' LEFT JOIN {older} o ON o._pos = a._pos' if filled else ''}",
         )
 
-    def _lacking(self) -> dict[frozenset[int], list[str]]:
+    def _missing_columns(self) -> dict[frozenset[int], list[str]]:
         """Columns that some groups of files have and others lack, by the set of groups that have them."""
         found: dict[frozenset[int], list[str]] = {}
         for name in self.types:
-            have = frozenset(i for i, g in enumerate(self.groups) if name in g.had)
-            if name not in self.keys and 0 < len(have) < len(self.groups):
-                found.setdefault(have, []).append(name)
+            holders = frozenset(i for i, g in enumerate(self.groups) if name in g.present_columns)
+            if name not in self.keys and 0 < len(holders) < len(self.groups):
+                found.setdefault(holders, []).append(name)
         return found
 
-    def _older_values(self, rows: str, winners: str, lacking: Mapping[frozenset[int], list[str]]) -> str:
+    def _older_values(self, rows: str, winners: str, missing: Mapping[frozenset[int], list[str]]) -> str:
         """Creates a table of older values for columns missing from a key's newest export; "" if there are none."""
-        needed = " OR ".join(f"_pos{i} <> _pos" for i in range(len(lacking)))
-        if not lacking or not self._count(winners, needed):
+        needed = " OR ".join(f"_pos{i} <> _pos" for i in range(len(missing)))
+        if not missing or not self._count(winners, needed):
             return ""
         older = work(f"older_{self.name}")
         cells, places, joins = [], [], []
-        for i, (have, names) in enumerate(lacking.items()):
+        for i, (holders, names) in enumerate(missing.items()):
             cells += [f"r{i}.{ident(n)}" for n in names]
             places.append(f"CASE WHEN _pos{i} <> _pos THEN _pos{i} END AS _pos{i}")
             listed = ", ".join(ident(n) for n in names)
-            groups = ", ".join(map(str, sorted(have)))
-            having = f"SELECT _pos, {listed} FROM {rows} WHERE _group IN ({groups})"
-            joins.append(f"LEFT JOIN ({having}) r{i} ON r{i}._pos = w._pos{i}")
+            groups = ", ".join(map(str, sorted(holders)))
+            older_rows = f"SELECT _pos, {listed} FROM {rows} WHERE _group IN ({groups})"
+            joins.append(f"LEFT JOIN ({older_rows}) r{i} ON r{i}._pos = w._pos{i}")
         self.connection.execute(
             f"CREATE TABLE {older} AS SELECT w._pos, {', '.join(cells)} "
             f"FROM (SELECT _pos, {', '.join(places)} FROM {winners} WHERE {needed}) w {' '.join(joins)}"

@@ -20,12 +20,12 @@ from rmetrics.sandbox.quoting import text
 DECIMALS: Mapping[str, int] = {"jobs": 2, "leads": 2, "units": 2, "repairs": 2, "revenue_gross": 2, "revenue40": 6}
 _DAY, _WEEK = dt.timedelta(days=1), dt.timedelta(days=7)
 _SIX_WEEKS, _HALF_YEAR, _TWO_YEARS = (dt.timedelta(days=n) for n in (42, 182, 730))
-_EIGHT_WEEKS, _LOOKED_AT = 56, 730 + 25 * 31
+_EIGHT_WEEKS, _HISTORY_DAYS = 56, 730 + 25 * 31
 _SCALE = 1_000_000  # weights and errors are whole millionths, rounded down
 
 
 @dataclass(frozen=True, slots=True)
-class Ahead:
+class RecomputedForecast:
     """Forecast of a source's measure; see ``pipeline.forecasts.Estimate``."""
 
     as_of: dt.date
@@ -53,7 +53,7 @@ class _Days:
         """Returns the sum of the days."""
         return sum(self.days[d] for d in days)
 
-    def ahead(self, now: dt.date, count: int) -> list[int]:
+    def forecast(self, now: dt.date, count: int) -> list[int]:
         """Returns cumulative estimates for ``count`` days from ``now`` on, based on earlier days only."""
         months = self.between(now - _HALF_YEAR, now)
         total, usual = self.sum(months), [d for d in months if d not in self.holidays]
@@ -94,34 +94,34 @@ class _Days:
         days = self.between(now - _HALF_YEAR, now)
         return self.sum(days) // len(days)
 
-    def errors(self, now: dt.date, left: int) -> list[int]:
+    def errors(self, now: dt.date, days_left: int) -> list[int]:
         """Returns squared errors per unit estimated, of past months with as many days left; the newest two years."""
         found: list[int] = []
         last = now - _DAY
         month = last.replace(day=1)
         while len(found) < 24:
             end = _after(month)
-            start = end - _DAY * left
+            start = end - _DAY * days_left
             if (start - self.first).days < _EIGHT_WEEKS:
                 break
             if end <= now:
-                estimate = ([0, *self.ahead(start, left)])[-1]
+                estimate = ([0, *self.forecast(start, days_left)])[-1]
                 error = self.sum(self.between(start, end)) - estimate
                 found.append(error * error * _SCALE // max(estimate, self.mean(start), 1))
             month = (month - _DAY).replace(day=1)
         return found
 
 
-def forecasts_again(
-    daily: Path, month: dt.date, end: dt.date, whole: dt.date, holidays: Collection[dt.date], temp: Path
-) -> dict[tuple[str, str], Ahead]:
+def recompute_forecasts(
+    daily: Path, month: dt.date, end: dt.date, last_whole: dt.date, holidays: Collection[dt.date], temp: Path
+) -> dict[tuple[str, str], RecomputedForecast]:
     """Returns every possible estimate, by source (``ALL``: the company) and measure.
 
     Args:
         daily: Parquet file of ``daily_metrics``.
         month: the month to estimate.
         end: the last day of the data.
-        whole: the last complete day.
+        last_whole: the last complete day.
         holidays: of all years used.
         temp: folder for spilled data.
 
@@ -145,46 +145,46 @@ def forecasts_again(
         series.setdefault(source, {})[day] = tuple(int(v or 0) for v in values)
     found = {}
     for source, by_day in series.items():
-        if min(by_day) > whole:
+        if min(by_day) > last_whole:
             continue
         for i, (measure, decimals) in enumerate(DECIMALS.items()):
             one = {day: values[i] for day, values in by_day.items()}
-            ahead = _ahead(one, month, whole, holidays, decimals)
-            if ahead is not None:
-                found[source, measure] = ahead
+            forecast = _forecast(one, month, last_whole, holidays, decimals)
+            if forecast is not None:
+                found[source, measure] = forecast
     return found
 
 
-def _ahead(
-    known: Mapping[dt.date, int], month: dt.date, whole: dt.date, holidays: Collection[dt.date], decimals: int
-) -> Ahead | None:
+def _forecast(
+    known: Mapping[dt.date, int], month: dt.date, last_whole: dt.date, holidays: Collection[dt.date], decimals: int
+) -> RecomputedForecast | None:
     first = min(known)
-    every = [first + _DAY * n for n in range((whole - first).days + 1)]
+    every = [first + _DAY * n for n in range((last_whole - first).days + 1)]
     if len(every) < _EIGHT_WEEKS:
         return None
-    days = _Days({d: known.get(d, 0) for d in every[-_LOOKED_AT:]}, holidays)
-    now, after = whole + _DAY, _after(month)
-    left = max(0, (after - now).days)
+    days = _Days({d: known.get(d, 0) for d in every[-_HISTORY_DAYS:]}, holidays)
+    now, after = last_whole + _DAY, _after(month)
+    days_left = max(0, (after - now).days)
     reached = days.sum([d for d in days.between(month, now) if d < after])
-    steps = days.ahead(now, left)
+    steps = days.forecast(now, days_left)
     skipped = max(0, (month - now).days)
     before = steps[skipped - 1] if skipped else 0
-    path = [(now + _DAY * n, reached + steps[n] - before) for n in range(skipped, left)]
+    path = [(now + _DAY * n, reached + steps[n] - before) for n in range(skipped, days_left)]
     value = path[-1][1] if path else reached
-    errors = days.errors(now, left) if left else []
+    errors = days.errors(now, days_left) if days_left else []
     low: int | None = value
     high: int | None = value
-    if left:
+    if days_left:
         wide = _not_exceeded(errors) * max(value - reached, days.mean(now), 1) // _SCALE if len(errors) >= 4 else None
         low, high = (None, None) if wide is None else (value - math.isqrt(wide), value + math.isqrt(wide))
-    there = sum(v for d, v in known.items() if month <= d < after)  # a month cannot end below its present total
-    least = there if value >= reached else min(value, there)
+    so_far = sum(v for d, v in known.items() if month <= d < after)  # a month cannot end below its present total
+    least = so_far if value >= reached else min(value, so_far)
 
     def amount(units: int) -> Decimal:
         return Decimal(units).scaleb(-decimals).quantize(Decimal("0.01"), ROUND_HALF_EVEN)
 
-    return Ahead(
-        as_of=whole,
+    return RecomputedForecast(
+        as_of=last_whole,
         reached=Decimal(reached).scaleb(-decimals),
         path=tuple((d, amount(max(v, least) if d == path[-1][0] else v)) for d, v in path),
         value=amount(max(value, least)),
@@ -212,4 +212,4 @@ def _after(month: dt.date) -> dt.date:
     return (month + _DAY * 31).replace(day=1)
 
 
-__all__ = ["Ahead", "forecasts_again"]
+__all__ = ["RecomputedForecast", "recompute_forecasts"]

@@ -205,8 +205,8 @@ def _job_facts(connection: duckdb.DuckDBPyConnection, feed: Feed) -> None:
     )
 
 
-def last_day(connection: duckdb.DuckDBPyConnection, rules: Rules, leave_out: frozenset[str]) -> dt.date | None:
-    """Returns the latest business day of counted rows of all feeds but ``leave_out``; for jobs, the metric date."""
+def last_day(connection: duckdb.DuckDBPyConnection, rules: Rules, excluded: frozenset[str]) -> dt.date | None:
+    """Returns the latest business day of counted rows of all feeds but ``excluded``; for jobs, the metric date."""
     parts = [
         f"SELECT max(metric_date) AS day FROM {work('marks')}"
         if name == JOBS
@@ -214,7 +214,7 @@ def last_day(connection: duckdb.DuckDBPyConnection, rules: Rules, leave_out: fro
         if name == PAYMENTS
         else f"SELECT max({ident(feed.business_date)}) FROM {work(f'rows_{name}')} WHERE _counted"
         for name, feed in rules.feeds.items()
-        if name not in leave_out
+        if name not in excluded
     ]
     if not parts:
         return None

@@ -127,10 +127,10 @@ def _labelled(rules: Rules) -> str:
         return f"CASE{whens} END" if whens else "NULL"
 
     source = in_force(rules.calls, ident(feed.business_date), label)
-    came = "direction IS NOT DISTINCT FROM 'inbound'" if "direction" in feed.columns else "true"
+    is_inbound = "direction IS NOT DISTINCT FROM 'inbound'" if "direction" in feed.columns else "true"
     return (
         f"SELECT _pos, {source} AS source, {ident(feed.business_date)} AS day FROM {work(f'rows_{CALLS}')} "
-        f"WHERE _counted AND {came}"
+        f"WHERE _counted AND {is_inbound}"
     )
 
 
@@ -179,8 +179,8 @@ def _phone(feed: Feed) -> str:
 
 
 def _zip(feed: Feed) -> str:
-    there = "zip" in feed.columns and feed.columns["zip"].type is ColumnType.TEXT
-    return "nullif(substr(trim(r.zip), 1, 5), '')" if there else "NULL"
+    has_zip = "zip" in feed.columns and feed.columns["zip"].type is ColumnType.TEXT
+    return "nullif(substr(trim(r.zip), 1, 5), '')" if has_zip else "NULL"
 
 
 def _key(feed: Feed) -> str:
@@ -247,13 +247,13 @@ def _evidence(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
         job, named = "CAST(NULL AS VARCHAR)", ""
         if feed.job is not None:
             job, named = "n.job", f"LEFT JOIN {work(f'named_{CALLS}')} n ON n._pos = r._pos"
-        heard = (
+        calls_heard = (
             f"SELECT l.source, r.{ident(feed.date)} AS at, {answered} AS answered, {job} AS job, "
             f"unnest({phone_keys(f'r.{ident(phone)}')}) AS number FROM {work(f'rows_{CALLS}')} r "
             f"JOIN ({_labelled(rules)}) l ON l._pos = r._pos {named} WHERE l.source IS NOT NULL"
         )
         select = (
-            f"SELECT t.touch_id, h.answered, h.job FROM {work('touch_numbers')} t JOIN ({heard}) h "
+            f"SELECT t.touch_id, h.answered, h.job FROM {work('touch_numbers')} t JOIN ({calls_heard}) h "
             f"ON h.source = t.source AND h.number = t.number WHERE t.timed AND t.feed <> {text(CALLS)} "
             f"AND abs(epoch_us(h.at) - epoch_us(t.touch_at)) <= {_NEAR_S * 1_000_000}"
         )
@@ -310,11 +310,11 @@ def _outcomes() -> str:
         f"GROUP BY m.touch_id"
     )
     since = f"SELECT number, min(day) AS since FROM {work('job_numbers')} GROUP BY number"
-    alone = (
+    unshared = (
         f"SELECT t.touch_id, min(s.since) AS since FROM {work('touch_numbers')} t LEFT JOIN ({since}) s USING (number) "
         f"WHERE NOT t.shared GROUP BY t.touch_id"
     )
-    heard = f"SELECT touch_id, bool_or(answered) AS heard FROM {work('near_calls')} GROUP BY touch_id"
+    calls_heard = f"SELECT touch_id, bool_or(answered) AS heard FROM {work('near_calls')} GROUP BY touch_id"
     reason = (
         "CASE WHEN b.touch_id IS NOT NULL THEN NULL "
         f"WHEN t.touch_id IN (SELECT touch_id FROM {work('pairs')}) THEN 'no-job' "
@@ -331,8 +331,8 @@ def _outcomes() -> str:
         "CASE WHEN a.touch_id IS NOT NULL THEN coalesce(a.since < t.day, false) END AS returning_customer, "
         f"{dollars('t.cents')} AS cost, {dollars('coalesce(b.cents, 0)')} AS paid, "
         f"{from_micros('coalesce(b.micros, 0)')} AS revenue40 "
-        f"FROM {work('touches')} t LEFT JOIN ({jobs}) b USING (touch_id) LEFT JOIN ({alone}) a USING (touch_id) "
-        f"LEFT JOIN ({heard}) h USING (touch_id)"
+        f"FROM {work('touches')} t LEFT JOIN ({jobs}) b USING (touch_id) LEFT JOIN ({unshared}) a USING (touch_id) "
+        f"LEFT JOIN ({calls_heard}) h USING (touch_id)"
     )
 
 

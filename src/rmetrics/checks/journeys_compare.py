@@ -124,7 +124,7 @@ def _rows(connection: duckdb.DuckDBPyConnection, name: str, made: str, file: Pat
     columns = _COLUMNS[name]
     given = f"SELECT {columns} FROM read_parquet({text(file_name(file))})"
     other = f"SELECT {columns} FROM {made}"
-    if _alike(connection, given, other):
+    if _equal_rows(connection, given, other):
         return []
     found = connection.execute(
         f"SELECT day, source, count(*) FILTER (side = 1), count(*) FILTER (side = 2) FROM ("
@@ -137,7 +137,7 @@ def _rows(connection: duckdb.DuckDBPyConnection, name: str, made: str, file: Pat
     ]
 
 
-def _alike(connection: duckdb.DuckDBPyConnection, one: str, other: str) -> bool:
+def _equal_rows(connection: duckdb.DuckDBPyConnection, one: str, other: str) -> bool:
     """Whether two sets of rows have the same count and the same sum of row hashes.
 
     They nearly always do, and matching the rows themselves takes many times as long.

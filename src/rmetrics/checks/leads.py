@@ -37,7 +37,7 @@ def source_versions(rules: Rules) -> list[SourceVersion]:
     return [SourceVersion(name, *span) for name, dated in rules.sources.items() for span in dated.spans()]
 
 
-def rows_taken(rules: Rules, version: SourceVersion, feed: str, where: str | None) -> str:
+def counted_rows(rules: Rules, version: SourceVersion, feed: str, where: str | None) -> str:
     """SQL of a source's rows of a feed: counted, dated while its rule is in force, and meeting ``where``."""
     inside = within(version.start, version.until, ident(rules.feeds[feed].business_date))
     row = feed_row(rules.feeds[feed], rules.business.timezone)
@@ -56,7 +56,7 @@ def _leads(connection: duckdb.DuckDBPyConnection, rules: Rules, version: SourceV
     if isinstance(leads, FeedLeads):
         select = (
             f"SELECT {ident(rules.feeds[leads.feed].business_date)}, {text(version.name)}, "
-            f"{text(version.rule.segment)}, count(*) FROM {rows_taken(rules, version, leads.feed, leads.where)} "
+            f"{text(version.rule.segment)}, count(*) FROM {counted_rows(rules, version, leads.feed, leads.where)} "
             "GROUP BY 1"
         )
     else:
@@ -65,4 +65,4 @@ def _leads(connection: duckdb.DuckDBPyConnection, rules: Rules, version: SourceV
     connection.execute(f"INSERT INTO {work('leads')} {select}")
 
 
-__all__ = ["SourceVersion", "create_leads", "own_days", "rows_taken", "source_versions"]
+__all__ = ["SourceVersion", "counted_rows", "create_leads", "own_days", "source_versions"]

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import duckdb
 
+from rmetrics.checks.duplicate_payments import duplicate_payments
 from rmetrics.checks.questions import QualityQuestion, shipped
-from rmetrics.checks.twice import paid_twice
 from rmetrics.errors import RmetricsError
 from rmetrics.findings import Severity
 from rmetrics.rules.model import Rules
@@ -95,7 +95,7 @@ def select_columns(connection: duckdb.DuckDBPyConnection, sql: str) -> list[str]
 
 def _two_forms(rules: Rules, exports: Sequence[ExportFacts]) -> Iterator[QualityQuestion]:
     """Yields a question only if payments come in more than one form."""
-    if len({e.variant for e in exports if e.feed == PAYMENTS}) > 1 and (sql := paid_twice(rules)):
+    if len({e.variant for e in exports if e.feed == PAYMENTS}) > 1 and (sql := duplicate_payments(rules)):
         yield QualityQuestion(
             "paid-twice",
             Severity.WARNING,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rmetrics.checks.costs import IDLE_MONTHS
 from rmetrics.checks.feeds import LINES
 from rmetrics.checks.phones import phone_keys
-from rmetrics.checks.windows import hardly_confirmed
+from rmetrics.checks.windows import mostly_unconfirmed
 from rmetrics.findings import Severity
 from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.model import FeedLeads, Rules
@@ -59,7 +59,7 @@ def shipped(rules: Rules) -> Iterator[QualityQuestion]:
     yield from _exports(rules)
     yield from _duplicates(rules)
     yield from _parts(rules)
-    yield _lonely()
+    yield _isolated_month()
     yield from _phones(rules)
     if rules.journeys.longest():
         yield _windows()
@@ -69,7 +69,7 @@ def _windows() -> QualityQuestion:
     return QualityQuestion(
         "window-hardly-confirmed",
         Severity.WARNING,
-        hardly_confirmed(),
+        mostly_unconfirmed(),
         "the window of a source adds jobs of later days, most of which have another source in the CRM: they may "
         "belong to returning customers",
         "Compare windows with rmetrics journeys --sensitivity, then narrow it in rules/journeys.toml.",
@@ -224,7 +224,7 @@ def _exports(rules: Rules) -> Iterator[QualityQuestion]:
         "Export a shorter period at a time: rows beyond the limit are missing.",
         order="feed, file",
     )
-    spans, ahead = list[str](), list[str]()
+    spans, future = list[str](), list[str]()
     for name, feed in rules.feeds.items():
         if name == TARGETS:
             continue
@@ -235,7 +235,7 @@ def _exports(rules: Rules) -> Iterator[QualityQuestion]:
             f"min(CAST({ident(feed.date)} AS DATE)) AS first, max(CAST({ident(feed.date)} AS DATE)) AS last "
             f"FROM {work(f'all_{name}')} WHERE {ident(feed.date)} IS NOT NULL GROUP BY 2"
         )
-        ahead.append(
+        future.append(
             f"SELECT {text(name)} AS feed, {_key(feed, 'r')} AS row, r.{ident(feed.business_date)} AS day, "
             f"e.name AS file, e.exported FROM {work(f'rows_{name}')} r JOIN {work('exports')} e "
             f"ON e.rank = r._pos // {LINES} AND e.feed = {text(name)} "
@@ -256,7 +256,7 @@ def _exports(rules: Rules) -> Iterator[QualityQuestion]:
     yield QualityQuestion(
         "date-in-the-future",
         Severity.WARNING,
-        f"SELECT * FROM ({' UNION ALL '.join(ahead)})",
+        f"SELECT * FROM ({' UNION ALL '.join(future)})",
         "rows are dated after the day their export was made",
         "Correct the date where it was entered, and export again.",
         order="feed, day DESC",
@@ -317,11 +317,11 @@ def _parts(rules: Rules) -> Iterator[QualityQuestion]:
         if not feed.key or feed.repeats == "sum" or column not in feed.mapped:
             continue
         every, key = work(f"all_{name}"), ", ".join(map(ident, feed.key))
-        there, amount = " AND ".join(f"{ident(k)} IS NOT NULL" for k in feed.key), ident(column)
+        keyed, amount = " AND ".join(f"{ident(k)} IS NOT NULL" for k in feed.key), ident(column)
         parts.append(
             f"SELECT {text(name)} AS feed, {_key(feed)} AS key, _pos // {LINES} AS rank, count(*) AS rows, "
             f"arg_max({amount}, _pos) AS counts, sum({amount}) AS altogether "
-            f"FROM {every} WHERE {there} AND {_repeated(every, there, [*map(ident, feed.key), f'_pos // {LINES}'])} "
+            f"FROM {every} WHERE {keyed} AND {_repeated(every, keyed, [*map(ident, feed.key), f'_pos // {LINES}'])} "
             f"GROUP BY {key}, 1, 2, 3 HAVING count(DISTINCT {amount}) > 1"
         )
     if parts:
@@ -336,7 +336,7 @@ def _parts(rules: Rules) -> Iterator[QualityQuestion]:
         )
 
 
-def _lonely() -> QualityQuestion:
+def _isolated_month() -> QualityQuestion:
     """Question for a first month followed by a year or more without figures: most likely a mistyped year."""
     figures = "jobs <> 0 OR leads <> 0 OR revenue_gross <> 0"
     return QualityQuestion(

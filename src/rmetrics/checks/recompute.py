@@ -132,11 +132,11 @@ def _complete(connection: duckdb.DuckDBPyConnection, scope: Scope | None, table:
     """Replaces the rows of months out of scope with the known daily figures."""
     if scope is None:
         return
-    some = " OR ".join(f"{m} <> 0" for m in measures)
+    nonzero = " OR ".join(f"{m} <> 0" for m in measures)
     connection.execute(f"DELETE FROM {work(table)} WHERE NOT {scope.has('day')}")
     connection.execute(
         f"INSERT INTO {work(table)} BY NAME SELECT date AS day, source, segment, {', '.join(measures)} "
-        f"FROM read_parquet({text(file_name(scope.daily))}) WHERE ({some}) AND NOT {scope.has('date')}"
+        f"FROM read_parquet({text(file_name(scope.daily))}) WHERE ({nonzero}) AND NOT {scope.has('date')}"
     )
 
 

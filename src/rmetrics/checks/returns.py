@@ -13,7 +13,7 @@ from rmetrics.checks.jobs import marked_jobs
 from rmetrics.checks.phones import phone_keys
 from rmetrics.rules.journeys import SHARED_WITHIN, Journeys
 from rmetrics.rules.measure_tables import Return
-from rmetrics.rules.measures import customer_column, sought_row
+from rmetrics.rules.measures import customer_column, return_row
 from rmetrics.rules.model import Rules
 from rmetrics.rules.names import JOBS
 from rmetrics.sandbox.quoting import holds, ident, in_force, text, work
@@ -43,11 +43,11 @@ def _numbers(connection: duckdb.DuckDBPyConnection, rules: Rules, rule: Return, 
     feed = rules.feeds[JOBS]
     phone = customer_column(rule, rules)
     every = f"{marked_jobs(rules)} WHERE m.metric_date IS NOT NULL"
-    sought = "true" if rule.where is None else holds(rule.where, sought_row(rules))
-    alike = [c for c in rule.same if c != phone]
-    cells = "".join(f", {ident(c)} AS _alike{i}" for i, c in enumerate(alike))
+    qualifies = "true" if rule.where is None else holds(rule.where, return_row(rules))
+    same_columns = [c for c in rule.same if c != phone]
+    cells = "".join(f", {ident(c)} AS _alike{i}" for i, c in enumerate(same_columns))
     spread = (
-        f"SELECT _pos, metric_date AS _day, {created_day(feed, rules)} AS _entered, {sought} AS _sought{cells}, "
+        f"SELECT _pos, metric_date AS _day, {created_day(feed, rules)} AS _entered, {qualifies} AS _sought{cells}, "
         f"unnest({phone_keys(ident(phone))}) AS _number FROM ({every})"
     )
 
@@ -68,7 +68,7 @@ def _numbers(connection: duckdb.DuckDBPyConnection, rules: Rules, rule: Return, 
         f"ORDER BY _entered RANGE BETWEEN CURRENT ROW AND INTERVAL {SHARED_WITHIN - 1} DAYS FOLLOWING) AS jobs "
         f"FROM theirs) GROUP BY _number"
     )
-    filled = "".join(f" AND n._alike{i} IS NOT NULL" for i in range(len(alike)))
+    filled = "".join(f" AND n._alike{i} IS NOT NULL" for i in range(len(same_columns)))
     connection.execute(
         f"CREATE TABLE {work(f'return_numbers_{number}')} AS WITH theirs AS ({theirs}), busy AS ({busy}) "
         f"SELECT n.* FROM theirs n JOIN busy b ON b._number = n._number "

@@ -3,11 +3,11 @@
 from rmetrics.checks.journeys import MATCHES
 from rmetrics.sandbox.quoting import work
 
-FEWEST = 5  # jobs; fewer are no evidence
+MIN_JOBS = 5  # jobs; fewer are no evidence
 CONFIRMED = 50  # per cent of the added jobs
 
 
-def hardly_confirmed() -> str:
+def mostly_unconfirmed() -> str:
     """Returns a SELECT of sources whose window adds mostly unconfirmed jobs, created after the touch's own day.
 
     Jobs that the CRM itself links are left out, and so are those without a source in the CRM. Needs the tables of
@@ -22,8 +22,8 @@ def hardly_confirmed() -> str:
         f"AS confirmed FROM {work(MATCHES)} m JOIN {work('made_jobs')} j ON j.job = m.job_id "
         f"JOIN {work('touches')} t ON t.touch_id = m.touch_id "
         "WHERE j.day > t.day AND m.matched_by <> 'uuid' AND j.source <> 'Unattributed' GROUP BY ALL) "
-        f"WHERE added >= {FEWEST} AND 100 * confirmed < {CONFIRMED} * added"
+        f"WHERE added >= {MIN_JOBS} AND 100 * confirmed < {CONFIRMED} * added"
     )
 
 
-__all__ = ["CONFIRMED", "FEWEST", "hardly_confirmed"]
+__all__ = ["CONFIRMED", "MIN_JOBS", "mostly_unconfirmed"]

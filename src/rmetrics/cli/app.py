@@ -44,7 +44,7 @@ from rmetrics.cli.sql import sql
 from rmetrics.cli.status import status
 from rmetrics.cli.sync import sync
 from rmetrics.cli.target import target
-from rmetrics.errors import LakeError, RmetricsError, SettingsError, asked_to_stop, of_the_system
+from rmetrics.errors import LakeError, RmetricsError, SettingsError, caused_by_interrupt, of_the_system
 from rmetrics.output.streams import close_streams, open_streams
 from rmetrics.output.visible import visible
 
@@ -99,7 +99,7 @@ def run(arguments: list[str]) -> int:
         try:
             return _run(arguments)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the one place where errors become exit codes
-            if asked_to_stop(error) or interrupted():
+            if caused_by_interrupt(error) or interrupted():
                 return _stopped()
             return _failed(error, as_json=_wants_json(arguments))
 
@@ -142,17 +142,17 @@ def _failed(error: BaseException, *, as_json: bool) -> int:
 
 def _fail(message: str, hint: str) -> None:
     """Writes an error to stderr without rich."""
-    told = visible(f"error: {message}\n  {hint}\n", sys.stderr.encoding, lines=True)
-    sys.stderr.write(told)
+    text = visible(f"error: {message}\n  {hint}\n", sys.stderr.encoding, lines=True)
+    sys.stderr.write(text)
 
 
 def _crashed(error: BaseException, *, as_json: bool) -> int:
-    from rmetrics.cli.crash import REPORT, masked, told
+    from rmetrics.cli.crash import REPORT, masked, traceback_text
 
     if as_json:
         kind = type(error).__name__
         reporter(as_json=True).json({"error": {"kind": kind, "message": masked(str(error)), "hint": REPORT}})
-    sys.stderr.write(visible(f"{told(error)}{REPORT}\n", sys.stderr.encoding, lines=True))
+    sys.stderr.write(visible(f"{traceback_text(error)}{REPORT}\n", sys.stderr.encoding, lines=True))
     return 1
 
 

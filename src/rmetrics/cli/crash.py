@@ -23,7 +23,7 @@ def masked(text: str) -> str:
     return (text.splitlines() or [""])[0][:_MESSAGE]
 
 
-def told(error: BaseException) -> str:
+def traceback_text(error: BaseException) -> str:
     """Formats the traceback of an error and of its causes, with masked messages."""
     parts: list[str] = []
     seen: set[int] = set()

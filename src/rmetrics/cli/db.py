@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsJson, Quiet, help_alone, reporter
+from rmetrics.cli.options import AsJson, Quiet, reporter, show_group_help
 
 db = typer.Typer(
     help="Start and stop the embedded PostgreSQL.",
-    callback=help_alone,
+    callback=show_group_help,
     invoke_without_command=True,
     rich_markup_mode=None,
 )

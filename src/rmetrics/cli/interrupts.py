@@ -17,10 +17,10 @@ INTERRUPTED = 130
 @contextmanager
 def interrupts() -> Iterator[Callable[[], bool]]:
     """Yields a function that returns whether Ctrl-C was pressed; restores the previous handler at the end."""
-    pressed: list[int] = []
+    received: list[int] = []
 
     def remember(number: int, frame: FrameType | None) -> None:
-        pressed.append(number)
+        received.append(number)
         signal.default_int_handler(number, frame)
 
     if threading.current_thread() is not threading.main_thread():
@@ -28,7 +28,7 @@ def interrupts() -> Iterator[Callable[[], bool]]:
         return
     before = signal.signal(signal.SIGINT, remember)
     try:
-        yield lambda: bool(pressed)
+        yield lambda: bool(received)
     finally:
         if before is not None:
             signal.signal(signal.SIGINT, before)

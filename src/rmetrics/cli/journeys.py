@@ -30,12 +30,12 @@ def journeys(
 ) -> None:
     """Follow every lead to its jobs and the money."""
     from rmetrics.output.journeys import show_journeys
-    from rmetrics.pipeline.asked import Months
+    from rmetrics.pipeline.asked import MonthRange
     from rmetrics.settings import load_settings
     from rmetrics.usecases.journeys import journeys as run_journeys
 
     report = reporter(as_json=as_json, quiet=quiet, form=form)
-    asked = months_of(month, first, last, to_date=to_date) if month or first or last or to_date else Months()
+    asked = months_of(month, first, last, to_date=to_date) if month or first or last or to_date else MonthRange()
     with report.progress() as progress:
         found = run_journeys(
             load_settings(), asked, source=source, sensitivity=sensitivity, rows=rows, progress=progress

@@ -76,7 +76,7 @@ def metrics(
     """
     from rmetrics.errors import SettingsError
     from rmetrics.metrics.by_period import Compare
-    from rmetrics.output.metrics import parquet_bytes, show_metrics, told_written, write_parquet
+    from rmetrics.output.metrics import parquet_bytes, report_written, show_metrics, write_parquet
     from rmetrics.periods import Grain
     from rmetrics.settings import load_settings
     from rmetrics.usecases.metrics import MetricsRequest
@@ -108,7 +108,7 @@ def metrics(
     if not parquet:
         show_metrics(report, found)
     elif output is not None:
-        told_written(report, write_parquet(found, output), output)
+        report_written(report, write_parquet(found, output), output)
     else:
         sys.stdout.buffer.write(parquet_bytes(found))
 

@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from rmetrics.output.reporter import Report
-    from rmetrics.pipeline.asked import Months
+    from rmetrics.pipeline.asked import MonthRange
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout; messages on stderr.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print failures only.")]
@@ -57,35 +57,35 @@ def month_of(text: str | None) -> dt.date | None:
     return None if text is None else month_in(text)
 
 
-def months_of(month: str | None, first: str | None, last: str | None, *, to_date: bool) -> "Months":
+def months_of(month: str | None, first: str | None, last: str | None, *, to_date: bool) -> "MonthRange":
     """Returns the months that the options name: one, a span, or by default the newest.
 
     Raises:
         SettingsError: a month is not of the form YYYY-MM, or the options exclude each other.
     """
     from rmetrics.errors import SettingsError
-    from rmetrics.pipeline.asked import Months
+    from rmetrics.pipeline.asked import MonthRange
 
     if month is not None and (first or last or to_date):
         raise SettingsError("--month cannot be combined with --from, --to or --ytd", "Name one month, or a span.")
     if first is not None and to_date:
         raise SettingsError("--from and --ytd cannot be combined", "Use one of them.")
     if not (first or last or to_date):
-        return Months(last=month_of(month), one=True)
-    asked = Months(month_of(first), month_of(last), to_date)
+        return MonthRange(last=month_of(month), one=True)
+    asked = MonthRange(month_of(first), month_of(last), to_date)
     if asked.first and asked.last and asked.first > asked.last:
         raise SettingsError(f"--from {first} is after --to {last}", "Name the earlier month first.")
     return asked
 
 
-def span_of(month: str | None, first: str | None, last: str | None, *, to_date: bool) -> "Months":
+def span_of(month: str | None, first: str | None, last: str | None, *, to_date: bool) -> "MonthRange":
     """Returns the months that the options name, as ``months_of``, or days if ``--from`` and ``--to`` both name a day.
 
     Raises:
         SettingsError: a day does not exist, only one end is a day, or as for ``months_of``.
     """
     from rmetrics.errors import SettingsError
-    from rmetrics.pipeline.asked import Months
+    from rmetrics.pipeline.asked import MonthRange
 
     ends = [text for text in (first, last) if text is not None and _DAY.fullmatch(text.strip())]
     if not ends:
@@ -98,7 +98,7 @@ def span_of(month: str | None, first: str | None, last: str | None, *, to_date: 
     start, end = (day_in(text) for text in ends)
     if start > end:
         raise SettingsError(f"--from {first} is after --to {last}", "Name the earlier day first.")
-    return Months(start.replace(day=1), end.replace(day=1), days=(start, end))
+    return MonthRange(start.replace(day=1), end.replace(day=1), days=(start, end))
 
 
 def day_in(text: str) -> dt.date:
@@ -144,7 +144,7 @@ def day_of(text: str | None) -> dt.date | None:
         raise SettingsError(f"not a date: {text!r}", "Use the form YYYY-MM-DD, for instance 2024-11-15.") from None
 
 
-def help_alone(context: typer.Context) -> None:
+def show_group_help(context: typer.Context) -> None:
     """Shows the help of a command group if no command follows it."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())

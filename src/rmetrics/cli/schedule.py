@@ -6,10 +6,13 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsJson, Quiet, help_alone, reporter
+from rmetrics.cli.options import AsJson, Quiet, reporter, show_group_help
 
 schedule = typer.Typer(
-    help="Run pull, sync and brief every day.", callback=help_alone, invoke_without_command=True, rich_markup_mode=None
+    help="Run pull, sync and brief every day.",
+    callback=show_group_help,
+    invoke_without_command=True,
+    rich_markup_mode=None,
 )
 
 

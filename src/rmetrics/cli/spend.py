@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
-from rmetrics.cli.options import AsJson, Quiet, help_alone, month_in
-from rmetrics.cli.target import Month, told
+from rmetrics.cli.options import AsJson, Quiet, month_in, show_group_help
+from rmetrics.cli.target import Month, report_entered
 
 spend = typer.Typer(
-    help="Enter spend by hand.", callback=help_alone, invoke_without_command=True, rich_markup_mode=None
+    help="Enter spend by hand.", callback=show_group_help, invoke_without_command=True, rich_markup_mode=None
 )
 
 
@@ -30,4 +30,4 @@ def spend_set(
     from rmetrics.usecases.spend import set_spend
 
     entered = set_spend(load_settings(), month_in(month), amount, source=source, campaign=campaign, add=add)
-    told(entered, as_json=as_json, quiet=quiet)
+    report_entered(entered, as_json=as_json, quiet=quiet)

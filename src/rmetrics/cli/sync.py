@@ -49,10 +49,10 @@ def sync(
     except RulesError:  # without rules there are neither figures nor channels
         raise
     except RmetricsError:  # alerts may report failed runs
-        _tell_alerts(report, settings, dry_run=dry_run)
+        _evaluate_alerts(report, settings, dry_run=dry_run)
         raise
-    told = _tell_alerts(report, settings, dry_run=dry_run)
-    result = replace(result, findings=(*result.findings, *told))
+    alert_findings = _evaluate_alerts(report, settings, dry_run=dry_run)
+    result = replace(result, findings=(*result.findings, *alert_findings))
     show_sync(report, result, months=months)
     errors = any(f.severity == "error" for f in result.findings)
     if errors and quiet:
@@ -75,15 +75,15 @@ def _pulled(report: "Report", settings: "Settings", *, dry_run: bool) -> "tuple[
     return pulled.findings
 
 
-def _tell_alerts(report: "Report", settings: "Settings", *, dry_run: bool) -> "tuple[Finding, ...]":
+def _evaluate_alerts(report: "Report", settings: "Settings", *, dry_run: bool) -> "tuple[Finding, ...]":
     """Evaluates alerts; a message that could not be sent is reported on stderr and stops nothing."""
-    from rmetrics.notify.told import may_have_channels
+    from rmetrics.notify.declared import may_have_channels
 
     if dry_run or not may_have_channels(settings.rules_dir):
         return ()
     from rmetrics.usecases.alerts import alerts_after_sync
 
-    told = alerts_after_sync(settings)
-    for finding in told:
+    findings = alerts_after_sync(settings)
+    for finding in findings:
         report.message(f"warning: {finding.message}")
-    return told
+    return findings

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rmetrics.cli.options import AsJson, Quiet, help_alone, month_in, reporter
+from rmetrics.cli.options import AsJson, Quiet, month_in, reporter, show_group_help
 
 if TYPE_CHECKING:
-    from rmetrics.pipeline.entered import Entered
+    from rmetrics.pipeline.entered import EnteredRow
 
 target = typer.Typer(
-    help="Enter targets by hand.", callback=help_alone, invoke_without_command=True, rich_markup_mode=None
+    help="Enter targets by hand.", callback=show_group_help, invoke_without_command=True, rich_markup_mode=None
 )
 Month = Annotated[str, typer.Argument(metavar="YYYY-MM", help="The month.")]
 
@@ -42,14 +42,14 @@ def target_set(
         "target_conv_l2r": conversion,
         "target_cpl_max": cpl_max,
     }
-    told(
+    report_entered(
         set_target(load_settings(), month_in(month), figures, source=source, segment=segment),
         as_json=as_json,
         quiet=quiet,
     )
 
 
-def told(entered: "Entered", *, as_json: bool, quiet: bool) -> None:
+def report_entered(entered: "EnteredRow", *, as_json: bool, quiet: bool) -> None:
     """Reports the file written, and the next step."""
     report = reporter(as_json=as_json, quiet=quiet)
     if as_json:

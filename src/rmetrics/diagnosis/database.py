@@ -56,9 +56,9 @@ def _embedded(settings: Settings) -> Iterator[Diagnosis]:
         )
     owner = embedded_owner(settings.server_dir)
     if owner is Owner.NOBODY:
-        left = f"{message} is running without an owner: the command that started it was killed"
+        orphaned = f"{message} is running without an owner: the command that started it was killed"
         yield Diagnosis(
-            "embedded server", Severity.INFO, left, "No action needed: the next command stops it when it finishes."
+            "embedded server", Severity.INFO, orphaned, "No action needed: the next command stops it when it finishes."
         )
         return
     state = {

@@ -15,7 +15,7 @@ from rmetrics.lake.snapshot import load
 from rmetrics.opening import inbox_at
 from rmetrics.pipeline.landing.altered import altered_files
 from rmetrics.pipeline.landing.bucket_inbox import BucketInbox
-from rmetrics.pipeline.landing.losses import how_to_mend, lost_exports
+from rmetrics.pipeline.landing.losses import lost_exports, repair_hint
 from rmetrics.settings import Settings
 
 SPACE_ERROR, SPACE_WARNING = 200 * 2**20, 2 * 2**30  # bytes free
@@ -150,12 +150,12 @@ def check_clock(lake: Lake) -> Iterator[Diagnosis]:
     """Checks the clock against exports: they are ordered by time, so one from the future would always be the newest."""
     now = dt.datetime.now(dt.UTC)
     try:
-        ahead = [f for f in lake.raw_files() if f.exported_at > now + dt.timedelta(days=1)]
+        future = [f for f in lake.raw_files() if f.exported_at > now + dt.timedelta(days=1)]
     except RmetricsError:
-        ahead = []  # reported by --verify and the next sync
-    if ahead:
-        when = f"{ahead[0].exported_at:%Y-%m-%d}"
-        message = f"export {ahead[0].name!r} is dated {when}, but the clock of this machine shows {now:%Y-%m-%d}"
+        future = []  # reported by --verify and the next sync
+    if future:
+        when = f"{future[0].exported_at:%Y-%m-%d}"
+        message = f"export {future[0].name!r} is dated {when}, but the clock of this machine shows {now:%Y-%m-%d}"
         yield Diagnosis("clock", Severity.WARNING, message, "Set the clock, or touch this export and land it again.")
     else:
         yield passed("clock", f"{now:%Y-%m-%d %H:%M:%S} UTC")
@@ -171,9 +171,9 @@ def check_lock(lake: Lake) -> Iterator[Diagnosis]:
         yield Diagnosis("lock", Severity.WARNING, error.message, "Wait for it to finish.")
     except RmetricsError as error:
         yield Diagnosis("lock", Severity.ERROR, error.message, error.hint)
-    litter = list(lake.root.rglob("*.part"))
-    if litter:
-        message = f"{len(litter)} partial files of a run that was killed"
+    leftovers = list(lake.root.rglob("*.part"))
+    if leftovers:
+        message = f"{len(leftovers)} partial files of a run that was killed"
         yield Diagnosis("litter", Severity.INFO, message, "No action needed: the next sync removes them.")
 
 
@@ -182,9 +182,9 @@ def verify_files(settings: Settings, lake: Lake, damaged: list[Damage]) -> Itera
     if not lake.root.exists() and not lake.store.remote:
         return
     try:
-        sound, spoiled = lake.examine_raw(thorough=True)
-        lost = lost_exports(lake, sound, spoiled)
-        unneeded = [d for d in spoiled if d.export and lake.decisions().get(d.sha256, {}).get("withdrawn")]
+        intact, corrupt = lake.examine_raw(thorough=True)
+        lost = lost_exports(lake, intact, corrupt)
+        unneeded = [d for d in corrupt if d.export and lake.decisions().get(d.sha256, {}).get("withdrawn")]
         caches = [*lake.examine_caches(), *_damaged_results(lake)]
         altered, compared = altered_files(inbox_at(settings).open(), lake)
     except LakeError as error:
@@ -215,7 +215,7 @@ def verify_files(settings: Settings, lake: Lake, damaged: list[Damage]) -> Itera
         message = f"landed exports damaged or missing, {len(lost)}: " + ", ".join(
             f"{d.path} ({d.what})" for d in lost[:_SHOWN]
         )
-        yield Diagnosis("verify", Severity.ERROR, message, how_to_mend(lost))
+        yield Diagnosis("verify", Severity.ERROR, message, repair_hint(lost))
     if caches:
         message = f"computed files damaged or missing, {len(caches)}: " + ", ".join(
             f"{d.path} ({d.what})" for d in caches[:_SHOWN]
@@ -229,7 +229,7 @@ def verify_files(settings: Settings, lake: Lake, damaged: list[Damage]) -> Itera
     if not damaged:
         yield passed(
             "verify",
-            f"every file is intact: {count(len(sound), 'landed export')} and all files "
+            f"every file is intact: {count(len(intact), 'landed export')} and all files "
             f"computed from them; {count(compared, 'file')} of the inbox compared with the landed bytes",
         )
 

@@ -50,14 +50,16 @@ def check_libraries() -> Iterator[Diagnosis]:
 
 def _within(version: str, wanted: str) -> bool:
     """Whether a version satisfies ``>=2.1,<3,!=2.0.0``; only its numbers are compared."""
-    have = _numbers(version)
+    installed_version = _numbers(version)
     compare: dict[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]] = {
         ">=": lambda a, b: a >= b,
         "<": lambda a, b: a < b,
         "!=": lambda a, b: a != b,
         "==": lambda a, b: a == b,
     }
-    return all(compare[sign](have, _numbers(bound)) for sign, bound in re.findall(r"(>=|<|!=|==)([\d.]+)", wanted))
+    return all(
+        compare[sign](installed_version, _numbers(bound)) for sign, bound in re.findall(r"(>=|<|!=|==)([\d.]+)", wanted)
+    )
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -7,13 +7,13 @@ from rmetrics.diagnosis.finding import Diagnosis, passed
 from rmetrics.findings import Severity, count
 from rmetrics.pulls.record import pull_records
 from rmetrics.rules import Rules
-from rmetrics.schedule.record import installed_in, ran_in, trouble
+from rmetrics.schedule.record import installed_in, last_run_of, trouble
 from rmetrics.settings import Settings
 
 
 def check_schedule(settings: Settings) -> Iterator[Diagnosis]:
     """Checks that the daily run was on time; yields nothing if none is installed."""
-    installed, ran = installed_in(settings.data_dir), ran_in(settings.data_dir)
+    installed, ran = installed_in(settings.data_dir), last_run_of(settings.data_dir)
     if installed is None:
         return
     wrong = trouble(installed, ran, dt.datetime.now(dt.UTC))

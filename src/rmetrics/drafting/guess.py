@@ -9,34 +9,34 @@ import polars as pl
 from rmetrics.drafting.privacy import (
     are_phones,
     hold_personal,
+    looks_harmless,
+    looks_like_phone,
+    looks_personal,
     may_be_names,
-    says_harmless,
-    says_person,
-    says_phone,
     words_of,
 )
 from rmetrics.drafting.words import (
     AD_WORDS,
     BIRTH,
     CODES,
-    COME_AGAIN,
     COST,
     ID_ANYWHERE,
     ID_AT_THE_END,
     MONEY,
     NOT_WHEN,
+    REPEATING_WORDS,
     ROWS,
     WHEN,
 )
 from rmetrics.ingest.cells import clean
-from rmetrics.ingest.dates import Reading
+from rmetrics.ingest.dates import ParseContext
 from rmetrics.ingest.parse import parse_column
 from rmetrics.rules.feeds import Column, ColumnType
 from rmetrics.rules.identifiers import is_reserved
 
 _SAMPLES = 3
 _FEW = 12  # the most distinct values of a status
-_LONGEST_STATUS, _LONGEST_NAME, _LONGEST_ID = 40, 80, 64  # characters
+_MAX_STATUS, _MAX_NAME, _MAX_ID = 40, 80, 64  # characters
 _CLOCK = r"\d{1,2}:\d{2}"
 # Tried in this order after ISO; American forms come before others that fit the same values.
 _FORMATS = (
@@ -107,7 +107,7 @@ class Guess:
     note: str = ""
 
 
-def guesses(rows: pl.DataFrame, headers: Sequence[str], reading: Reading) -> list[Guess]:
+def guesses(rows: pl.DataFrame, headers: Sequence[str], reading: ParseContext) -> list[Guess]:
     """Returns one guess per header, in order, with distinct names.
 
     Args:
@@ -115,69 +115,69 @@ def guesses(rows: pl.DataFrame, headers: Sequence[str], reading: Reading) -> lis
         headers: the headers that a column can be read from.
         reading: the business zone and the day of the export.
     """
-    taken: set[str] = set()
+    used: set[str] = set()
     found = []
     for header in headers:
         guess = guess_column(header, clean(rows[header].cast(pl.String)), reading)
-        name = column_name(header, guess.type, taken)
-        taken.add(name)
+        name = column_name(header, guess.type, used)
+        used.add(name)
         found.append(replace(guess, name=name))
     return found
 
 
-def guess_column(header: str, cells: pl.Series, reading: Reading) -> Guess:
+def guess_column(header: str, cells: pl.Series, reading: ParseContext) -> Guess:
     """Guesses one column; it is private unless its type, header or values rule out personal data."""
     values = cells.drop_nulls()
     words = set(words_of(header))
-    told = Guess(header, "", ColumnType.TEXT, filled=len(values), distinct=values.n_unique())
+    guess = Guess(header, "", ColumnType.TEXT, filled=len(values), distinct=values.n_unique())
     if not len(values):
-        return replace(told, private=True, note=BLANK)
-    if says_phone(header):
-        return replace(told, type=ColumnType.PHONE, private=True)
+        return replace(guess, private=True, note=BLANK)
+    if looks_like_phone(header):
+        return replace(guess, type=ColumnType.PHONE, private=True)
     if not words & CODES:
         dated = _dated(header, values, reading)
         if dated is not None:
             private = bool(words & BIRTH)
             kind, formats, note = dated
-            return _with_samples(replace(told, type=kind, formats=formats, note=note, private=private), values)
-        if not says_id(header) and _is_comma_money(values, reading):
-            return _amount(replace(told, type=ColumnType.MONEY, decimal=","), values, words)
+            return _with_samples(replace(guess, type=kind, formats=formats, note=note, private=private), values)
+        if not looks_like_id(header) and _is_comma_money(values, reading):
+            return _amount(replace(guess, type=ColumnType.MONEY, decimal=","), values, words)
         if are_phones(values) and not words & ID_ANYWHERE:
-            return replace(told, type=ColumnType.PHONE, private=True)
+            return replace(guess, type=ColumnType.PHONE, private=True)
         kind = _plain_type(header, values, reading)
         if kind is ColumnType.MONEY:
-            return _amount(replace(told, type=kind), values, words)
+            return _amount(replace(guess, type=kind), values, words)
         if kind is not ColumnType.TEXT:
-            told = replace(told, type=kind, private=says_person(header))
-            return told if kind is ColumnType.INTEGER else _with_samples(told, values)
-    return _text(told, values)
+            guess = replace(guess, type=kind, private=looks_personal(header))
+            return guess if kind is ColumnType.INTEGER else _with_samples(guess, values)
+    return _text(guess, values)
 
 
-def _amount(told: Guess, values: pl.Series, words: set[str]) -> Guess:
-    return _with_samples(replace(told, private=says_person(told.header) and not words & MONEY), values)
+def _amount(guess: Guess, values: pl.Series, words: set[str]) -> Guess:
+    return _with_samples(replace(guess, private=looks_personal(guess.header) and not words & MONEY), values)
 
 
-def _text(told: Guess, values: pl.Series) -> Guess:
+def _text(guess: Guess, values: pl.Series) -> Guess:
     """Guesses a text column, which is published only if it is an id of the row, a status, or a term of the trade."""
-    if says_person(told.header) or hold_personal(values):
-        return replace(told, private=True)
+    if looks_personal(guess.header) or hold_personal(values):
+        return replace(guess, private=True)
     longest = int(values.str.len_chars().max() or 0)  # type: ignore[arg-type]
-    few = 1 < told.distinct <= _FEW and 2 * told.distinct <= told.filled
-    status = few and longest <= _LONGEST_STATUS and not may_be_names(values)
-    harmless = says_harmless(told.header) and longest <= _LONGEST_NAME
-    if not (status or harmless or (says_id(told.header) and _are_ids(values))):
-        return replace(told, private=True)
-    shown = status or (harmless and 1 < told.distinct <= _FEW and told.distinct < told.filled)
-    return _with_samples(replace(told, note=_statuses(values)), values) if shown else told
+    few = 1 < guess.distinct <= _FEW and 2 * guess.distinct <= guess.filled
+    status = few and longest <= _MAX_STATUS and not may_be_names(values)
+    harmless = looks_harmless(guess.header) and longest <= _MAX_NAME
+    if not (status or harmless or (looks_like_id(guess.header) and _are_ids(values))):
+        return replace(guess, private=True)
+    shown = status or (harmless and 1 < guess.distinct <= _FEW and guess.distinct < guess.filled)
+    return _with_samples(replace(guess, note=_statuses(values)), values) if shown else guess
 
 
-def _with_samples(told: Guess, values: pl.Series) -> Guess:
-    if told.private:
-        return told
-    return replace(told, samples=tuple(values.unique(maintain_order=True).head(_SAMPLES).to_list()))
+def _with_samples(guess: Guess, values: pl.Series) -> Guess:
+    if guess.private:
+        return guess
+    return replace(guess, samples=tuple(values.unique(maintain_order=True).head(_SAMPLES).to_list()))
 
 
-def says_id(header: str) -> bool:
+def looks_like_id(header: str) -> bool:
     """Whether a header calls its column an id: ``Ref``, ``leadId``, ``Job #``; but not ``Number of clicks``."""
     words = words_of(header)
     return any(w in ID_ANYWHERE for w in words) or bool(words and words[-1] in ID_AT_THE_END)
@@ -185,17 +185,17 @@ def says_id(header: str) -> bool:
 
 def _are_ids(values: pl.Series) -> bool:
     short = values.str.len_chars().max()
-    return isinstance(short, int) and short <= _LONGEST_ID and bool(values.str.contains(r"^\S+$|[0-9]").all())
+    return isinstance(short, int) and short <= _MAX_ID and bool(values.str.contains(r"^\S+$|[0-9]").all())
 
 
 def _reads(
-    values: pl.Series, kind: ColumnType, reading: Reading, formats: tuple[str, ...] = (), decimal: str = "."
+    values: pl.Series, kind: ColumnType, reading: ParseContext, formats: tuple[str, ...] = (), decimal: str = "."
 ) -> bool:
     column = Column.model_validate({"type": kind, "from": ["x"], "formats": formats, "decimal": decimal})
     return parse_column(values, column, reading).null_count() == 0
 
 
-def _dated(header: str, values: pl.Series, reading: Reading) -> tuple[ColumnType, tuple[str, ...], str] | None:
+def _dated(header: str, values: pl.Series, reading: ParseContext) -> tuple[ColumnType, tuple[str, ...], str] | None:
     """Returns the type, forms and note of a date column; None if it is none."""
     few = values.unique(maintain_order=True)
     kind = ColumnType.TIMESTAMP if few.str.contains(_CLOCK).any() else ColumnType.DATE
@@ -217,20 +217,20 @@ def _dated(header: str, values: pl.Series, reading: Reading) -> tuple[ColumnType
     serials = forms == ["excel"] and not (
         set(words_of(header)) & WHEN and few.str.contains(r"^[34]\d{4}(\.\d+)?$").all()
     )
-    if len(rest) or serials or (forms == ["%Y%m%d"] and says_id(header)):
+    if len(rest) or serials or (forms == ["%Y%m%d"] and looks_like_id(header)):
         return None
     other = _AMBIGUOUS.get(forms[0])
     both = other is not None and len(forms) == 1 and _reads(few, kind, reading, (other,))
     return kind, tuple(forms), f"could also be {other}: check a day after the 12th" if both else ""
 
 
-def _is_comma_money(values: pl.Series, reading: Reading) -> bool:
+def _is_comma_money(values: pl.Series, reading: ParseContext) -> bool:
     """Whether all are amounts such as 14,50 and 1.234,56: a comma before the cents, unlike in 1,234."""
     return bool(values.str.contains(r",\d{2}\D*$").all()) and _reads(values, ColumnType.MONEY, reading, decimal=",")
 
 
-def _plain_type(header: str, values: pl.Series, reading: Reading) -> ColumnType:
-    words, is_id = set(words_of(header)), says_id(header)
+def _plain_type(header: str, values: pl.Series, reading: ParseContext) -> ColumnType:
+    words, is_id = set(words_of(header)), looks_like_id(header)
     if values.str.to_lowercase().is_in(["yes", "no", "true", "false", "y", "n"]).all():
         return ColumnType.BOOLEAN
     plain = values.str.contains(r"^-?\d+$").all()
@@ -252,7 +252,7 @@ def _statuses(values: pl.Series) -> str:
     return "values: " + ", ".join(f"{v!r} {n}" for v, n in counts.iter_rows())
 
 
-def column_name(header: str, kind: ColumnType, taken: set[str]) -> str:
+def column_name(header: str, kind: ColumnType, used: set[str]) -> str:
     """Derives a unique column name that is valid in the rules and in PostgreSQL."""
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", header)
     name = re.sub(r"[^a-z0-9]+", "_", words.lower().replace("#", " number ")).strip("_")[:50]
@@ -266,7 +266,7 @@ def column_name(header: str, kind: ColumnType, taken: set[str]) -> str:
     if is_reserved(name) or name in _OWN_COLUMNS:
         name = f"{name}_given"
     base, number = name, 2
-    while name in taken:
+    while name in used:
         name, number = f"{base}_{number}", number + 1
     return name
 
@@ -280,8 +280,8 @@ def choose_key(found: Sequence[Guess], rows: int) -> str:
     It is never a measure, a status, a name, a phone, a date, or the id of something that recurs, such as a campaign: in
     a short file these are unique too, but rows of the next file would replace those of this one.
     """
-    whole = [g for g in found if g.filled == rows == g.distinct and g.type is ColumnType.TEXT and not g.private]
-    named = [g for g in whole if says_id(g.header) and not set(words_of(g.header)) & COME_AGAIN]
+    unique = [g for g in found if g.filled == rows == g.distinct and g.type is ColumnType.TEXT and not g.private]
+    named = [g for g in unique if looks_like_id(g.header) and not set(words_of(g.header)) & REPEATING_WORDS]
     named.sort(key=lambda g: not set(words_of(g.header)) & ROWS)
     return named[0].name if named else ""
 
@@ -299,19 +299,19 @@ def choose_date(found: Sequence[Guess], rows: int) -> str:
 
 def choose_identity(found: Sequence[Guess], date: str) -> list[str]:
     """Returns the columns that identify a row without a key: the day, and values unlikely to be corrected later."""
-    things = [g.name for g in found if _is_thing(g)]
+    campaigns = [g.name for g in found if _names_campaign(g)]
     phones = [g.name for g in found if g.type is ColumnType.PHONE]
     public = [g.name for g in found if not g.private and g.note != BLANK]
     kinds: Mapping[str, ColumnType] = {g.name: g.type for g in found}
-    if things:
-        told = [date, *things] if date else things
+    if campaigns:
+        columns = [date, *campaigns] if date else campaigns
     else:
-        told = [n for n in public if n == date or kinds[n] is not ColumnType.TEXT] or public
-        told = [n for n in told if n == date] + phones + [n for n in told if n != date]
-    return list(dict.fromkeys(told or [g.name for g in found]))[:5]
+        columns = [n for n in public if n == date or kinds[n] is not ColumnType.TEXT] or public
+        columns = [n for n in columns if n == date] + phones + [n for n in columns if n != date]
+    return list(dict.fromkeys(columns or [g.name for g in found]))[:5]
 
 
-def _is_thing(guess: Guess) -> bool:
+def _names_campaign(guess: Guess) -> bool:
     """Whether a column names the campaign, ad or keyword of a row."""
     words = set(words_of(guess.header))
     return guess.type is ColumnType.TEXT and not guess.private and bool(words & {"campaign", "ad", "adset", "keyword"})

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from rmetrics.drafting.guess import Guess, says_id
+from rmetrics.drafting.guess import Guess, looks_like_id
 from rmetrics.drafting.privacy import words_of
 from rmetrics.drafting.toml_text import quoted
 from rmetrics.drafting.words import JOB, PAID, SCHEDULED, TECHNICIAN, TOTAL
@@ -12,7 +12,7 @@ from rmetrics.ingest.recognise import normal_header
 from rmetrics.rules.feeds import Column, ColumnType, Feed
 from rmetrics.rules.names import JOBS, PAYMENTS
 
-_LEAST = 3  # facts of a job besides its number
+_MIN_FACTS = 3  # facts of a job besides its number
 _DAYS = (ColumnType.TIMESTAMP, ColumnType.DATE)
 _Fits = Callable[[Guess, AbstractSet[str]], bool]
 
@@ -34,11 +34,11 @@ def likeness(found: Sequence[Guess], rows: int) -> Likeness | None:
     if any("lead" in words_of(g.header) and "source" not in words_of(g.header) for g in found):
         return None
     jobs = _jobs(found, rows)
-    if "job_id" in jobs and len({"type", "technician", "job_date", "total", "status"} & jobs.keys()) >= _LEAST:
+    if "job_id" in jobs and len({"type", "technician", "job_date", "total", "status"} & jobs.keys()) >= _MIN_FACTS:
         return Likeness(JOBS, jobs)
     payments = _payments(found)
-    spoken = sum(bool(PAID & set(words_of(g.header))) for g in found)
-    if spoken > 1 and {"amount", "paid_at"} <= payments.keys():
+    payment_headers = sum(bool(PAID & set(words_of(g.header))) for g in found)
+    if payment_headers > 1 and {"amount", "paid_at"} <= payments.keys():
         return Likeness(PAYMENTS, payments)
     return None
 
@@ -66,7 +66,8 @@ def _jobs(found: Sequence[Guess], rows: int) -> dict[str, Guess]:
 def _payments(found: Sequence[Guess]) -> dict[str, Guess]:
     wanted: dict[str, Guess | None] = {
         "payment_id": _first(
-            found, lambda g, w: says_id(g.header) and bool(w & (PAID | {"id"}) - {"card"}) and g.filled == g.distinct
+            found,
+            lambda g, w: looks_like_id(g.header) and bool(w & (PAID | {"id"}) - {"card"}) and g.filled == g.distinct,
         ),
         "job_ref": _first(found, _names_job),
         "paid_at": _first(
@@ -83,7 +84,7 @@ def _payments(found: Sequence[Guess]) -> dict[str, Guess]:
 
 def _names_job(guess: Guess, words: AbstractSet[str]) -> bool:
     order = {"work", "order"} <= words
-    named = says_id(guess.header) or len(words) == 1 + order
+    named = looks_like_id(guess.header) or len(words) == 1 + order
     return (bool(words & JOB) or order) and named and guess.type in {ColumnType.TEXT, ColumnType.INTEGER}
 
 

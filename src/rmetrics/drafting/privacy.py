@@ -8,7 +8,7 @@ import re
 
 import polars as pl
 
-from rmetrics.drafting.words import GIVEN_NAMES, HARMLESS, OF_THINGS, PERSONAL, PHONE_WORDS, THINGS
+from rmetrics.drafting.words import CAMPAIGN_WORDS, GIVEN_NAMES, HARMLESS, NAME_WORDS, PERSONAL, PHONE_WORDS
 
 _EMAIL = r"[^\s@]+@[^\s@]+\.[^\s@]+"
 _PHONE = (
@@ -36,22 +36,22 @@ def words_of(header: str) -> list[str]:
     return re.findall(r"[^\W_]+|#", parted.lower())
 
 
-def says_person(header: str) -> bool:
+def looks_personal(header: str) -> bool:
     """Whether a header is about a person: ``Claim ID and Important notes`` is, ``Campaign name`` is not."""
     words = words_of(header)
-    things = any(w in THINGS for w in words)
-    return any(w in PERSONAL and not (things and w in OF_THINGS) for w in words)
+    campaign = any(w in CAMPAIGN_WORDS for w in words)
+    return any(w in PERSONAL and not (campaign and w in NAME_WORDS) for w in words)
 
 
-def says_phone(header: str) -> bool:
+def looks_like_phone(header: str) -> bool:
     """Whether a header is about a phone number."""
     words = words_of(header)
     return any(w in PHONE_WORDS for w in words) or {"caller", "id"} <= set(words)
 
 
-def says_harmless(header: str) -> bool:
+def looks_harmless(header: str) -> bool:
     """Whether a header names a term of the trade, such as a status or a campaign, and no person."""
-    return not says_person(header) and any(w in HARMLESS for w in words_of(header))
+    return not looks_personal(header) and any(w in HARMLESS for w in words_of(header))
 
 
 def are_phones(values: pl.Series) -> bool:
@@ -90,9 +90,9 @@ __all__ = [
     "are_names",
     "are_phones",
     "hold_personal",
+    "looks_harmless",
+    "looks_like_phone",
+    "looks_personal",
     "may_be_names",
-    "says_harmless",
-    "says_person",
-    "says_phone",
     "words_of",
 ]

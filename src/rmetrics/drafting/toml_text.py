@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rmetrics.drafting.guess import Guess, choose_identity, costs, is_spend, says_id
+from rmetrics.drafting.guess import Guess, choose_identity, costs, is_spend, looks_like_id
 from rmetrics.rules.feeds import ColumnType
 
 _DAYS = (ColumnType.TIMESTAMP, ColumnType.DATE)
@@ -66,7 +66,7 @@ def _lines(plan: DraftPlan, found: Sequence[Guess]) -> Iterator[str]:
 
 def _named_by(plan: DraftPlan, found: Sequence[Guess]) -> Iterator[str]:
     if plan.key:
-        ids = [g.name for g in found if g.filled == g.distinct and not g.private and says_id(g.header)]
+        ids = [g.name for g in found if g.filled == g.distinct and not g.private and looks_like_id(g.header)]
         yield f'key     = ["{plan.key}"]   # unique in every row{_others(plan.key, ids)}'
         return
     yield "# No column identifies a row, so the values under identity do, with a number for repetitions."

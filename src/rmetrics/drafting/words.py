@@ -20,11 +20,11 @@ PERSONAL = _words(
     "issue problem complaint"
 )
 # Things whose names are not personal: a campaign name, a service description.
-THINGS = _words(
+CAMPAIGN_WORDS = _words(
     "campaign campaigns ad ads adset adgroup group keyword service services product products category categories "
     "vendor channel source network device market region form page plan brand appliance trade"
 )
-OF_THINGS = _words("name names description")
+NAME_WORDS = _words("name names description")
 # Terms of the trade: statuses, kinds, places, times.
 HARMLESS = _words(
     "status state stage type kind category categories class campaign ad adset adgroup group keyword channel "
@@ -67,7 +67,7 @@ NOT_WHEN = _words(
 )
 BIRTH = _words("birth birthday birthdate dob")
 # Things that recur in the next export with the same id, which therefore is no key of rows.
-COME_AGAIN = _words(
+REPEATING_WORDS = _words(
     "campaign campaigns ad ads adset adgroup group keyword creative account customer client contact company agent "
     "technician tech employee user member location branch store office product item service category provider "
     "vendor partner affiliate region zone area market page form device publisher network line phone tracking zip "

@@ -38,7 +38,7 @@ class RowOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Query:
     """The requested figure: a source in one or more months, or ``ALL`` sources, optionally one segment or some days.
 
     Attributes:

@@ -2,13 +2,13 @@
 
 import polars as pl
 
-from rmetrics.explain.asked import Asked
+from rmetrics.explain.asked import Query
 from rmetrics.explain.evidence import Frames
 from rmetrics.explain.explanation import Step
 from rmetrics.rules import Rules
 
 
-def call_steps(asked: Asked, frames: Frames, rules: Rules) -> tuple[Step, ...]:
+def call_steps(asked: Query, frames: Frames, rules: Rules) -> tuple[Step, ...]:
     """Returns the numbers of a source's calls and of their jobs, units and repairs; empty if there are no calls."""
     if "calls" not in frames.feeds:
         return ()

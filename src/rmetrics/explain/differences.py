@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from rmetrics.explain.asked import MEASURES, SCALES, Asked, RowOutcome
+from rmetrics.explain.asked import MEASURES, SCALES, Query, RowOutcome
 from rmetrics.explain.evidence import Evidence, Frames
 from rmetrics.explain.funnel_figures import by_month, computed_days, computed_months, published_months, with_funnel
 from rmetrics.lake.snapshot import load
@@ -16,7 +16,7 @@ from rmetrics.rules import ALL, Rules
 from rmetrics.rules.names import JOBS
 from rmetrics.tables import JOURNEY_METRICS, JOURNEYS, MONTHLY, PgTable, feed_table, journey_tables
 
-_MOST = 20
+_MAX_REPORTED = 20
 _KEYS = ("date", "source", "segment")
 
 
@@ -34,41 +34,41 @@ def differing(
     """
     both = ours.join(theirs, on=_KEYS, how="full", coalesce=True, suffix=" there").sort(_KEYS)
     several = both["source"].n_unique() > 1
-    told = 0
+    reported = 0
     for row in both.iter_rows(named=True):
         for m in metrics:
             mine, other = row[m], row[f"{m} there"]
             if mine == other or (not mine and other is None) or (mine is None and not other):
                 continue
-            told += 1
-            if told <= _MOST:
-                there = f"no row ({MISSING})" if other is None and "PostgreSQL" in who else other
+            reported += 1
+            if reported <= _MAX_REPORTED:
+                shown = f"no row ({MISSING})" if other is None and "PostgreSQL" in who else other
                 day = f"{row['date']:%Y-%m}" if what else row["date"]
                 key = f"{day} {row['source'] + ' ' if several else ''}{row['segment']}"
-                yield f"{what + ' ' if what else ''}{key} {m}: {mine or 0} computed, {who} {there}"
+                yield f"{what + ' ' if what else ''}{key} {m}: {mine or 0} computed, {who} {shown}"
 
 
-def months_differing(lake: Workspace, session: Session | None, asked: Asked, metrics: Sequence[str]) -> Iterator[str]:
+def months_differing(lake: Workspace, session: Session | None, asked: Query, metrics: Sequence[str]) -> Iterator[str]:
     """Yields differences of published months, which are stored separately from the days and must be their sums."""
     metrics = [m for m in metrics if m in MEASURES]  # a view sums the months of own measures from their days
     if session is None or asked.day is not None or not metrics:
         return
     cells = ", ".join(f"{m}::text" for m in MEASURES)
-    held = session.query(
+    published = session.query(
         f"SELECT month, source, segment, {cells} FROM {MONTHLY} "
         f"WHERE $1::text IN (source, '{ALL}') AND month >= $2::text::date AND month < $3::text::date",
         [asked.source, asked.month.isoformat(), asked.end.isoformat()],
     )
     monthly = load(lake.lake).scan(MONTHLY)
     ours = monthly.filter(asked.of(pl.col("source")) & asked.within(pl.col("month")))
-    frames = [ours.select(pl.col("month").alias("date"), *_KEYS[1:], *MEASURES).collect(), figures_of(held)]
+    frames = [ours.select(pl.col("month").alias("date"), *_KEYS[1:], *MEASURES).collect(), figures_of(published)]
     if asked.segment is not None:
         frames = [f.filter(pl.col("segment") == asked.segment) for f in frames]
     yield from differing("PostgreSQL has", frames[0], frames[1], metrics, what="month of")
 
 
 def funnel_months_differing(
-    lake: Workspace, session: Session | None, asked: Asked, names: Mapping[str, str]
+    lake: Workspace, session: Session | None, asked: Query, names: Mapping[str, str]
 ) -> Iterator[str]:
     """Yields differences of months of journeys, which are stored separately from the touches and must be their sums.
 
@@ -96,7 +96,7 @@ def rows_differing(
     """Yields the counted rows that differ in their published tables."""
     if session is None:
         return
-    told = 0
+    reported = 0
     for table, rows, keys in _tables(rules, frames, [e for parts in found.values() for e in parts]):
         only = pl.concat(keys).unique().collect()
         if not only.height:
@@ -104,8 +104,8 @@ def rows_differing(
         columns = rules.feeds[table.name].columns if table.name in rules.feeds else {}
         hidden = [n for n, c in columns.items() if not c.publish]
         for difference in table_differences(session, table, rows, only=only, hidden=hidden).examples:
-            told += 1
-            if told <= _MOST:
+            reported += 1
+            if reported <= _MAX_REPORTED:
                 yield difference
 
 
@@ -117,8 +117,8 @@ def _tables(
     for name in dict.fromkeys(e.feed for e in parts if e.feed is not None):
         table = feed_table(rules, name)
         rows = frames.facts if name == JOBS else frames.feeds[name]
-        yield table, rows, [some.select(table.key) for e, some in counted if e.feed == name]
-    touches = [some.select(pl.col("_touch").alias("touch_id")) for e, some in counted if e.touches]
+        yield table, rows, [frame.select(table.key) for e, frame in counted if e.feed == name]
+    touches = [frame.select(pl.col("_touch").alias("touch_id")) for e, frame in counted if e.touches]
     if touches:
         yield journey_tables()[0], frames.journeys, touches
 

@@ -17,14 +17,14 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from rmetrics.explain.asked import SCALES, Asked, RowOutcome
+from rmetrics.explain.asked import SCALES, Query, RowOutcome
 from rmetrics.metrics.costs import fee_months, idle_months, split_by_leads, spread_days
 from rmetrics.metrics.leads import between
 from rmetrics.metrics.revenue import revenue_rows
 from rmetrics.money import cents
 from rmetrics.periods import month_of
 from rmetrics.positions import COUNTED, FILE, LINE, PARTS
-from rmetrics.rules.describe import Said, rules_in_words
+from rmetrics.rules.describe import RuleText, rules_in_words
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.feeds import ColumnType, Feed
@@ -67,7 +67,7 @@ class Evidence:
     row: Row | None = None
     stamp: str | None = None
     split: pl.LazyFrame | None = None
-    of: Asked | None = None
+    of: Query | None = None
     touches: bool = False
     detail: tuple[str, ...] = ()
     priced: bool = False
@@ -85,7 +85,7 @@ class Frames:
     journeys: pl.LazyFrame = field(default_factory=pl.LazyFrame)
 
 
-def evidence(measure: str, asked: Asked, frames: Frames, rules: Rules) -> tuple[Evidence, ...]:
+def evidence(measure: str, asked: Query, frames: Frames, rules: Rules) -> tuple[Evidence, ...]:
     """Returns the evidence of a measure: one part per version of its rule in force, and per part of a cost.
 
     Leads and cost of ``ALL`` have the parts of each source, as each source has its own rule.
@@ -109,14 +109,14 @@ def evidence(measure: str, asked: Asked, frames: Frames, rules: Rules) -> tuple[
         case "leads":
             return tuple(
                 part
-                for source, span, said in _versions(asked, rules, "leads")
-                for part in _leads(asked, frames, rules, source, span, said, price=1, scale=0)
+                for source, span, text in _versions(asked, rules, "leads")
+                for part in _leads(asked, frames, rules, source, span, text, price=1, scale=0)
             )
     return tuple(
         part
-        for source, span, said in _versions(asked, rules, "cost")
+        for source, span, text in _versions(asked, rules, "cost")
         for cost in source.cost
-        for part in _cost(asked, frames, rules, source, cost, span, said)
+        for part in _cost(asked, frames, rules, source, cost, span, text)
     )
 
 
@@ -124,7 +124,7 @@ def evidence(measure: str, asked: Asked, frames: Frames, rules: Rules) -> tuple[
 
 
 def spans_in(
-    spans: Iterator[tuple[dt.date | None, dt.date | None, Source]], asked: Asked
+    spans: Iterator[tuple[dt.date | None, dt.date | None, Source]], asked: Query
 ) -> Iterator[tuple[Source, Span]]:
     """Yields the versions in force on any of the requested days."""
     first, end = asked.days
@@ -133,13 +133,13 @@ def spans_in(
             yield value, (start, until)
 
 
-def _versions(asked: Asked, rules: Rules, rule: str) -> Iterator[tuple[Source, Span, Said]]:
+def _versions(asked: Query, rules: Rules, rule: str) -> Iterator[tuple[Source, Span, RuleText]]:
     if asked.source in rules.sources:
         for source, span in spans_in(rules.sources[asked.source].spans(), asked):
-            yield source, span, said_of(rules, asked.source, rule, max(span[0] or asked.month, asked.month))
+            yield source, span, rule_text(rules, asked.source, rule, max(span[0] or asked.month, asked.month))
 
 
-def said_of(rules: Rules, topic: str, rule: str, day: dt.date) -> Said:
+def rule_text(rules: Rules, topic: str, rule: str, day: dt.date) -> RuleText:
     """Returns a rule in force on a day, in words and with its place."""
     return next(s for s in rules_in_words(rules, day) if s.topic == topic and s.rule == rule)
 
@@ -147,7 +147,7 @@ def said_of(rules: Rules, topic: str, rule: str, day: dt.date) -> Said:
 # -- outcomes
 
 
-def judged(rows: pl.LazyFrame, asked: Asked, span: Span, *, key: tuple[str, ...]) -> pl.LazyFrame:
+def with_outcomes(rows: pl.LazyFrame, asked: Query, span: Span, *, key: tuple[str, ...]) -> pl.LazyFrame:
     """Adds ``_key`` and ``_outcome`` to rows that have the other columns of evidence."""
     day = pl.col("_day")
     reasons = [
@@ -190,23 +190,23 @@ def _job_rows(frames: Frames) -> pl.LazyFrame:
     return jobs.join(frames.facts.select("job_id", *made), on="job_id", how="left")
 
 
-def _jobs(measure: str, asked: Asked, frames: Frames, rules: Rules) -> Iterator[Evidence]:
+def _jobs(measure: str, asked: Query, frames: Frames, rules: Rules) -> Iterator[Evidence]:
     rule = {"jobs": "date", "units": "unit", "repairs": "repair"}[measure]
     first = asked.month
     for start, until, version in rules.jobs.spans():
         if (start is not None and start >= asked.end) or (until is not None and until <= asked.month):
             continue
-        said = said_of(rules, "jobs", rule, max(start or first, first))
+        text = rule_text(rules, "jobs", rule, max(start or first, first))
         condition = {"jobs": None, "units": version.unit, "repairs": version.repair}[measure]
-        yield _of_jobs(asked, frames, rules, (start, until), said, measure, condition, price=1, scale=0)
+        yield _of_jobs(asked, frames, rules, (start, until), text, measure, condition, price=1, scale=0)
 
 
 def _of_jobs(
-    asked: Asked,
+    asked: Query,
     frames: Frames,
     rules: Rules,
     span: Span,
-    said: Said,
+    text: RuleText,
     measure: str,
     condition: str | None,
     *,
@@ -223,13 +223,13 @@ def _of_jobs(
     )
     feed = rules.feeds[JOBS]
     every = "every job counts" if asked.source == ALL else "every job of the source counts"
-    words = said.words if measure != "jobs" else f"{every}; {said.words}"
+    words = text.words if measure != "jobs" else f"{every}; {text.words}"
     return Evidence(
         rule=words,
-        where=said.where,
-        since=said.since,
+        where=text.where,
+        since=text.since,
         feed=JOBS,
-        rows=judged(rows, asked, span, key=feed.key_columns),
+        rows=with_outcomes(rows, asked, span, key=feed.key_columns),
         scale=scale,
         condition=condition,
         row=job_row(rules),
@@ -241,18 +241,18 @@ def _of_jobs(
 
 
 def _leads(
-    asked: Asked, frames: Frames, rules: Rules, source: Source, span: Span, said: Said, *, price: int, scale: int
+    asked: Query, frames: Frames, rules: Rules, source: Source, span: Span, text: RuleText, *, price: int, scale: int
 ) -> Iterator[Evidence]:
     leads = source.leads
     if isinstance(leads, FeedLeads):
         amount = pl.lit(price, dtype=pl.Int64)
-        yield of_feed(asked, frames, rules, source, span, said, leads.feed, leads.where, amount, scale)
+        yield of_feed(asked, frames, rules, source, span, text, leads.feed, leads.where, amount, scale)
     else:
-        yield from _per_job(asked, frames, rules, span, said, leads, price=price, scale=scale)
+        yield from _per_job(asked, frames, rules, span, text, leads, price=price, scale=scale)
 
 
 def _per_job(
-    asked: Asked, frames: Frames, rules: Rules, span: Span, said: Said, measure: str, *, price: int, scale: int
+    asked: Query, frames: Frames, rules: Rules, span: Span, text: RuleText, measure: str, *, price: int, scale: int
 ) -> Iterator[Evidence]:
     """Yields evidence for measures that count jobs, units or repairs: one part per condition in force within ``span``.
 
@@ -260,11 +260,11 @@ def _per_job(
     condition of its own day.
     """
     for within, condition in _conditions(asked, rules, span, measure):
-        found = _of_jobs(asked, frames, rules, within, said, measure, condition, price=price, scale=scale)
-        yield dataclasses.replace(found, rule=said.words)
+        found = _of_jobs(asked, frames, rules, within, text, measure, condition, price=price, scale=scale)
+        yield dataclasses.replace(found, rule=text.words)
 
 
-def _conditions(asked: Asked, rules: Rules, span: Span, measure: str) -> list[tuple[Span, str | None]]:
+def _conditions(asked: Query, rules: Rules, span: Span, measure: str) -> list[tuple[Span, str | None]]:
     """Returns the conditions of units or repairs in force in the requested months, with their days inside ``span``."""
     runs: list[tuple[Span, str | None]] = []
     for start, until, version in rules.jobs.spans():
@@ -281,12 +281,12 @@ def _conditions(asked: Asked, rules: Rules, span: Span, measure: str) -> list[tu
 
 
 def of_feed(
-    asked: Asked,
+    asked: Query,
     frames: Frames,
     rules: Rules,
     source: Source,
     span: Span,
-    said: Said,
+    text: RuleText,
     name: str,
     condition: str | None,
     amount: pl.Expr,
@@ -303,11 +303,11 @@ def of_feed(
         amount.alias("_amount"),
     )
     return Evidence(
-        rule=said.words,
-        where=said.where,
-        since=said.since,
+        rule=text.words,
+        where=text.where,
+        since=text.since,
         feed=name,
-        rows=judged(rows, asked, span, key=feed.key_columns),
+        rows=with_outcomes(rows, asked, span, key=feed.key_columns),
         scale=scale,
         condition=condition,
         row=row,
@@ -316,16 +316,16 @@ def of_feed(
 
 
 def _cost(
-    asked: Asked, frames: Frames, rules: Rules, source: Source, cost: Cost, span: Span, said: Said
+    asked: Query, frames: Frames, rules: Rules, source: Source, cost: Cost, span: Span, text: RuleText
 ) -> Iterator[Evidence]:
     if cost.per_lead is not None:
         price = int(cost.per_lead * 100)
-        leads = _leads(asked, frames, rules, source, span, said, price=price, scale=2)
+        leads = _leads(asked, frames, rules, source, span, text, price=price, scale=2)
         yield from (dataclasses.replace(part, priced=True) for part in leads)
     elif cost.per_unit is not None or cost.per_repair is not None:
         measure = "units" if cost.per_unit is not None else "repairs"
         price = int((cost.per_unit or cost.per_repair or 0) * 100)
-        jobs = _per_job(asked, frames, rules, span, said, measure, price=price, scale=2)
+        jobs = _per_job(asked, frames, rules, span, text, measure, price=price, scale=2)
         yield from (dataclasses.replace(part, priced=True) for part in jobs)
     elif cost.monthly is not None:
         every = frames.daily.filter((pl.col("leads") > 0) | (pl.col("jobs") > 0))
@@ -334,29 +334,29 @@ def _cost(
             idle_months(every, frames.last_day),
         )
         months = fee_months(active, active, frames.last_day, idle, int(cost.monthly * 100))
-        yield _spread(asked, frames, rules, source, months, span, said, None)
+        yield _spread(asked, frames, rules, source, months, span, text, None)
     elif cost.feed is not None and cost.sum is not None:
-        whole = asked if cost.spread is None else Asked(asked.source, asked.month, last=asked.last)
+        widened = asked if cost.spread is None else Query(asked.source, asked.month, last=asked.last)
         amount = cents(pl.col(cost.sum))
-        found = of_feed(whole, frames, rules, source, span, said, cost.feed, cost.where, amount, 2)
+        found = of_feed(widened, frames, rules, source, span, text, cost.feed, cost.where, amount, 2)
         if cost.spread is None:
             yield found
             return
         counted = found.rows.filter(pl.col("_outcome") == RowOutcome.COUNTED.value)
         months = counted.select(pl.col("_day").dt.month_start().alias("month"), pl.col("_amount").alias("cost_cents"))
         months = months.group_by("month").agg(pl.col("cost_cents").sum())
-        parts = _spread(asked, frames, rules, source, months, (None, None), said, found)
+        parts = _spread(asked, frames, rules, source, months, (None, None), text, found)
         yield parts
 
 
 def _spread(
-    asked: Asked,
+    asked: Query,
     frames: Frames,
     rules: Rules,
     source: Source,
     months: pl.LazyFrame,
     span: Span,
-    said: Said,
+    text: RuleText,
     found: Evidence | None,
 ) -> Evidence:
     """Returns the evidence of a spread amount: its rows for whole months of all segments, otherwise its parts."""
@@ -378,11 +378,11 @@ def _spread(
         pl.lit(1, dtype=pl.Int64).alias(PARTS),
     ).drop("cost_cents")
     return Evidence(
-        rule=said.words,
-        where=said.where,
-        since=said.since,
+        rule=text.words,
+        where=text.where,
+        since=text.since,
         feed=None,
-        rows=judged(rows, asked, (None, None), key=("date", "segment")),
+        rows=with_outcomes(rows, asked, (None, None), key=("date", "segment")),
         scale=2,
         split=parts,
     )
@@ -391,7 +391,7 @@ def _spread(
 # -- revenue
 
 
-def _revenue(measure: str, asked: Asked, frames: Frames, rules: Rules) -> Iterator[Evidence]:
+def _revenue(measure: str, asked: Query, frames: Frames, rules: Rules) -> Iterator[Evidence]:
     feed = rules.feeds[PAYMENTS]
     all_rows = frames.feeds[PAYMENTS].with_columns(pl.col(COUNTED).alias("_was"), pl.lit(value=True).alias(COUNTED))
     amount = {"revenue_gross": "gross_cents", "revenue40": "revenue40_micros"}[measure]
@@ -402,15 +402,15 @@ def _revenue(measure: str, asked: Asked, frames: Frames, rules: Rules) -> Iterat
         .with_columns(pl.lit(value=True).alias("_fits"))
         .drop("_was", "_job_date", *({"gross_cents", "revenue40_micros"} - {amount}), strict=False)
     )
-    on = said_of(rules, "revenue", "date", asked.month)
+    on = rule_text(rules, "revenue", "date", asked.month)
     where = rules.feed_where[PAYMENTS].at(asked.month)
     for start, until, _ in rules.revenue.spans():
         if (start is not None and start >= asked.end) or (until is not None and until <= asked.month):
             continue
         day = max(start or asked.month, asked.month)
         if measure == "revenue40":
-            said = said_of(rules, "revenue", "share", day)
-            words, place, since = f"{said.words}; {on.words}", said.where, said.since
+            text = rule_text(rules, "revenue", "share", day)
+            words, place, since = f"{text.words}; {on.words}", text.where, text.since
         else:
             if start is not None and start > asked.month:
                 continue  # the share does not affect gross revenue
@@ -425,13 +425,18 @@ def _revenue(measure: str, asked: Asked, frames: Frames, rules: Rules) -> Iterat
             where=place,
             since=since,
             feed=PAYMENTS,
-            rows=judged(rows, asked, span, key=feed.key_columns),
+            rows=with_outcomes(rows, asked, span, key=feed.key_columns),
             scale=SCALES[measure],
             stamp=stamp_of(feed, feed.date) if rules.revenue.latest.date == "payment" else None,
         )
 
 
 __all__ = [
-    "Evidence", "Frames", "evidence", "judged", "month_of", "of_feed",
+    "Evidence",
+    "Frames",
+    "evidence",
+    "month_of",
+    "of_feed",
     "stamp_of",
+    "with_outcomes",
 ]  # fmt: skip

@@ -25,7 +25,7 @@ from rmetrics.positions import PARTS
 from rmetrics.rules.names import JOBS
 from rmetrics.tables import DAILY, JOURNEYS
 
-LeftOut = Mapping[str, Mapping[str, tuple[int, int]]]
+Excluded = Mapping[str, Mapping[str, tuple[int, int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,12 @@ class EvidenceRows:
 
     Attributes:
         frames: rows by feed, job facts, daily metrics.
-        left_out: by feed and outcome, the number of rows that were not loaded, and of the lines they were made from;
+        excluded: by feed and outcome, the number of rows that were not loaded, and of the lines they were made from;
             empty if all rows were loaded.
     """
 
     frames: Frames
-    left_out: LeftOut
+    excluded: Excluded
 
 
 @contextlib.contextmanager
@@ -64,9 +64,9 @@ def evidence_rows(lake: Workspace, only: MonthInputs | None) -> Iterator[Evidenc
         else:
             found = {name: _at(rows, name, only).collect().lazy() for name in names}
         facts = found.pop(FACTS)
-        left_out = _left_out(rows, found, facts) if only is not None else {}
+        excluded = _excluded_rows(rows, found, facts) if only is not None else {}
         frames = Frames(found, facts, rows.scan(DAILY), end, rows.snapshot.scan(JOURNEYS))
-        yield EvidenceRows(frames, left_out)
+        yield EvidenceRows(frames, excluded)
 
 
 @contextlib.contextmanager
@@ -88,18 +88,18 @@ def _at(rows: Rows, name: str, only: MonthInputs) -> pl.LazyFrame:
     return rows.facts_at(only.positions[JOBS]) if name == FACTS else rows.at(name, only.positions[name])
 
 
-def _left_out(computed: Rows, feeds: Mapping[str, pl.LazyFrame], facts: pl.LazyFrame) -> LeftOut:
+def _excluded_rows(computed: Rows, feeds: Mapping[str, pl.LazyFrame], facts: pl.LazyFrame) -> Excluded:
     """Counts the rows of each feed that were not loaded, by outcome.
 
     They belong to other months, except that jobs that do not count have no facts, and therefore no day.
     """
     sums = [pl.col(c).sum() for c in ("rows", "lines", "counted", "counted_lines")]
     days = computed.snapshot.scan(TALLIES["days"]).group_by("feed").agg(sums).collect()
-    held = {feed: numbers for feed, *numbers in days.iter_rows()}
+    counted = {feed: numbers for feed, *numbers in days.iter_rows()}
     found = {}
     for name, frame in {**feeds, FACTS: facts}.items():
         seen, lines = frame.select(pl.len(), pl.col(PARTS).sum()).collect().row(0)
-        total = held.get(JOBS if name == FACTS else name, [0, 0, 0, 0])
+        total = counted.get(JOBS if name == FACTS else name, [0, 0, 0, 0])
         rows, of_rows = total[2:] if name == FACTS else total[:2]
         found[name] = (rows - seen, of_rows - (lines or 0))
     dated, of_dated = found.pop(FACTS)

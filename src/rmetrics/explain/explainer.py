@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from rmetrics.errors import SettingsError
-from rmetrics.explain.asked import MEASURES, SCALES, Asked, RowOutcome
+from rmetrics.explain.asked import MEASURES, SCALES, Query, RowOutcome
 from rmetrics.explain.call_steps import call_steps
 from rmetrics.explain.differences import (
     differing,
@@ -21,18 +21,18 @@ from rmetrics.explain.differences import (
     months_differing,
     rows_differing,
 )
-from rmetrics.explain.evidence import Evidence, Frames, evidence, said_of
+from rmetrics.explain.evidence import Evidence, Frames, evidence, rule_text
 from rmetrics.explain.evidence_rows import EvidenceRows, evidence_rows
 from rmetrics.explain.explanation import Explained, Explanation, ListedRow, ListedRows, Part, Split, Step
 from rmetrics.explain.funnel import touch_evidence
 from rmetrics.explain.funnel_figures import computed_days, followed_days, published_days, with_funnel
 from rmetrics.explain.monthly import amounts_by_month, by_month
 from rmetrics.explain.near_misses import NearMiss, near_rows, nearly_counted
-from rmetrics.explain.own_measures import beside, own_evidence, own_scales
+from rmetrics.explain.own_measures import own_evidence, own_scales, with_own_columns
 from rmetrics.explain.second_engine import known_months, needed_inputs, recomputed, touch_file
 from rmetrics.explain.withdrawn import withdrawn_rows
 from rmetrics.memory import duckdb_limit
-from rmetrics.pipeline.asked import Months, month_named, months_named, source_named
+from rmetrics.pipeline.asked import MonthRange, month_named, months_named, source_named
 from rmetrics.pipeline.project import Project
 from rmetrics.pipeline.workspace import Workspace, opened
 from rmetrics.positions import FILE, LINE, PARTS
@@ -56,7 +56,7 @@ def explainer(
     *,
     month: dt.date | None = None,
     newest: bool = False,
-    months: Months | None = None,
+    months: MonthRange | None = None,
     offline: bool = False,
     progress: Progress = silent,
 ) -> Iterator["Explainer"]:
@@ -92,7 +92,7 @@ def explainer_of(
     *,
     month: dt.date | None = None,
     newest: bool = False,
-    months: Months | None = None,
+    months: MonthRange | None = None,
     progress: Progress = silent,
 ) -> Iterator["Explainer"]:
     """Opens the parts of ``explainer`` that come from the lake, without the database.
@@ -110,7 +110,7 @@ def explainer_of(
         LakeError: no month has any data.
     """
     with contextlib.ExitStack() as stack:
-        only = months or (Months(last=month, one=True) if month or newest else None)
+        only = months or (MonthRange(last=month, one=True) if month or newest else None)
         part = None
         if only is not None and not lake.problems:
             part = stack.enter_context(needed_inputs(lake, only))
@@ -132,7 +132,7 @@ class Explainer:
         self.session: Session | None = None
         self.run_id: str | None = None
         self.rules: Rules = lake.rules
-        self.frames, self.left_out = rows.frames, rows.left_out
+        self.frames, self.excluded = rows.frames, rows.excluded
         self.exports = {rank: raw.name for rank, raw in lake.exports.items()}
         self.own = own_scales(self.rules)
         self.funnel = funnel_names(self.rules)
@@ -161,7 +161,7 @@ class Explainer:
         """Returns the named month, or the newest if none is named; see ``asked.month_named``."""
         return month_named(month, known_months(self.lake))
 
-    def months(self, asked: Months) -> tuple[dt.date, dt.date | None]:
+    def months(self, asked: MonthRange) -> tuple[dt.date, dt.date | None]:
         """Returns the first named month, and the last if there are several; see ``asked.months_named``.
 
         Months without data at either end are dropped.
@@ -186,7 +186,7 @@ class Explainer:
 
     # -- the answer
 
-    def evidence(self, metric: str, asked: Asked, frames: Frames | None = None) -> tuple[Evidence, ...]:
+    def evidence(self, metric: str, asked: Query, frames: Frames | None = None) -> tuple[Evidence, ...]:
         """Returns the rows behind a figure of any measure, from the lake's frames or from those given."""
         of = frames or self.frames
         if metric in self.own:
@@ -195,7 +195,7 @@ class Explainer:
             return tuple(touch_evidence(self.funnel[metric], asked, of, self.rules))
         return evidence(metric, asked, of, self.rules)
 
-    def explain(self, asked: Asked, metrics: Sequence[str] = MEASURES) -> Explanation:
+    def explain(self, asked: Query, metrics: Sequence[str] = MEASURES) -> Explanation:
         """Explains the requested figures.
 
         Raises:
@@ -207,15 +207,15 @@ class Explainer:
                 f"{next(iter(followed))} has no segments, because a touch has none", "Leave out --segment."
             )
         found = {m: self.evidence(m, asked) for m in metrics}
-        computed, held = self.computed(asked), self._published(asked)
+        computed, published = self.computed(asked), self._published(asked)
         parts = self.parts(found, asked)
-        again = self._of_second_engine(asked)  # last, as it may still be running
+        recomputed = self._of_second_engine(asked)  # last, as it may still be running
         if followed:
             computed = with_funnel(computed, computed_days(self.frames.journeys, asked), followed)
             days = self._followed(asked.source, asked.month, asked.end)
-            again = with_funnel(again, days.filter(asked.on(pl.col("date"))), followed)
-            if held is not None and self.session is not None:
-                held = with_funnel(held, published_days(self.session, asked), followed)
+            recomputed = with_funnel(recomputed, days.filter(asked.on(pl.col("date"))), followed)
+            if published is not None and self.session is not None:
+                published = with_funnel(published, published_days(self.session, asked), followed)
         explained = {
             m: Explained(
                 name=m,
@@ -224,9 +224,9 @@ class Explainer:
                 value=_total(computed, m),
                 parts=parts[m],
                 listed=sum((p.value for p in parts[m]), Decimal(0)),
-                recomputed=_total(again, m),
-                published=None if held is None else _total(held, m),
-                months=by_month(m, asked, [p.by_month for p in parts[m]], computed, again, held)
+                recomputed=_total(recomputed, m),
+                published=None if published is None else _total(published, m),
+                months=by_month(m, asked, [p.by_month for p in parts[m]], computed, recomputed, published)
                 if asked.several
                 else (),
                 scale=self._scale(m),
@@ -234,8 +234,8 @@ class Explainer:
             for m in metrics
         }
         wrong = [
-            *differing("the second engine has", computed, again, metrics),
-            *([] if held is None else differing("PostgreSQL has", computed, held, metrics)),
+            *differing("the second engine has", computed, recomputed, metrics),
+            *([] if published is None else differing("PostgreSQL has", computed, published, metrics)),
             *months_differing(self.lake, self.session, asked, metrics),
             *funnel_months_differing(self.lake, self.session, asked, followed),
         ]
@@ -255,7 +255,7 @@ class Explainer:
             return FUNNEL[self.funnel[measure]].decimals
         return self.own[measure] if measure in self.own else SCALES[measure]
 
-    def _rule(self, measure: str, asked: Asked, parts: Sequence[Part]) -> tuple[str, str]:
+    def _rule(self, measure: str, asked: Query, parts: Sequence[Part]) -> tuple[str, str]:
         if parts:
             return "; ".join(dict.fromkeys(p.rule for p in parts)), parts[0].where
         if measure in self.own:
@@ -265,12 +265,12 @@ class Explainer:
             message = f"{asked.source} has no touches: no rule declares a lead feed or calls for it"
             return message, self.rules.place(f"sources.{asked.source}")
         if asked.source in self.rules.sources:
-            said = said_of(self.rules, asked.source, measure, asked.month)
-            return said.words, said.where
+            described = rule_text(self.rules, asked.source, measure, asked.month)
+            return described.words, described.where
         message = f"no rule declares the source {asked.source}: its {measure} {'are' if measure == 'leads' else 'is'} 0"
         return message, self.rules.place("sources")
 
-    def parts(self, found: Mapping[str, tuple[Evidence, ...]], asked: Asked) -> dict[str, tuple[Part, ...]]:
+    def parts(self, found: Mapping[str, tuple[Evidence, ...]], asked: Query) -> dict[str, tuple[Part, ...]]:
         """Returns the parts of each measure's evidence with their values, steps, near misses and rows."""
         flat = [(m, e) for m, parts in found.items() for e in parts]
         queries = []
@@ -289,7 +289,7 @@ class Explainer:
     def _part(
         self,
         e: Evidence,
-        asked: Asked,
+        asked: Query,
         counts: pl.DataFrame,
         counted: pl.DataFrame,
         near: pl.DataFrame,
@@ -309,13 +309,13 @@ class Explainer:
             by_month=amounts_by_month(counted, e.scale),
         )
 
-    def _withdrawn(self, feed: str | None, asked: Asked) -> list[NearMiss]:
+    def _withdrawn(self, feed: str | None, asked: Query) -> list[NearMiss]:
         lake = self.lake
         return withdrawn_rows(lake.lake, self.rules, lake.computed.withdrawn, feed, asked) if feed else []
 
     def _steps(self, e: Evidence, counts: pl.DataFrame) -> Iterator[Step]:
         by_outcome = {o: (n, lines) for o, n, lines in counts.select("_outcome", "n", "lines").iter_rows()}
-        for outcome, (rows, lines) in self.left_out.get(e.feed or "", {}).items():
+        for outcome, (rows, lines) in self.excluded.get(e.feed or "", {}).items():
             n, of = by_outcome.get(outcome, (0, 0))
             by_outcome[outcome] = n + rows, of + lines
         if e.feed is not None:
@@ -349,15 +349,15 @@ class Explainer:
 
     # -- figures that must be equal
 
-    def computed(self, asked: Asked) -> pl.DataFrame:
+    def computed(self, asked: Query) -> pl.DataFrame:
         """Returns the daily figures of a question: the seven measures, and a column for each own measure."""
         rows = self.frames.daily.filter(asked.of(pl.col("source")))
-        daily = _asked_for(rows, asked).select("date", "source", "segment", *MEASURES).collect()
+        daily = _of_query(rows, asked).select("date", "source", "segment", *MEASURES).collect()
         own = self.lake.computed.rows.scan(MEASURE_DAILY).filter(asked.of(pl.col("source")))
-        return beside(daily, _asked_for(own, asked).collect(), self.rules, list(self.own))
+        return with_own_columns(daily, _of_query(own, asked).collect(), self.rules, list(self.own))
 
-    def _of_second_engine(self, asked: Asked) -> pl.DataFrame:
-        return _asked_for(self._recomputed(asked.source, asked.month, asked.end).lazy(), asked).collect()
+    def _of_second_engine(self, asked: Query) -> pl.DataFrame:
+        return _of_query(self._recomputed(asked.source, asked.month, asked.end).lazy(), asked).collect()
 
     def _recomputed_of(self, source: str, month: dt.date, end: dt.date) -> pl.DataFrame:
         connection = self.engine.result()
@@ -373,12 +373,12 @@ class Explainer:
                 f"WHERE $1 IN (source, '{ALL}') AND date >= $2 AND date < $3",
                 [source, month, end],
             )
-            return beside(daily, _own_frame(list(fetched(connection))), self.rules, list(self.own))
+            return with_own_columns(daily, _own_frame(list(fetched(connection))), self.rules, list(self.own))
 
     def _followed_of(self, source: str, month: dt.date, end: dt.date) -> pl.DataFrame:
         return followed_days(self.lake, self.frames, source, month, end, self.memory_limit)
 
-    def _published(self, asked: Asked) -> pl.DataFrame | None:
+    def _published(self, asked: Query) -> pl.DataFrame | None:
         if self.session is None:
             return None
         cells = ", ".join(f"{m}::text" for m in MEASURES)
@@ -396,8 +396,8 @@ class Explainer:
             if self.own
             else []
         )
-        daily = beside(figures_of(rows), _own_frame(own), self.rules, list(self.own))
-        return _asked_for(daily.lazy(), asked).collect()
+        daily = with_own_columns(figures_of(rows), _own_frame(own), self.rules, list(self.own))
+        return _of_query(daily.lazy(), asked).collect()
 
     def rows_differing(self, found: Mapping[str, tuple[Evidence, ...]]) -> Iterator[RowDifference]:
         """Yields the counted rows that differ in their published tables."""
@@ -410,7 +410,7 @@ def _own_frame(rows: Sequence[Sequence[Any]]) -> pl.DataFrame:
     return frame.with_columns(pl.col("value").cast(pl.Decimal(38, 6)))
 
 
-def _asked_for(daily: pl.LazyFrame, asked: Asked) -> pl.LazyFrame:
+def _of_query(daily: pl.LazyFrame, asked: Query) -> pl.LazyFrame:
     rows = daily.filter(asked.within(pl.col("date")))
     if asked.segment is not None:
         rows = rows.filter(pl.col("segment") == asked.segment)

@@ -9,12 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from rmetrics.explain.asked import MEASURES, Asked
+from rmetrics.explain.asked import MEASURES, Query
 from rmetrics.explain.monthly import InMonth, differences_of
 from rmetrics.explain.near_misses import NearMiss
 from rmetrics.findings import Finding
 from rmetrics.metrics.figures import Figure, quotient
-from rmetrics.pipeline.asked import Months
+from rmetrics.pipeline.asked import MonthRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ class Explanation:
         verdict: whether rows, engines and PostgreSQL agree.
     """
 
-    asked: Asked
+    asked: Query
     metrics: Mapping[str, Explained]
     figures_differing: tuple[str, ...]
     rows_differing: tuple[str, ...]
@@ -214,7 +214,7 @@ class Question:
     """
 
     source: str
-    months: Months
+    months: MonthRange
     segment: str | None = None
     day: dt.date | None = None
     metrics: tuple[str, ...] = MEASURES

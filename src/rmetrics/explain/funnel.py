@@ -12,13 +12,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from rmetrics.explain.asked import Asked, RowOutcome
-from rmetrics.explain.evidence import Evidence, Frames, Span, judged, of_feed, said_of, stamp_of
+from rmetrics.explain.asked import Query, RowOutcome
+from rmetrics.explain.evidence import Evidence, Frames, Span, of_feed, rule_text, stamp_of, with_outcomes
 from rmetrics.metrics.journeys import COUNTED_AS, NO_JOB, NO_NUMBER, OUTSIDE, SHARED
 from rmetrics.metrics.touches import TOUCH, inbound, row_of_place, source_order
 from rmetrics.money import cents
 from rmetrics.positions import POSITION, position
-from rmetrics.rules.describe import Said, rules_in_words
+from rmetrics.rules.describe import RuleText, rules_in_words
 from rmetrics.rules.funnel import FUNNEL
 from rmetrics.rules.model import ALL, FeedLeads, Rules, Source
 from rmetrics.rules.names import CALLS
@@ -62,7 +62,7 @@ class _Stretch:
     window: int
 
 
-def touch_evidence(column: str, asked: Asked, frames: Frames, rules: Rules) -> Iterator[Evidence]:
+def touch_evidence(column: str, asked: Query, frames: Frames, rules: Rules) -> Iterator[Evidence]:
     """Yields the evidence of a measure of journeys: one part per source, and per stretch of days with the same rules.
 
     Args:
@@ -80,14 +80,14 @@ def touch_evidence(column: str, asked: Asked, frames: Frames, rules: Rules) -> I
             yield dataclasses.replace(part, rule=f"{name}: {part.rule}", of=of)
 
 
-def _of_source(column: str, asked: Asked, frames: Frames, rules: Rules) -> Iterator[Evidence]:
+def _of_source(column: str, asked: Query, frames: Frames, rules: Rules) -> Iterator[Evidence]:
     for stretch in _stretches(asked, rules):
         found = _leads(asked, frames, rules, stretch) if stretch.leads else _calls(asked, frames, rules, stretch)
         if found is not None:
             yield _with_ends(found, column, asked, frames, rules, stretch)
 
 
-def _stretches(asked: Asked, rules: Rules) -> list[_Stretch]:
+def _stretches(asked: Query, rules: Rules) -> list[_Stretch]:
     """Returns the stretches that contain any of the requested days."""
     declared = rules.sources.get(asked.source)
     versions = list(declared.spans()) if declared else [(None, None, None)]
@@ -113,19 +113,19 @@ def _same_leads(one: Source | None, other: Source | None) -> bool:
     return (one and one.leads) == (other and other.leads)
 
 
-def _leads(asked: Asked, frames: Frames, rules: Rules, stretch: _Stretch) -> Evidence:
+def _leads(asked: Query, frames: Frames, rules: Rules, stretch: _Stretch) -> Evidence:
     """Returns the rows of the source's lead feed."""
     source = stretch.leads
     assert source is not None  # noqa: S101 - asked by the caller
     assert isinstance(source.leads, FeedLeads)  # noqa: S101 - as the stretch says
-    said = said_of(rules, asked.source, "leads", max(stretch.span[0] or asked.month, asked.month))
+    described = rule_text(rules, asked.source, "leads", max(stretch.span[0] or asked.month, asked.month))
     one = pl.lit(1, dtype=pl.Int64)
     return of_feed(
-        asked, frames, rules, source, stretch.span, said, source.leads.feed, source.leads.where, one, scale=0
+        asked, frames, rules, source, stretch.span, described, source.leads.feed, source.leads.where, one, scale=0
     )
 
 
-def _calls(asked: Asked, frames: Frames, rules: Rules, stretch: _Stretch) -> Evidence | None:
+def _calls(asked: Query, frames: Frames, rules: Rules, stretch: _Stretch) -> Evidence | None:
     """Returns the calls of a source without a lead feed; None if no call can belong to it."""
     if CALLS not in rules.feeds or not any(
         s.name == asked.source for _, calls in rules.calls.versions for s in calls.sources
@@ -144,7 +144,7 @@ def _calls(asked: Asked, frames: Frames, rules: Rules, stretch: _Stretch) -> Evi
         where=rules.place("calls.sources"),
         since=None,
         feed=CALLS,
-        rows=judged(rows, asked, stretch.span, key=feed.key_columns),
+        rows=with_outcomes(rows, asked, stretch.span, key=feed.key_columns),
         scale=0,
         condition="direction = 'inbound'" if "direction" in feed.columns else None,
         row=feed_row(feed, rules.business.timezone),
@@ -152,7 +152,7 @@ def _calls(asked: Asked, frames: Frames, rules: Rules, stretch: _Stretch) -> Evi
     )
 
 
-def _with_ends(found: Evidence, column: str, asked: Asked, frames: Frames, rules: Rules, stretch: _Stretch) -> Evidence:
+def _with_ends(found: Evidence, column: str, asked: Query, frames: Frames, rules: Rules, stretch: _Stretch) -> Evidence:
     """Returns the evidence of touches with the outcome of each, as far as the measure depends on it."""
     measure = FUNNEL[column]
     ends = frames.journeys.filter((pl.col("source") == asked.source) & (pl.col("feed") == (found.feed or ""))).select(
@@ -195,13 +195,13 @@ def _with_ends(found: Evidence, column: str, asked: Asked, frames: Frames, rules
     )
 
 
-def _window(rules: Rules, asked: Asked, stretch: _Stretch) -> tuple[Said, Said]:
+def _window(rules: Rules, asked: Query, stretch: _Stretch) -> tuple[RuleText, RuleText]:
     """Returns the window in force, and the rule for which of several touches gets a job."""
     day = max(stretch.span[0] or asked.month, asked.month)
-    said = [s for s in rules_in_words(rules, day) if s.topic == "journeys"]
-    own = next((s for s in said if s.key.startswith(f"journeys.sources.{asked.source}.")), None)
-    window = next(s for s in said if s.rule == "window" and not s.key.startswith("journeys.sources."))
-    return own or window, next(s for s in said if s.rule == "touch")
+    described = [s for s in rules_in_words(rules, day) if s.topic == "journeys"]
+    own = next((s for s in described if s.key.startswith(f"journeys.sources.{asked.source}.")), None)
+    window = next(s for s in described if s.rule == "window" and not s.key.startswith("journeys.sources."))
+    return own or window, next(s for s in described if s.rule == "touch")
 
 
 def _why_not(column: str) -> pl.Expr:

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from rmetrics.checks.journeys_compare import SUMS
-from rmetrics.explain.asked import Asked
+from rmetrics.explain.asked import Query
 from rmetrics.explain.evidence import Frames
 from rmetrics.metrics.journeys import COUNTED_AS
 from rmetrics.pipeline.compute.journeys import lead_feeds, tied
@@ -32,7 +32,7 @@ _AMOUNTS = {"jobs": "jobs", "touch_cost": "cost", "revenue_gross": "paid", "reve
 """The columns of ``journeys`` summed by the measures that are not counts."""
 
 
-def computed_days(journeys: pl.LazyFrame, asked: Asked) -> pl.DataFrame:
+def computed_days(journeys: pl.LazyFrame, asked: Query) -> pl.DataFrame:
     """Returns the sums of the computed journeys: date, source, segment, and a column per measure."""
     mine = journeys.filter(asked.of(pl.col("source")) & asked.on(pl.col("touch_date")))
     # Polars sums a literal once per group, not once per row, so "every touch" is counted by the group's length.
@@ -44,7 +44,7 @@ def computed_days(journeys: pl.LazyFrame, asked: Asked) -> pl.DataFrame:
     return _typed(found.with_columns(pl.lit(ALL).alias("segment"))).collect()
 
 
-def computed_months(monthly: pl.LazyFrame, asked: Asked) -> pl.DataFrame:
+def computed_months(monthly: pl.LazyFrame, asked: Query) -> pl.DataFrame:
     """Returns ``journey_metrics`` as computed, for whole months, with the first of the month as date."""
     mine = monthly.filter(asked.of(pl.col("source")) & asked.within(pl.col("month")))
     found = mine.with_columns(pl.col("month").alias("date"), pl.lit(ALL).alias("segment"))
@@ -91,7 +91,7 @@ def followed_days(
         return _from_text(list(fetched(connection)))
 
 
-def published_days(session: Session, asked: Asked) -> pl.DataFrame:
+def published_days(session: Session, asked: Query) -> pl.DataFrame:
     """Returns the sums of the published journeys, as ``computed_days``; empty if none are published."""
     if not has_all(session, [JOURNEYS]):
         return _from_text([])
@@ -104,7 +104,7 @@ def published_days(session: Session, asked: Asked) -> pl.DataFrame:
     return _from_text(rows)
 
 
-def published_months(session: Session, asked: Asked) -> pl.DataFrame:
+def published_months(session: Session, asked: Query) -> pl.DataFrame:
     """Returns ``journey_metrics`` as published, as ``computed_months``; empty if it is not published."""
     if not has_all(session, [JOURNEY_METRICS]):
         return _from_text([])

@@ -10,7 +10,7 @@ from itertools import combinations
 
 import polars as pl
 
-from rmetrics.explain.asked import SCALES, Asked, RowOutcome
+from rmetrics.explain.asked import SCALES, Query, RowOutcome
 from rmetrics.explain.evidence import Evidence, Frames
 from rmetrics.explain.explainer import Explainer
 from rmetrics.explain.explanation import Explained
@@ -63,18 +63,22 @@ class Gap:
 # -- a figure from elsewhere
 
 
-def gap_of(one: Explainer, asked: Asked, metric: Explained, expected: Decimal) -> Gap:
+def gap_of(one: Explainer, asked: Query, metric: Explained, expected: Decimal) -> Gap:
     """Returns the gap between a figure and the expected one, with its possible reasons."""
     gap = expected - metric.value
     scale = metric.scale
-    here, there = (f"{v:,.{min(scale, 2)}f}" for v in (metric.value, expected))
+    computed_text, expected_text = (f"{v:,.{min(scale, 2)}f}" for v in (metric.value, expected))
     if not gap:
-        return Gap(metric.name, metric.value, expected, f"{there} expected, {here} here: no difference", ())
+        return Gap(
+            metric.name, metric.value, expected, f"{expected_text} expected, {computed_text} here: no difference", ()
+        )
     more = f"{abs(gap):,.{min(scale, 2)}f} {'more there' if gap > 0 else 'more here'}"
     reasons = list(_candidates(one, asked, metric, gap))
     reasons = _marked(reasons, gap, scale)
     reasons.sort(key=lambda r: (not r.exact, -r.rows))
-    return Gap(metric.name, metric.value, expected, f"{there} expected, {here} here: {more}", tuple(reasons))
+    return Gap(
+        metric.name, metric.value, expected, f"{expected_text} expected, {computed_text} here: {more}", tuple(reasons)
+    )
 
 
 def _worth(reason: Reason, scale: int) -> Decimal:
@@ -85,9 +89,9 @@ def _marked(reasons: list[Reason], gap: Decimal, scale: int) -> list[Reason]:
     """Marks exact explanations: every reason that is exact alone, else the smallest set without common rows."""
     size = abs(gap)
     known = [i for i, r in enumerate(reasons) if _worth(r, scale)]
-    alone = {i for i in known if abs(_worth(reasons[i], scale)) == size}
-    if alone:
-        return [dataclasses.replace(r, exact=i in alone) for i, r in enumerate(reasons)]
+    exact_matches = {i for i in known if abs(_worth(reasons[i], scale)) == size}
+    if exact_matches:
+        return [dataclasses.replace(r, exact=i in exact_matches) for i, r in enumerate(reasons)]
     for how_many in (2, 3):
         for chosen in combinations(known, how_many):
             keys = [k for i in chosen for k in reasons[i].keys]
@@ -97,7 +101,7 @@ def _marked(reasons: list[Reason], gap: Decimal, scale: int) -> list[Reason]:
     return reasons
 
 
-def _candidates(one: Explainer, asked: Asked, metric: Explained, gap: Decimal) -> Iterator[Reason]:
+def _candidates(one: Explainer, asked: Query, metric: Explained, gap: Decimal) -> Iterator[Reason]:
     """Yields possible reasons, depending on the direction of the gap."""
     if gap > 0:
         for part in metric.parts:
@@ -127,7 +131,7 @@ def _total(parts: Iterable[Evidence], within: pl.Expr | None = None) -> tuple[in
     return rows, amount, tuple(keys)
 
 
-def _edges(one: Explainer, asked: Asked, name: str, *, inside: bool) -> Iterator[Reason]:
+def _edges(one: Explainer, asked: Query, name: str, *, inside: bool) -> Iterator[Reason]:
     """Yields rows within a few days of either end of the requested months."""
     if asked.day is not None:
         return
@@ -146,8 +150,8 @@ def _edges(one: Explainer, asked: Asked, name: str, *, inside: bool) -> Iterator
     else:
         sides = [(before, last(before), f"{before:%Y-%m}"), (after, day <= _EDGE_DAYS, f"{after:%Y-%m}")]
     for month, within, where in sides:
-        there = dataclasses.replace(asked, month=month, last=None)
-        rows, amount, keys = _total((e for e in one.evidence(name, there) if e.feed or e.touches), within)
+        neighbour = dataclasses.replace(asked, month=month, last=None)
+        rows, amount, keys = _total((e for e in one.evidence(name, neighbour) if e.feed or e.touches), within)
         if rows:
             message = (
                 f"{rows:,} here within {_EDGE_DAYS} days of {where}: elsewhere they may count in that month"
@@ -159,7 +163,7 @@ def _edges(one: Explainer, asked: Asked, name: str, *, inside: bool) -> Iterator
             yield Reason(message, rows, amount, keys)
 
 
-def _spellings(one: Explainer, asked: Asked, name: str) -> Iterator[Reason]:
+def _spellings(one: Explainer, asked: Query, name: str) -> Iterator[Reason]:
     """Yields jobs of the month whose source is blank or has a spelling that no rule declares."""
     if asked.source == ALL:
         return  # ALL includes every spelling
@@ -174,17 +178,17 @@ def _spellings(one: Explainer, asked: Asked, name: str) -> Iterator[Reason]:
     for other in one.sources():
         if other in one.rules.sources or other == asked.source:
             continue
-        alike = any(are_alike(other, s) for s in spelled)
-        if not alike and other != UNATTRIBUTED:
+        similar = any(similar_names(other, s) for s in spelled)
+        if not similar and other != UNATTRIBUTED:
             continue
-        there = dataclasses.replace(asked, source=other)
-        rows, amount, keys = _total(one.evidence(measure, there))
+        other_query = dataclasses.replace(asked, source=other)
+        rows, amount, keys = _total(one.evidence(measure, other_query))
         if rows:
-            have = "has" if rows == 1 else "have"
+            verb = "has" if rows == 1 else "have"
             what = (
-                f"{have} the source {other!r}, which no rule declares: add it to the aliases of {asked.source}"
-                if alike
-                else f"{have} no source in the CRM (Unattributed)"
+                f"{verb} the source {other!r}, which no rule declares: add it to the aliases of {asked.source}"
+                if similar
+                else f"{verb} no source in the CRM (Unattributed)"
             )
             yield Reason(
                 f"{count(rows, measure.removesuffix('s') if SCALES[measure] == 0 else 'payment')} {what}",
@@ -194,7 +198,7 @@ def _spellings(one: Explainer, asked: Asked, name: str) -> Iterator[Reason]:
             )
 
 
-def are_alike(one: str, other: str) -> bool:
+def similar_names(one: str, other: str) -> bool:
     """Whether two spellings may mean the same name."""
     a, b = normal_source(one), normal_source(other)
     return a in b or b in a or difflib.SequenceMatcher(None, a, b).ratio() >= _LIKE
@@ -210,12 +214,12 @@ def _rejected(one: Explainer, metric: Explained) -> Iterator[Reason]:
         yield Reason(message, len(rows), None, places)
 
 
-def _other_parts(one: Explainer, asked: Asked, metric: Explained) -> Iterator[Reason]:
+def _other_parts(one: Explainer, asked: Query, metric: Explained) -> Iterator[Reason]:
     """Yields rows that the segment of the question excludes."""
     if asked.segment is None:
         return
-    whole = dataclasses.replace(asked, segment=None)
-    rows, amount, _ = _total(one.evidence(metric.name, whole))
+    all_segments = dataclasses.replace(asked, segment=None)
+    rows, amount, _ = _total(one.evidence(metric.name, all_segments))
     here = sum(len(p.rows) for p in metric.parts)
     if rows > here:
         yield Reason(
@@ -244,7 +248,7 @@ def _repeated(metric: Explained) -> Iterator[Reason]:
 # -- the figure before the newest exports
 
 
-def _exports(one: Explainer, asked: Asked, metric: Explained, gap: Decimal) -> Iterator[Reason]:
+def _exports(one: Explainer, asked: Query, metric: Explained, gap: Decimal) -> Iterator[Reason]:
     """Yields the exports that changed the figure, newest first, with the figure before each of them."""
     computed, lake = one.lake.computed, one.lake.lake
     for name in dict.fromkeys(p.feed for p in metric.parts if p.feed):
@@ -258,12 +262,12 @@ def _exports(one: Explainer, asked: Asked, metric: Explained, gap: Decimal) -> I
             before = Decimal(rows) if metric.scale == 0 else amount
             change = before - value
             if change and (change > 0) == (gap > 0):
-                gone = tuple(sorted(set(keys) - now_keys) if change > 0 else sorted(now_keys - set(keys)))
+                removed = tuple(sorted(set(keys) - now_keys) if change > 0 else sorted(now_keys - set(keys)))
                 shown = f"{before:,.{min(metric.scale, 2)}f}"
                 export = one.exports[files[i][1]]
                 what = "changed or replaced rows that counted" if change > 0 else "brought rows"
                 message = f"it was {shown} before the export {export}, which {what}"
-                yield Reason(message, int(abs(change)) if metric.scale == 0 else len(gone), abs(change), gone)
+                yield Reason(message, int(abs(change)) if metric.scale == 0 else len(removed), abs(change), removed)
             value, now_keys = before, set(keys)
 
 

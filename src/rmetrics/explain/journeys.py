@@ -113,7 +113,7 @@ def job_story(rows: Rows, exports: dict[int, str], job: str) -> Story:
         _where(row[POSITION], exports),
         tuple((name, str(value)) for name, value in facts if value is not None),
         tuple(ties),
-        _said_of_job(row, ties),
+        _job_summary(row, ties),
         _rule(rows.rules, None),
     )
 
@@ -155,7 +155,7 @@ def lead_story(rows: Rows, exports: dict[int, str], lead: str) -> Story:
         _where(position[0], exports),
         tuple((name, str(value)) for name, value in facts if value is not None),
         tuple(ties),
-        _said_of_lead(row),
+        _lead_summary(row),
         _rule(rows.rules, row["source"]),
     )
 
@@ -172,7 +172,7 @@ def _ties(rows: Rows, of: pl.DataFrame, feed: str) -> list[Tie]:
     every = pl.concat([by_number.drop(KEY), linked], how="diagonal").group_by(TOUCH, JOB_ID).agg(
         pl.col("_shared").all(ignore_nulls=True), pl.col("_linked").any()
     )  # fmt: skip
-    told = (
+    described = (
         every.join(numbers.touches.select(TOUCH, "source", "touch_at", "touch_date", "window", "order", ZIP), on=TOUCH)
         .join(
             numbers.jobs.select(
@@ -192,7 +192,7 @@ def _ties(rows: Rows, of: pl.DataFrame, feed: str) -> list[Tie]:
         )
         .sort("touch_at", "order", TOUCH, "job_day", JOB_ID)
     )  # fmt: skip
-    return [_tie(row, rows.rules) for row in told.collect().iter_rows(named=True)]
+    return [_tie(row, rows.rules) for row in described.collect().iter_rows(named=True)]
 
 
 def _tie(row: dict[str, Any], rules: Rules) -> Tie:
@@ -215,7 +215,7 @@ def _tie(row: dict[str, Any], rules: Rules) -> Tie:
     )
 
 
-_HOW = {
+_MATCHED_BY = {
     "uuid": "the CRM names the job",
     "phone": "same number, and the CRM names the same source",
     "phone-other-source": "same number; the CRM names another source or none",
@@ -224,7 +224,7 @@ _HOW = {
 
 
 def _why_it_has(row: dict[str, Any]) -> str:
-    return f"has the job: {_HOW[row['matched_by']]}"
+    return f"has the job: {_MATCHED_BY[row['matched_by']]}"
 
 
 def _why_not(row: dict[str, Any], rules: Rules) -> str:
@@ -247,27 +247,27 @@ def _why_lost(row: dict[str, Any], rules: Rules) -> str:
     """Returns why a matching touch lost the job to another touch."""
     won = row["matched_by"]
     if row["step"] > _ORDER[won]:
-        return f"{row['winner']} has priority: {_HOW[won]}"
+        return f"{row['winner']} has priority: {_MATCHED_BY[won]}"
     if row["won_at"] != row["touch_at"]:
         which = rules.journeys.common.at(row["job_day"]).touch
         return f"{row['winner']} came {'earlier' if which == 'first' else 'later'}, and the {which} touch has the job"
     if row["won_source"] != row["source"]:
-        stands = f"{row['won_source']} comes before {row['source']} in the rules"
-        return f"{row['winner']} came at the same moment, and {stands}"
+        order = f"{row['won_source']} comes before {row['source']} in the rules"
+        return f"{row['winner']} came at the same moment, and {order}"
     return f"{row['winner']} came at the same moment; the lower id has the job"
 
 
-def _said_of_job(row: dict[str, Any], ties: list[Tie]) -> str:
+def _job_summary(row: dict[str, Any], ties: list[Tie]) -> str:
     winner = next((t for t in ties if t.has_it), None)
     if winner is not None:
         agrees = "so does the CRM" if winner.source == row[SOURCE] else f"the CRM has {row[SOURCE]}"
-        return f"It came from {winner.source} (touch {winner.touch_id}, {_HOW[winner.by or 'uuid']}); {agrees}."
+        return f"It came from {winner.source} (touch {winner.touch_id}, {_MATCHED_BY[winner.by or 'uuid']}); {agrees}."
     if ties:
         return f"No touch has it; the CRM has {row[SOURCE]}."
     return f"No touch has its number or names it; the CRM has {row[SOURCE]}."
 
 
-def _said_of_lead(row: dict[str, Any]) -> str:
+def _lead_summary(row: dict[str, Any]) -> str:
     if row["booked"]:
         jobs = f"job {row[JOB_ID]}" + (f" and {row['jobs'] - 1} more" if row["jobs"] > 1 else "")
         return f"It led to {jobs}, which paid {row['paid']:,.2f}."

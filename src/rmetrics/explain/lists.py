@@ -9,11 +9,11 @@ from pathlib import Path
 import polars as pl
 
 from rmetrics.errors import SettingsError
-from rmetrics.explain.asked import Asked, RowOutcome
+from rmetrics.explain.asked import Query, RowOutcome
 from rmetrics.explain.evidence import Evidence
 from rmetrics.explain.explainer import Explainer
 from rmetrics.explain.explanation import Explained
-from rmetrics.explain.gaps import Gap, Reason, are_alike
+from rmetrics.explain.gaps import Gap, Reason, similar_names
 from rmetrics.ingest.read import LINE, RefusedError, open_export
 from rmetrics.ingest.recognise import column_headers, normal_header, read_as
 from rmetrics.ingest.sniff import blocks
@@ -23,14 +23,14 @@ from rmetrics.rules.feeds import Feed
 from rmetrics.rules.model import ALL
 
 
-def listed_metric(one: Explainer, asked: Asked, metrics: Sequence[str]) -> str:
+def listed_metric(one: Explainer, asked: Query, metrics: Sequence[str]) -> str:
     """Returns the measure to compare a list with: the one requested, otherwise leads if a rule counts them, or jobs."""
     if len(metrics) == 1:
         return metrics[0]
     return "leads" if asked.source in {ALL, *one.rules.sources} else "jobs"
 
 
-def against_list(one: Explainer, asked: Asked, metric: Explained, path: Path, header: str) -> Gap:
+def compare_list(one: Explainer, asked: Query, metric: Explained, path: Path, header: str) -> Gap:
     """Compares the keys of a list with the rows behind a measure."""
     listed = _keys_of(one, path, header)
     different = Counter(k for k in listed if k)
@@ -60,8 +60,8 @@ def against_list(one: Explainer, asked: Asked, metric: Explained, path: Path, he
     ours = set(counted["_same"].drop_nulls().to_list())
     reasons = [
         *_repeats(different),
-        *_only_there(one, asked, metric, set(different) - ours, found, feeds[0], header),
-        *_only_here(counted.filter(~pl.col("_same").is_in(list(different)).fill_null(value=False))),
+        *_only_in_list(one, asked, metric, set(different) - ours, found, feeds[0], header),
+        *_only_in_lake(counted.filter(~pl.col("_same").is_in(list(different)).fill_null(value=False))),
     ]
     both = len(ours & set(different))
     title = (
@@ -106,14 +106,14 @@ def _repeats(listed: Counter[str]) -> Iterator[Reason]:
         yield Reason(f"{extra:,} in the list repeat another of its rows", extra, None, tuple(repeated))
 
 
-def _only_here(rows: pl.DataFrame) -> Iterator[Reason]:
+def _only_in_lake(rows: pl.DataFrame) -> Iterator[Reason]:
     if rows.height:
         keys = tuple(rows.sort("_day", "_key")["_named"].fill_null("-").to_list())
         yield Reason(f"{rows.height:,} count here and are not in the list", rows.height, None, keys)
 
 
-def _only_there(
-    one: Explainer, asked: Asked, metric: Explained, keys: set[str], found: pl.DataFrame, feed: str, header: str
+def _only_in_list(
+    one: Explainer, asked: Query, metric: Explained, keys: set[str], found: pl.DataFrame, feed: str, header: str
 ) -> Iterator[Reason]:
     """Groups the keys found only in the list by the reason why they do not count here."""
     groups: dict[str, list[str]] = {}
@@ -137,7 +137,7 @@ def _only_there(
         yield Reason(f"{len(members):,} only in the list: {why}", len(members), None, tuple(members))
 
 
-def _why(row: Mapping[str, object], asked: Asked, nearly: Mapping[str, str]) -> str:
+def _why(row: Mapping[str, object], asked: Query, nearly: Mapping[str, str]) -> str:
     outcome, day = row["_outcome"], row["_day"]
     source, key = str(row["_source"]), str(row["_key"])
     if outcome == RowOutcome.OTHER_MONTH.value and isinstance(day, dt.date):
@@ -147,7 +147,7 @@ def _why(row: Mapping[str, object], asked: Asked, nearly: Mapping[str, str]) -> 
         of = "" if asked.source in {ALL, source} else f", for {source}"
         return f"{when} ({day:%Y-%m}){of}"
     if outcome == RowOutcome.OTHER_SOURCE.value:
-        spelled = are_alike(source, asked.source)
+        spelled = similar_names(source, asked.source)
         return f"have the source {source!r}" + (": if it is another spelling, add it to the aliases" if spelled else "")
     return nearly.get(key, str(outcome))
 

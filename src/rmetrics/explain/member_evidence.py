@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from rmetrics.explain.asked import Asked, RowOutcome
+from rmetrics.explain.asked import Query, RowOutcome
 from rmetrics.explain.evidence import Evidence, Frames, evidence
 from rmetrics.explain.own_measures import every_row, own_evidence
 from rmetrics.metrics.measures import member_column, names_in
@@ -28,7 +28,7 @@ _UNDATED = [o.value for o in (RowOutcome.NO_DATE, RowOutcome.OTHER_MONTH, RowOut
 
 
 @dataclass(frozen=True, slots=True)
-class MemberAsked:
+class MemberQuery:
     """The member whose share of a measure is requested.
 
     Attributes:
@@ -42,7 +42,7 @@ class MemberAsked:
     kept: frozenset[str]
 
 
-def member_evidence(measure: str, asked: Asked, of: MemberAsked, frames: Frames, rules: Rules) -> Iterator[Evidence]:
+def member_evidence(measure: str, asked: Query, of: MemberQuery, frames: Frames, rules: Rules) -> Iterator[Evidence]:
     """Yields the evidence of a member's share of a measure, in the parts of the measure's own evidence.
 
     Args:
@@ -70,7 +70,7 @@ def _has_members(part: Evidence, measure: Measure, dimension: Dimension, rules: 
     return part.feed == dimension.of and not part.priced and part.split is None
 
 
-def _of_member(part: Evidence, measure: Measure, of: MemberAsked, frames: Frames, rules: Rules) -> Evidence:
+def _of_member(part: Evidence, measure: Measure, of: MemberQuery, frames: Frames, rules: Rules) -> Evidence:
     dimension = rules.dimensions[of.dimension]
     text = member_column(of.dimension)
     rows = part.rows
@@ -78,13 +78,13 @@ def _of_member(part: Evidence, measure: Measure, of: MemberAsked, frames: Frames
         placed = every_row(part.feed or "", frames, rules).select(FILE, LINE, text)
         rows = rows.join(placed, on=[FILE, LINE], how="left")
     known = [*of.kept, NONE]
-    is_mine = pl.element() == of.member if of.member != REST else ~pl.element().is_in(known)
-    rows = rows.with_columns(names_in(pl.col(text), dimension.split).list.eval(is_mine).alias(_NAMES))
+    is_member = pl.element() == of.member if of.member != REST else ~pl.element().is_in(known)
+    rows = rows.with_columns(names_in(pl.col(text), dimension.split).list.eval(is_member).alias(_NAMES))
     mine = pl.col(_NAMES).list.any()
     first = is_additive(dimension, measure) and measure.count is not None
-    unmoved = pl.col("_outcome").is_in(_UNDATED)
+    undated = pl.col("_outcome").is_in(_UNDATED)
     outcome = (
-        pl.when(unmoved)
+        pl.when(undated)
         .then("_outcome")
         .when(~mine)
         .then(pl.lit(RowOutcome.OTHER_MEMBER.value))
@@ -100,13 +100,13 @@ def _of_member(part: Evidence, measure: Measure, of: MemberAsked, frames: Frames
 
 def _part(measure: Measure, *, first: bool, rules: Rules) -> pl.Expr:
     """Returns the member's part of a row's amount; the company's share is applied to cents after they are split."""
-    hits, whole = pl.col(_NAMES), pl.col("_amount")
+    hits, full_amount = pl.col(_NAMES), pl.col("_amount")
     if first:
-        return whole
+        return full_amount
     if measure.count is not None:
-        return whole * hits.list.sum().cast(pl.Int64)
+        return full_amount * hits.list.sum().cast(pl.Int64)
     shared = unit_of(measure, rules) is Unit.MICRO
-    amount = cents(pl.col("amount")) if shared else whole
+    amount = cents(pl.col("amount")) if shared else full_amount
     count = hits.list.len().cast(pl.Int64)
     # The remaining cents go to the members named first, one each. Floor division would round a refund away from zero,
     # so it is applied to the absolute amount.
@@ -117,4 +117,4 @@ def _part(measure: Measure, *, first: bool, rules: Rules) -> pl.Expr:
     return parted * in_force(rules.revenue, pl.col("_day"), lambda r: pl.lit(share_units(r.share), dtype=pl.Int64))
 
 
-__all__ = ["MemberAsked", "member_evidence"]
+__all__ = ["MemberQuery", "member_evidence"]

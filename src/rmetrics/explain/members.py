@@ -11,10 +11,10 @@ from decimal import Decimal
 import polars as pl
 
 from rmetrics.errors import SettingsError
-from rmetrics.explain.asked import SCALES, Asked
+from rmetrics.explain.asked import SCALES, Query
 from rmetrics.explain.explainer import Explainer
 from rmetrics.explain.explanation import Explained, Explanation, share_of
-from rmetrics.explain.member_evidence import MemberAsked, member_evidence
+from rmetrics.explain.member_evidence import MemberQuery, member_evidence
 from rmetrics.explain.monthly import by_month
 from rmetrics.findings import Finding
 from rmetrics.metrics.dimensions import VALUE, largest
@@ -84,7 +84,7 @@ class Members:
         figures: the requested figures: measures, and figures computed from them.
     """
 
-    asked: Asked
+    asked: Query
     dimension: str
     rule: str
     where: str
@@ -129,7 +129,7 @@ def dimension_named(one: Explainer, name: str) -> Dimension:
     return known[name]
 
 
-def explain_member(one: Explainer, asked: Asked, dimension: str, member: str, metrics: Sequence[str]) -> Explanation:
+def explain_member(one: Explainer, asked: Query, dimension: str, member: str, metrics: Sequence[str]) -> Explanation:
     """Explains one member's figures: rule, rows, near misses, share and proof.
 
     Args:
@@ -143,15 +143,15 @@ def explain_member(one: Explainer, asked: Asked, dimension: str, member: str, me
         SettingsError: there is no such dimension or member.
     """
     of = _member(one, dimension, member)
-    computed, held = _computed(one, asked, dimension), _published(one, asked, dimension)
+    computed, published = _computed(one, asked, dimension), _published(one, asked, dimension)
     found = {m: tuple(member_evidence(m, asked, of, one.frames, one.rules)) for m in metrics}
     parts = one.parts(found, asked)
-    again = _recomputed(one, asked, dimension)  # last, as it may still be running
+    recomputed = _recomputed(one, asked, dimension)  # last, as it may still be running
     explained = {}
     declared = one.rules.dimensions[dimension]
     for m in metrics:
-        mine, second = (_of(f, of.member, m) for f in (computed, again))
-        there = None if held is None else _of(held, of.member, m)
+        mine, second = (_of(f, of.member, m) for f in (computed, recomputed))
+        in_database = None if published is None else _of(published, of.member, m)
         rule, where = _rule(one, m)
         explained[m] = Explained(
             name=m,
@@ -161,15 +161,17 @@ def explain_member(one: Explainer, asked: Asked, dimension: str, member: str, me
             parts=parts[m],
             listed=sum((p.value for p in parts[m]), _ZERO),
             recomputed=_total(second, m),
-            published=None if there is None else _total(there, m),
-            months=by_month(m, asked, [p.by_month for p in parts[m]], mine, second, there) if asked.several else (),
+            published=None if in_database is None else _total(in_database, m),
+            months=by_month(m, asked, [p.by_month for p in parts[m]], mine, second, in_database)
+            if asked.several
+            else (),
             scale=_scale(one, m),
-            whole=_whole(one, asked, m) if is_additive(declared, sums(one.rules)[m].latest) else None,
+            whole=_company_total(one, asked, m) if is_additive(declared, sums(one.rules)[m].latest) else None,
         )
-    ours, theirs = (f.filter(pl.col("member") == of.member) for f in (computed, again))
+    ours, theirs = (f.filter(pl.col("member") == of.member) for f in (computed, recomputed))
     differing = [*_differing("the second engine has", ours, theirs, metrics)]
-    if held is not None:
-        differing += _differing("PostgreSQL has", ours, held.filter(pl.col("member") == of.member), metrics)
+    if published is not None:
+        differing += _differing("PostgreSQL has", ours, published.filter(pl.col("member") == of.member), metrics)
     rows = tuple(str(d) for d in one.rows_differing(found))
     return Explanation(
         asked,
@@ -177,13 +179,13 @@ def explain_member(one: Explainer, asked: Asked, dimension: str, member: str, me
         tuple(differing),
         rows,
         one.lake.problems,
-        one.run_id if held is not None else None,
+        one.run_id if published is not None else None,
         dimension=dimension,
         member=of.member,
     )
 
 
-def explain_members(one: Explainer, asked: Asked, dimension: str, metrics: Sequence[str]) -> Members:
+def explain_members(one: Explainer, asked: Query, dimension: str, metrics: Sequence[str]) -> Members:
     """Returns the figures of all members of a dimension, proved against the whole.
 
     Args:
@@ -196,30 +198,30 @@ def explain_members(one: Explainer, asked: Asked, dimension: str, metrics: Seque
         SettingsError: there is no such dimension.
     """
     declared = dimension_named(one, dimension)
-    computed, held = _computed(one, asked, dimension), _published(one, asked, dimension)
-    again = _recomputed(one, asked, dimension)
-    differing = [*_differing("the second engine has", computed, again, metrics)]
-    if held is not None:
-        differing += _differing("PostgreSQL has", computed, held, metrics)
+    computed, published = _computed(one, asked, dimension), _published(one, asked, dimension)
+    recomputed = _recomputed(one, asked, dimension)
+    differing = [*_differing("the second engine has", computed, recomputed, metrics)]
+    if published is not None:
+        differing += _differing("PostgreSQL has", computed, published, metrics)
     tables = {}
     for m in metrics:
         additive = is_additive(declared, sums(one.rules)[m].latest)
-        whole = _whole(one, asked, m)
-        theirs, there = _by_member(again, m), None if held is None else _by_member(held, m)
+        total = _company_total(one, asked, m)
+        theirs, in_database = _by_member(recomputed, m), None if published is None else _by_member(published, m)
         lines = [
             MemberLine(
                 member,
                 value,
-                share_of(value, whole) if additive else None,
+                share_of(value, total) if additive else None,
                 theirs.get(member, _ZERO),
-                None if there is None else there.get(member, _ZERO),
+                None if in_database is None else in_database.get(member, _ZERO),
             )
             for member, value in _by_member(computed, m).items()
         ]
         rule, where = _rule(one, m)
-        tables[m] = MemberTable(m, rule, where, _scale(one, m), additive, whole, tuple(lines))
-        if additive and tables[m].together != whole:
-            differing.append(f"{m}: the members add up to {tables[m].together}, the total is {whole}")
+        tables[m] = MemberTable(m, rule, where, _scale(one, m), additive, total, tuple(lines))
+        if additive and tables[m].together != total:
+            differing.append(f"{m}: the members add up to {tables[m].together}, the total is {total}")
     return Members(
         asked,
         dimension,
@@ -228,11 +230,11 @@ def explain_members(one: Explainer, asked: Asked, dimension: str, metrics: Seque
         tables,
         tuple(differing),
         one.lake.problems,
-        one.run_id if held is not None else None,
+        one.run_id if published is not None else None,
     )
 
 
-def _member(one: Explainer, dimension: str, name: str) -> MemberAsked:
+def _member(one: Explainer, dimension: str, name: str) -> MemberQuery:
     """Returns the named member.
 
     Raises:
@@ -245,7 +247,7 @@ def _member(one: Explainer, dimension: str, name: str) -> MemberAsked:
     wanted = name.strip().casefold()
     found = [name] if name in shown else sorted(m for m in shown if m.casefold() == wanted)
     if len(found) == 1:
-        return MemberAsked(dimension, found[0], kept)
+        return MemberQuery(dimension, found[0], kept)
     if found:
         message = f"--member {name!r} may mean {' or '.join(map(repr, found))}"
         raise SettingsError(message, "Use one of these names exactly as shown.")
@@ -277,13 +279,13 @@ def _frame(rows: Sequence[Sequence[object]]) -> pl.DataFrame:
     return frame.with_columns(pl.col("value").cast(VALUE))
 
 
-def _computed(one: Explainer, asked: Asked, dimension: str) -> pl.DataFrame:
+def _computed(one: Explainer, asked: Query, dimension: str) -> pl.DataFrame:
     rows = one.lake.computed.snapshot.scan(DIMENSION_MONTHLY).rename({"month": "date"})
     wanted = (pl.col("dimension") == dimension) & asked.within(pl.col("date"))
     return rows.filter(wanted).select(*_COLUMNS).collect()
 
 
-def _recomputed(one: Explainer, asked: Asked, dimension: str) -> pl.DataFrame:
+def _recomputed(one: Explainer, asked: Query, dimension: str) -> pl.DataFrame:
     connection = one.engine.result()
     with duckdb_errors("recompute the metrics"):
         connection.execute(
@@ -294,7 +296,7 @@ def _recomputed(one: Explainer, asked: Asked, dimension: str) -> pl.DataFrame:
         return _frame(list(fetched(connection)))
 
 
-def _published(one: Explainer, asked: Asked, dimension: str) -> pl.DataFrame | None:
+def _published(one: Explainer, asked: Query, dimension: str) -> pl.DataFrame | None:
     if one.session is None or not has_all(one.session, [DIMENSION_MONTHLY]):
         return None
     rows = one.session.query(
@@ -305,7 +307,7 @@ def _published(one: Explainer, asked: Asked, dimension: str) -> pl.DataFrame | N
     return _frame(rows)
 
 
-def _whole(one: Explainer, asked: Asked, measure: str) -> Decimal:
+def _company_total(one: Explainer, asked: Query, measure: str) -> Decimal:
     return _total(one.computed(asked), measure)
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 import polars as pl
 
-from rmetrics.explain.asked import Asked
+from rmetrics.explain.asked import Query
 from rmetrics.periods import next_month
 
 _ZERO = Decimal(0)
@@ -62,11 +62,11 @@ def amounts_by_month(counted: pl.DataFrame, scale: int) -> dict[dt.date, Decimal
 
 def by_month(
     measure: str,
-    asked: Asked,
+    asked: Query,
     listed: Sequence[Mapping[dt.date, Decimal]],
     computed: pl.DataFrame,
-    again: pl.DataFrame,
-    held: pl.DataFrame | None,
+    recomputed: pl.DataFrame,
+    in_database: pl.DataFrame | None,
 ) -> tuple[InMonth, ...]:
     """Returns a measure for every requested month, including those without a figure; empty for a single month.
 
@@ -75,13 +75,13 @@ def by_month(
         asked: the months.
         listed: the sums of the listed rows, for each part of the measure.
         computed: rows by date.
-        again: the same from the second engine.
-        held: the same as published; None if nothing is published.
+        recomputed: the same from the second engine.
+        in_database: the same as published; None if nothing is published.
     """
     if not asked.several:
         return ()
-    ours, theirs = _monthly(computed, measure), _monthly(again, measure)
-    published = None if held is None else _monthly(held, measure)
+    ours, theirs = _monthly(computed, measure), _monthly(recomputed, measure)
+    published = None if in_database is None else _monthly(in_database, measure)
     months = [asked.month]
     while next_month(months[-1]) < asked.end:
         months.append(next_month(months[-1]))

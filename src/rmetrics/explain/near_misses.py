@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import polars as pl
 
-from rmetrics.explain.asked import Asked, RowOutcome
+from rmetrics.explain.asked import Query, RowOutcome
 from rmetrics.explain.evidence import Evidence
 from rmetrics.findings import count
 from rmetrics.rules.expressions import tree
@@ -37,7 +37,7 @@ class NearMiss:
     keys: tuple[str, ...] = field(repr=False, default=())
 
 
-def nearly_counted(found: Evidence, rows: pl.DataFrame, asked: Asked, feed: Feed | None) -> tuple[NearMiss, ...]:
+def nearly_counted(found: Evidence, rows: pl.DataFrame, asked: Query, feed: Feed | None) -> tuple[NearMiss, ...]:
     """Returns the groups of rows that nearly counted.
 
     Args:
@@ -60,7 +60,7 @@ def nearly_counted(found: Evidence, rows: pl.DataFrame, asked: Asked, feed: Feed
     return tuple(groups)
 
 
-def near_rows(found: Evidence, asked: Asked) -> pl.LazyFrame:
+def near_rows(found: Evidence, asked: Query) -> pl.LazyFrame:
     """Returns the rows of evidence that have the source and are in or near the month, or have no date."""
     day = pl.col("_day")
     near = day.is_null() | asked.within(day)
@@ -70,7 +70,7 @@ def near_rows(found: Evidence, asked: Asked) -> pl.LazyFrame:
     return found.rows.filter((found.of or asked).of(pl.col("_source")) & near & worth)
 
 
-def _nearly(found: Evidence, rows: pl.DataFrame, reason: str) -> Iterator[NearMiss]:
+def _near_miss(found: Evidence, rows: pl.DataFrame, reason: str) -> Iterator[NearMiss]:
     if rows.height:
         total = rows["_amount"].sum()
         amount = None if found.scale == 0 else Decimal(int(total or 0)).scaleb(-found.scale)
@@ -78,41 +78,41 @@ def _nearly(found: Evidence, rows: pl.DataFrame, reason: str) -> Iterator[NearMi
 
 
 def _group(found: Evidence, rows: pl.DataFrame, outcome: RowOutcome, reason: str) -> Iterator[NearMiss]:
-    yield from _nearly(found, rows.filter(pl.col("_outcome") == outcome.value), reason)
+    yield from _near_miss(found, rows.filter(pl.col("_outcome") == outcome.value), reason)
 
 
 def _uncounted(found: Evidence, rows: pl.DataFrame, feed: Feed) -> Iterator[NearMiss]:
-    left = rows.filter(pl.col("_outcome") == RowOutcome.NOT_COUNTED.value)
-    if not left.height:
+    uncounted = rows.filter(pl.col("_outcome") == RowOutcome.NOT_COUNTED.value)
+    if not uncounted.height:
         return
     columns = tree.columns_in(parse(feed.where)) if feed.where else ()
     if columns:
-        groups = [(_shown(v[0], columns[0], feed), g) for v, g in left.group_by(pl.col(columns[0]))]
+        groups = [(_shown(v[0], columns[0], feed), g) for v, g in uncounted.group_by(pl.col(columns[0]))]
         for value, group in sorted(groups, key=lambda g: (-g[1].height, g[0])):  # independent of the order of the rows
-            yield from _nearly(found, group, f"{columns[0]} is {value}")
+            yield from _near_miss(found, group, f"{columns[0]} is {value}")
     else:
-        yield from _nearly(found, left, RowOutcome.NOT_COUNTED.value)
+        yield from _near_miss(found, uncounted, RowOutcome.NOT_COUNTED.value)
 
 
 def _unfit(found: Evidence, rows: pl.DataFrame, feed: Feed | None) -> Iterator[NearMiss]:
     """Yields rows that do not meet the condition: first those that fail a single part of it, then the rest."""
-    left = rows.filter(pl.col("_outcome") == RowOutcome.UNFIT.value)
-    if not left.height or found.condition is None or found.row is None:
+    remaining = rows.filter(pl.col("_outcome") == RowOutcome.UNFIT.value)
+    if not remaining.height or found.condition is None or found.row is None:
         return
     condition = parse(found.condition)
     leaves = list(_leaves(condition))
-    for leaf in [leaf for leaf in leaves if leaf.inside_and or len(leaves) == 1]:
+    for leaf in [leaf for leaf in leaves if leaf.within_and or len(leaves) == 1]:
         without = rendered(condition_of(_without(condition, leaf.path), found.row)).fill_null(value=False)
         # Lazily, as Polars 2.1 may return one value for all rows if a condition is evaluated eagerly.
-        missed = left.lazy().filter(without).collect()
+        missed = remaining.lazy().filter(without).collect()
         reason = f"{leaf.text} does not hold: {_values(missed, leaf.columns, feed)}"
-        yield from _nearly(found, missed, reason)
-        left = left.lazy().filter(~without).collect()
-    if left.height:
+        yield from _near_miss(found, missed, reason)
+        remaining = remaining.lazy().filter(~without).collect()
+    if remaining.height:
         first = leaves[0]
-        reason = f"none of {found.condition} holds: {_values(left, first.columns, feed)}"
-        yield from _nearly(
-            found, left, reason if len(found.condition) < 160 else f"{_values(left, first.columns, feed)}"
+        reason = f"none of {found.condition} holds: {_values(remaining, first.columns, feed)}"
+        yield from _near_miss(
+            found, remaining, reason if len(found.condition) < 160 else f"{_values(remaining, first.columns, feed)}"
         )
 
 
@@ -121,17 +121,17 @@ def _other_ends(found: Evidence, rows: pl.DataFrame) -> Iterator[NearMiss]:
     other = rows.filter((pl.col("_outcome") == RowOutcome.OTHER_END.value) & pl.col("_why").is_not_null())
     groups = [(str(why), group) for (why,), group in other.group_by("_why")]
     for why, group in sorted(groups, key=lambda g: (-g[1].height, g[0])):
-        yield from _nearly(found, group, why)
+        yield from _near_miss(found, group, why)
 
 
-def _by_utc(found: Evidence, rows: pl.DataFrame, asked: Asked) -> Iterator[NearMiss]:
+def _by_utc(found: Evidence, rows: pl.DataFrame, asked: Query) -> Iterator[NearMiss]:
     if found.stamp is None or found.stamp not in rows.columns:
         return
     by_utc = asked.within(pl.col(found.stamp).dt.date())
     elsewhere = rows.filter(by_utc & (pl.col("_outcome") == RowOutcome.OTHER_MONTH.value))
     when = f"{asked.month:%Y-%m} to {asked.last:%Y-%m}" if asked.last else f"{asked.month:%Y-%m}"
     reason = f"in {when} by UTC, but in another month by local time"
-    yield from _nearly(found, elsewhere, reason)
+    yield from _near_miss(found, elsewhere, reason)
 
 
 # -- parts of the condition
@@ -144,17 +144,17 @@ class _Leaf:
     path: tuple[int, ...]
     text: str
     columns: tuple[str, ...]
-    inside_and: bool
+    within_and: bool
 
 
-def _leaves(node: tree.Node, path: tuple[int, ...] = (), *, inside_and: bool = False) -> Iterator[_Leaf]:
+def _leaves(node: tree.Node, path: tuple[int, ...] = (), *, within_and: bool = False) -> Iterator[_Leaf]:
     """Yields the operands that AND and OR join, from left to right."""
     if isinstance(node, tree.Joined):
-        inside = inside_and or node.word == "AND"
+        inside = within_and or node.word == "AND"
         for i, child in enumerate(node.parts):
-            yield from _leaves(child, (*path, i), inside_and=inside)
+            yield from _leaves(child, (*path, i), within_and=inside)
     else:
-        yield _Leaf(path, sql_of(node), tree.columns_in(node), inside_and)
+        yield _Leaf(path, sql_of(node), tree.columns_in(node), within_and)
 
 
 def _without(node: tree.Node, path: tuple[int, ...]) -> tree.Node:

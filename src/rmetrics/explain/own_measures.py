@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from rmetrics.explain.asked import Asked
-from rmetrics.explain.evidence import Evidence, Frames, judged, stamp_of
+from rmetrics.explain.asked import Query
+from rmetrics.explain.evidence import Evidence, Frames, stamp_of, with_outcomes
 from rmetrics.metrics.measures import amount, placed_journeys, placed_rows
 from rmetrics.metrics.touches import row_of_place
 from rmetrics.positions import COUNTED, FILE, LINE, LINES, PARTS
@@ -25,7 +25,7 @@ def own_scales(rules: Rules) -> dict[str, int]:
     return {n: _DECIMALS[unit_of(m.latest, rules)] for n, m in sums(rules, own=True).items()}
 
 
-def own_evidence(measure: str, asked: Asked, frames: Frames, rules: Rules) -> Iterator[Evidence]:
+def own_evidence(measure: str, asked: Query, frames: Frames, rules: Rules) -> Iterator[Evidence]:
     """Yields the evidence of an own measure: one part per version of its declaration in force in the months."""
     declared = sums(rules, own=True)[measure]
     for number, (start, until, version) in enumerate(declared.rule.spans()):
@@ -37,7 +37,7 @@ def own_evidence(measure: str, asked: Asked, frames: Frames, rules: Rules) -> It
 
 def _part(
     version: Measure,
-    asked: Asked,
+    asked: Query,
     frames: Frames,
     rules: Rules,
     span: tuple[dt.date | None, dt.date | None],
@@ -46,7 +46,7 @@ def _part(
     of = version.of or ""
     feed, row = rules.feeds.get(of), measure_row(rules, of)
     condition = version.count or version.where
-    whole = pl.lit(1, dtype=pl.Int64) if version.count else amount(version, row, rules, blank=True)
+    value = pl.lit(1, dtype=pl.Int64) if version.count else amount(version, row, rules, blank=True)
     fits = pl.lit(value=True) if condition is None else is_true(condition, row)
     found = _touches(frames, rules) if feed is None else every_row(of, frames, rules)
     rows = found.with_columns(
@@ -55,14 +55,14 @@ def _part(
         pl.col("_from").alias("_source"),
         pl.col("_kind").alias("_segment"),
         fits.alias("_fits"),
-        whole.alias("_amount"),
+        value.alias("_amount"),
     )
     return Evidence(
         rule=measure_in_words(version),
         where=place,
         since=span[0],
         feed=of if feed else None,
-        rows=judged(
+        rows=with_outcomes(
             rows.drop("_was", "_on", "_from", "_kind"), asked, span, key=feed.key_columns if feed else ("touch_id",)
         ),
         scale=_DECIMALS[unit_of(version, rules)],
@@ -94,7 +94,7 @@ def every_row(of: str, frames: Frames, rules: Rules) -> pl.LazyFrame:
     return placed_rows(of, every, frames.facts, rules)
 
 
-def beside(daily: pl.DataFrame, own: pl.DataFrame, rules: Rules, names: Sequence[str]) -> pl.DataFrame:
+def with_own_columns(daily: pl.DataFrame, own: pl.DataFrame, rules: Rules, names: Sequence[str]) -> pl.DataFrame:
     """Joins a column for each own measure to daily figures, in the type of its decimals; null if there is no figure.
 
     Args:
@@ -112,4 +112,4 @@ def beside(daily: pl.DataFrame, own: pl.DataFrame, rules: Rules, names: Sequence
     return daily
 
 
-__all__ = ["beside", "every_row", "own_evidence", "own_scales"]
+__all__ = ["every_row", "own_evidence", "own_scales", "with_own_columns"]

@@ -11,10 +11,10 @@ import polars as pl
 from rmetrics.checks.recompute import TypedInput, recompute
 from rmetrics.errors import LakeError
 from rmetrics.lake.snapshot import load
-from rmetrics.pipeline.asked import Months, months_named
+from rmetrics.pipeline.asked import MonthRange, months_named
 from rmetrics.pipeline.landing.placement import newest_day
 from rmetrics.pipeline.verify.journeys import journey_files
-from rmetrics.pipeline.verify.month_inputs import MOST, MonthInputs, of_months
+from rmetrics.pipeline.verify.month_inputs import MAX_SHARE, MonthInputs, of_months
 from rmetrics.pipeline.workspace import Workspace
 from rmetrics.rules.measure_tables import JOURNEYS
 from rmetrics.rules.measures import sums
@@ -23,12 +23,12 @@ from rmetrics.tables import MONTHLY
 
 
 @contextlib.contextmanager
-def needed_inputs(lake: Workspace, asked: Months) -> Iterator[MonthInputs | None]:
+def needed_inputs(lake: Workspace, asked: MonthRange) -> Iterator[MonthInputs | None]:
     """Yields the inputs needed for the requested months; None if they are so many that all inputs are used."""
     known = known_months(lake)
     first, last = months_named(asked, known)
     wanted = frozenset(m for m in known if first <= m <= last)
-    if len(wanted) > max(1, MOST * len(known)):
+    if len(wanted) > max(1, MAX_SHARE * len(known)):
         yield None
     else:
         with of_months(lake.lake, lake.computed.rows, wanted) as part:

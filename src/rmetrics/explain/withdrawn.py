@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from rmetrics.explain.asked import Asked
+from rmetrics.explain.asked import Query
 from rmetrics.explain.near_misses import NearMiss
 from rmetrics.lake import Lake, RawFile
 from rmetrics.metrics.jobs import normal
@@ -14,7 +14,7 @@ from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.names import JOBS, normal_source
 
 
-def withdrawn_rows(lake: Lake, rules: Rules, withdrawn: tuple[RawFile, ...], name: str, asked: Asked) -> list[NearMiss]:
+def withdrawn_rows(lake: Lake, rules: Rules, withdrawn: tuple[RawFile, ...], name: str, asked: Query) -> list[NearMiss]:
     """Returns one group per withdrawn export of a feed that has rows in the requested months or days.
 
     For jobs, only rows of the source are counted; rows of other feeds name no source, so all of them are. An export
@@ -30,12 +30,12 @@ def withdrawn_rows(lake: Lake, rules: Rules, withdrawn: tuple[RawFile, ...], nam
     return [group for raw in withdrawn if raw.feed == name for group in _of_export(lake, rules, raw, asked)]
 
 
-def _of_export(lake: Lake, rules: Rules, raw: RawFile, asked: Asked) -> Iterator[NearMiss]:
+def _of_export(lake: Lake, rules: Rules, raw: RawFile, asked: Query) -> Iterator[NearMiss]:
     if raw.feed not in rules.feeds:
         return
     made_as = definition_of(rules, raw, raw.feed)
     feed, typed = made_as.feed, lake.typed_file(raw.feed, raw.sha256, made_as.digest)
-    if typed is None or not lake.typed_is_sound(typed, used=True):
+    if typed is None or not lake.typed_is_intact(typed, used=True):
         return
     rows = lake.scan_typed(typed)
     date = rules.jobs.latest.date if raw.feed == JOBS else feed.date
@@ -51,7 +51,7 @@ def _of_export(lake: Lake, rules: Rules, raw: RawFile, asked: Asked) -> Iterator
         yield NearMiss(_reason(raw, asked), count, None)
 
 
-def _reason(raw: RawFile, asked: Asked) -> str:
+def _reason(raw: RawFile, asked: Query) -> str:
     back = f"to count them again, run: rmetrics exports restore {raw.sha256[:12]}"
     months = "months" if asked.several else "month"
     whose = f"of the source and the {months}" if raw.feed == JOBS else f"of the {months}"
@@ -64,7 +64,7 @@ def _day(feed: Feed, column: str, zone: str) -> pl.Expr:
     return pl.col(column).cast(pl.Date)
 
 
-def _in_time(day: pl.Expr, asked: Asked) -> pl.Expr:
+def _in_time(day: pl.Expr, asked: Query) -> pl.Expr:
     return asked.on(day)
 
 

@@ -72,14 +72,14 @@ def _asked(sql: str, *, one_source: bool) -> str | None:
     return f"source={source}&month={month}{narrower}"
 
 
-def _overrides(there: list[Json], links: Mapping[str, str]) -> list[Json]:
+def _overrides(overrides: list[Json], links: Mapping[str, str]) -> list[Json]:
     """Returns the overrides with the links of each column added."""
-    made, left = list[Json](), dict(links)
-    for override in there:
-        url = left.pop(override["matcher"]["options"], None)
+    made, remaining = list[Json](), dict(links)
+    for override in overrides:
+        url = remaining.pop(override["matcher"]["options"], None)
         more = [] if url is None else [_link(url)]
         made.append({**override, "properties": [*override["properties"], *more]})
-    new = [{"matcher": {"id": "byName", "options": c}, "properties": [_link(url)]} for c, url in left.items()]
+    new = [{"matcher": {"id": "byName", "options": c}, "properties": [_link(url)]} for c, url in remaining.items()]
     return [*made, *new]
 
 

@@ -151,7 +151,7 @@ def _override(name: str, properties: Json) -> Json:
     }
 
 
-def laid_out(rows: Sequence[Sequence[Panel]]) -> Iterator[Json]:
+def with_positions(rows: Sequence[Sequence[Panel]]) -> Iterator[Json]:
     """Yields the panels from left to right and top to bottom, with ids."""
     number, y = 1, 0
     for row in rows:
@@ -206,7 +206,7 @@ def dashboard(
         ],
         "annotations": {"list": []},
         "templating": {"list": list(variables)},
-        "panels": list(laid_out(rows)),
+        "panels": list(with_positions(rows)),
     }
 
 

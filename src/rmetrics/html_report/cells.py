@@ -60,7 +60,7 @@ class Links:
         return self.to(f"/month/{month:%Y-%m}")
 
 
-NOWHERE = Links()
+NO_LINKS = Links()
 
 
 def linked(shown: str, href: str | None) -> str:
@@ -86,7 +86,7 @@ def cell(shown: str, colour: str = "", value: Any = None, *, text: bool = False,
 
 def count(value: int | Decimal | None, colour: str = "", *, href: str | None = None) -> str:
     """Returns the cell of a whole number."""
-    return cell(whole(value), colour, plain(value), href=href)
+    return cell(whole_number(value), colour, plain(value), href=href)
 
 
 def money(
@@ -122,8 +122,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], name: str, *, tota
     """
     rows = list(rows)
     texts = {i for i, made in enumerate(rows[0]) if _TEXT.match(made)} if rows else set()
-    most = ON_PAPER.get(name)
-    kept = [f"<tr{SCREEN if most and i >= most else ''}>{''.join(row)}</tr>" for i, row in enumerate(rows)]
+    max_rows = ON_PAPER.get(name)
+    kept = [f"<tr{SCREEN if max_rows and i >= max_rows else ''}>{''.join(row)}</tr>" for i, row in enumerate(rows)]
     if total_last and kept:
         kept[-1] = kept[-1].replace(f"<tr{SCREEN}>", "<tr>", 1).replace("<tr>", '<tr class="total">', 1)
     heads = "".join(
@@ -133,11 +133,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], name: str, *, tota
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(name)}"><table id="table-{name}">'
         f"<thead><tr>{heads}</tr></thead><tbody>{''.join(kept)}</tbody></table></div>"
-        f"{left_out(len(kept) - most if most else 0, 'row')}"
+        f"{omitted_note(len(kept) - max_rows if max_rows else 0, 'row')}"
     )
 
 
-def left_out(number: int, what: str) -> str:
+def omitted_note(number: int, what: str) -> str:
     """Returns a note on the unprinted part of a long list; visible on paper only."""
     return f'<p class="paper">{findings.count(number, f"more {what}")} on the page itself.</p>' if number > 0 else ""
 
@@ -161,7 +161,7 @@ def grid(figures: Iterable[str]) -> str:
 # -- figures as text
 
 
-def whole(value: int | Decimal | None) -> str:
+def whole_number(value: int | Decimal | None) -> str:
     """Formats a number without decimals."""
     return DASH if value is None else f"{Decimal(value).quantize(Decimal(1), ROUND_HALF_UP):,}"
 

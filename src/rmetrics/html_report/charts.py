@@ -146,12 +146,12 @@ def _pace(page: PageData, measure: str, unit: str) -> Json:
             rows.append({"day": number, "name": "So far", "value": float(so_far)})
         if pace is not None:
             rows.append({"day": number, "name": "Target pace", "value": float(pace)})
-    rows += _ahead(page, measure)
+    rows += _forecast_rows(page, measure)
     names = ("So far", "Target pace", "Forecast", "4 of 5 end above", "4 of 5 end below")
     return _lines(rows, unit, "day:Q", names, dashed=names[1:])
 
 
-def _ahead(page: PageData, measure: str) -> Iterator[Json]:
+def _forecast_rows(page: PageData, measure: str) -> Iterator[Json]:
     """Yields the forecast for each remaining day, from the last whole day on, and a line to each end of its range."""
     found = page.estimate(measure)
     if found is None or not found.path:
@@ -229,10 +229,10 @@ def _lines(
     rows: list[Json], unit: str, x: str, order: Sequence[str], *, dashed: Sequence[str] = (), percent: bool = False
 ) -> Json:
     name, kind = x.split(":")
-    there = [o for o in order if any(r["name"] == o for r in rows)]
+    present = [o for o in order if any(r["name"] == o for r in rows)]
     colours = {"Ceiling": RED, "Target": GREY, "Target pace": GREY, "Forecast": GREEN,
                "4 of 5 end above": GREY, "4 of 5 end below": GREY}  # fmt: skip
-    palette = [colours.get(o, PALETTE[i]) for i, o in enumerate(there)]
+    palette = [colours.get(o, PALETTE[i]) for i, o in enumerate(present)]
     quantity: Json = {"field": "value", "type": "quantitative", "title": unit or None}
     if percent:
         quantity |= {"axis": {"format": ".0%"}}
@@ -251,14 +251,14 @@ def _lines(
             "color": {
                 "field": "name",
                 "type": "nominal",
-                "scale": {"domain": there, "range": palette},
+                "scale": {"domain": present, "range": palette},
                 "title": None,
                 "legend": {"symbolType": "stroke", "symbolStrokeWidth": 2.5},
             },
             "strokeDash": {
                 "field": "name",
                 "type": "nominal",
-                "scale": {"domain": there, "range": [[5, 4] if o in dashed else [1, 0] for o in there]},
+                "scale": {"domain": present, "range": [[5, 4] if o in dashed else [1, 0] for o in present]},
                 "title": None,
             },
         },

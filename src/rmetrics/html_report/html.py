@@ -9,14 +9,14 @@ from html import escape
 from importlib import resources
 
 from rmetrics.html_report import cells
-from rmetrics.html_report.cells import NOWHERE, Links
+from rmetrics.html_report.cells import NO_LINKS, Links
 from rmetrics.html_report.charts import charts, has_rows
 from rmetrics.html_report.data import PageData
 from rmetrics.html_report.own_sections import own_section
 from rmetrics.html_report.sections import Sections, day_in_words
 
 
-def page_html(page: PageData, library: str, links: Links = NOWHERE) -> str:
+def page_html(page: PageData, library: str, links: Links = NO_LINKS) -> str:
     """Returns the document.
 
     Args:

@@ -28,7 +28,7 @@ class MonthMembers:
         members: the largest first, by the first figure.
         values: sums by member and measure.
         whole: sums of the whole company.
-        apart: the measures whose members do not add up, as a row counts for each member that it names.
+        non_additive: the measures whose members do not add up, as a row counts for each member that it names.
     """
 
     dimension: str
@@ -39,7 +39,7 @@ class MonthMembers:
     members: tuple[str, ...]
     values: Mapping[tuple[str, str], Decimal]
     whole: Mapping[str, Decimal]
-    apart: frozenset[str]
+    non_additive: frozenset[str]
 
     def of(self, member: str, figure: Figure) -> Decimal | None:
         """Returns a member's figure; None if the divisor is 0."""
@@ -105,7 +105,7 @@ def _table(name: str, members: pl.DataFrame, whole: Mapping[str, Decimal], rules
     shown = tuple(f for f in figures.values() if set(f.parts) <= reached and (f.additive or f.name in measures))
     first = shown[0].name if shown else ""
     names = sorted({m for m, _ in values}, key=lambda m: (-values.get((m, first), _ZERO), m))
-    apart = frozenset(n for n, m in sums(rules).items() if not is_additive(dimension, m.latest))
+    non_additive = frozenset(n for n, m in sums(rules).items() if not is_additive(dimension, m.latest))
     return MonthMembers(
         dimension=name,
         title=dimension.title or name.replace("_", " ").capitalize(),
@@ -115,7 +115,7 @@ def _table(name: str, members: pl.DataFrame, whole: Mapping[str, Decimal], rules
         members=tuple(names),
         values=values,
         whole=whole,
-        apart=apart,
+        non_additive=non_additive,
     )
 
 

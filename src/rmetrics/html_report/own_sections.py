@@ -11,8 +11,8 @@ from rmetrics.html_report.data import ALL, PageData
 from rmetrics.html_report.own_data import MonthMembers, OwnData
 from rmetrics.metrics.figures import FigureKind
 
-MOST_MEMBERS = 40
-_APART = "A row of several members counts for each of them, so these measures do not add up: {}."
+MAX_MEMBERS = 40
+_NON_ADDITIVE = "A row of several members counts for each of them, so these measures do not add up: {}."
 
 
 def own_section(page: PageData, links: Links) -> str:
@@ -56,7 +56,7 @@ def members_card(own: OwnData, table: MonthMembers, month: dt.date, currency: st
         return cells.card(title, "<p>No row of this month has a member.</p>")
     head = [table.title, *(table.titles.get(f.name, f.name) for f in table.figures)]
     rows = []
-    for member in table.members[:MOST_MEMBERS]:
+    for member in table.members[:MAX_MEMBERS]:
         row = [cells.cell(member, text=True)]
         row += [
             value_cell(
@@ -70,11 +70,11 @@ def members_card(own: OwnData, table: MonthMembers, month: dt.date, currency: st
         for f in table.figures
     ]
     rows.append([cells.cell(ALL, text=True), *totals])
-    left = len(table.members) - MOST_MEMBERS
+    omitted = len(table.members) - MAX_MEMBERS
     command = f"rmetrics metrics --dimension {quote(table.dimension)} --from {month:%Y-%m} --to {month:%Y-%m}"
-    more = f"<p>{left:,} more members: <code>{escape(command)}</code></p>" if left > 0 else ""
-    apart = [table.titles[f.name] for f in table.figures if f.name in table.apart]
-    note = f"<p>{escape(_APART.format(', '.join(apart)))}</p>" if apart else ""
+    more = f"<p>{omitted:,} more members: <code>{escape(command)}</code></p>" if omitted > 0 else ""
+    non_additive = [table.titles[f.name] for f in table.figures if f.name in table.non_additive]
+    note = f"<p>{escape(_NON_ADDITIVE.format(', '.join(non_additive)))}</p>" if non_additive else ""
     inside = cells.table(head, rows, f"by-{table.dimension}", total_last=True)
     return cells.card(title, f"<p>{escape(table.words[:1].upper() + table.words[1:])}.</p>{inside}{more}{note}")
 
@@ -90,7 +90,7 @@ def shown_value(value: Decimal | None, kind: FigureKind, currency: str) -> str:
         return DASH
     match kind:
         case FigureKind.COUNT:
-            return cells.whole(value)
+            return cells.whole_number(value)
         case FigureKind.RATIO:
             return cells.share(value)
         case FigureKind.NUMBER_RATIO:

@@ -114,8 +114,8 @@ class Sections:
         line, passed, length = page.whole[page.month], page.passed, len(page.days)
         repairs, revenue = (page.month_end(line, measure) for measure in ("repairs", "revenue40"))
         of = Linked(line, self.links, self.page.currency)
-        most = line.target_cpl_max
-        ceiling = "no ceiling" if most is None else f"ceiling {cells.shown_amount(most, 2, page.currency)}"
+        max_cpl = line.target_cpl_max
+        ceiling = "no ceiling" if max_cpl is None else f"ceiling {cells.shown_amount(max_cpl, 2, page.currency)}"
         wanted = "no target" if line.target_conv_l2r is None else f"target {cells.share(line.target_conv_l2r)}"
         made = [
             cells.tile("Repairs", of.count("repairs"), of_pace(line.repairs, line.target_repairs, passed, length),
@@ -180,7 +180,7 @@ class Sections:
                 f"<p>To explain these figures: <code>{escape(why)}</code></p></details>"
             )
         about = "Sources by revenue40 of the months shown, largest first. Open one for details."
-        more = cells.left_out(len(parts) - CHANNELS_ON_PAPER, "channel")
+        more = cells.omitted_note(len(parts) - CHANNELS_ON_PAPER, "channel")
         return f'<section id="channels"><h2>Channels</h2><p>{about}</p>{"".join(parts)}{more}</section>'
 
     def channel(self, source: str) -> str:
@@ -345,15 +345,15 @@ def day_in_words(value: dt.date) -> str:
 
 def ends(page: PageData, measure: str, target: Decimal | None, currency: str = "") -> str:
     """Returns the line below the estimate of a month's end: its target, and the range of four months in five."""
-    found, told = page.estimate(measure), _target(target, currency)
+    found, text = page.estimate(measure), _target(target, currency)
     if found is None:
-        return told if page.passed == len(page.days) else f"{told}; {NO_FORECAST}"
+        return text if page.passed == len(page.days) else f"{text}; {NO_FORECAST}"
     if not found.path:
-        return told
+        return text
     if found.low is None or found.high is None:
-        return f"{told}; an estimate, with too few past months for a range"
+        return f"{text}; an estimate, with too few past months for a range"
     low, high = (cells.shown_amount(v, 0, currency) for v in (found.low, found.high))
-    return f"{told}; an estimate, 4 of 5 months end between {low} and {high}"
+    return f"{text}; an estimate, 4 of 5 months end between {low} and {high}"
 
 
 def _target(value: Decimal | None, currency: str = "") -> str:

@@ -10,7 +10,7 @@ import polars as pl
 
 # Placeholders for an empty cell. The last is an em dash that Excel opened in the wrong encoding.
 BLANKS = ("", "\u2014", "\u2013", "--", "\u201a\u00c4\u00ee")
-_LONGEST_BLANK = max(len(b.encode()) for b in BLANKS)
+_MAX_BLANK = max(len(b.encode()) for b in BLANKS)
 
 # Characters without width: soft hyphen, zero-width spaces and joiners, directional marks, byte order mark.
 _INVISIBLE = (
@@ -27,14 +27,14 @@ _WHOLE = r"^(-?[0-9]+)\.0$"
 
 def clean(cells: pl.Series) -> pl.Series:
     """Cells without outer white space and protection; placeholders for nothing become null."""
-    text = bare(cells)
-    if not (text.str.len_bytes() <= _LONGEST_BLANK).any():
+    text = stripped(cells)
+    if not (text.str.len_bytes() <= _MAX_BLANK).any():
         return text
-    meant = pl.all_horizontal(pl.first() != blank for blank in BLANKS)  # faster than is_in, which hashes every cell
-    return pl.DataFrame([text]).select(pl.when(meant).then(pl.first())).to_series()
+    filled = pl.all_horizontal(pl.first() != blank for blank in BLANKS)  # faster than is_in, which hashes every cell
+    return pl.DataFrame([text]).select(pl.when(filled).then(pl.first())).to_series()
 
 
-def bare(cells: pl.Series) -> pl.Series:
+def stripped(cells: pl.Series) -> pl.Series:
     """Cells without outer white space (including no-break spaces), invisible characters and spreadsheet protection."""
     text = cells.str.strip_chars()
     odd = text.str.starts_with("=") | text.str.starts_with("'")
@@ -42,15 +42,15 @@ def bare(cells: pl.Series) -> pl.Series:
         odd = odd | text.str.contains(f"^[{_INVISIBLE}]|[{_INVISIBLE}]$")
     if not odd.any():
         return text
-    found = {t: unarmoured(t) for t in text.filter(odd.fill_null(value=False)).unique().to_list()}
+    found = {t: unprotected(t) for t in text.filter(odd.fill_null(value=False)).unique().to_list()}
     changed = {was: now for was, now in found.items() if was != now}
     return text.replace(changed) if changed else text
 
 
-def unarmoured(text: str) -> str:
+def unprotected(text: str) -> str:
     r"""One cell without its protection, which may be nested.
 
-    >>> [unarmoured(t) for t in ('="1001"', '"=""1001\""', "'-85.00", "'til noon", "=12")]
+    >>> [unprotected(t) for t in ('="1001"', '"=""1001\""', "'-85.00", "'til noon", "=12")]
     ['1001', '1001', '-85.00', "'til noon", '12']
     """
     before = None

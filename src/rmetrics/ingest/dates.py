@@ -39,7 +39,7 @@ _STAMP = pl.Datetime("us", "UTC")
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ParseContext:
     """The context a parser needs besides the cells.
 
     If the cells come from several exports, ``exported``, ``latest`` and ``export`` have one value per cell.
@@ -61,17 +61,17 @@ class Reading:
     export: pl.Series | None = None
 
 
-def read_timestamps(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
+def read_timestamps(text: pl.Series, column: Column, reading: ParseContext) -> pl.Series:
     """Instants in UTC; null if a cell is blank or in none of the column's forms."""
     return _stamps(text, column, reading)
 
 
-def read_dates(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
+def read_dates(text: pl.Series, column: Column, reading: ParseContext) -> pl.Series:
     """Days in the business zone; null if a cell is blank or in none of the column's forms."""
     return _stamps(text, column, reading).dt.convert_time_zone(reading.zone).dt.date()
 
 
-def read_months(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
+def read_months(text: pl.Series, column: Column, reading: ParseContext) -> pl.Series:
     """First days of months; null if a cell is blank or in none of the column's forms."""
     return read_dates(text.str.replace(r"^([0-9]{4}-[0-9]{2})$", "$1-01"), column, reading).dt.month_start()
 
@@ -79,7 +79,7 @@ def read_months(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
 # -- forms in order
 
 
-def _stamps(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
+def _stamps(text: pl.Series, column: Column, reading: ParseContext) -> pl.Series:
     """Instants; each form is tried on the cells that the earlier ones could not read."""
     values, pending = _empty(len(text)).alias(text.name), text
     for pattern, attempt in _attempts(column, reading):
@@ -105,7 +105,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-def _attempts(column: Column, reading: Reading) -> Iterator[tuple[str, Callable[[pl.Series], pl.Series]]]:
+def _attempts(column: Column, reading: ParseContext) -> Iterator[tuple[str, Callable[[pl.Series], pl.Series]]]:
     """For each form, a pattern for its cells and a parser: clean text to UTC, null if the text has another form."""
     zone = column.zone or reading.zone
     yield _PLAIN_STAMP, partial(_plain_iso, zone=zone)
@@ -195,9 +195,9 @@ def _plain_iso(text: pl.Series, zone: str) -> pl.Series:
         return naive.dt.replace_time_zone("UTC")
     offsets = rest.str.extract_groups(r"([+-])([0-9]{2}):?([0-9]{2})$").struct.unnest()
     sign, hours, minutes = offsets.get_columns()
-    ahead = (hours.cast(pl.Int64) * 3600 + minutes.cast(pl.Int64) * 60) * (1 - 2 * (sign == "-").cast(pl.Int64))
-    aware = (ahead.is_not_null() | zulu).fill_null(value=False)
-    utc = (naive.cast(pl.Int64) - ahead.fill_null(0) * 1_000_000).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+    offset = (hours.cast(pl.Int64) * 3600 + minutes.cast(pl.Int64) * 60) * (1 - 2 * (sign == "-").cast(pl.Int64))
+    aware = (offset.is_not_null() | zulu).fill_null(value=False)
+    utc = (naive.cast(pl.Int64) - offset.fill_null(0) * 1_000_000).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
     return utc if aware.sum() == len(text) - text.null_count() else utc.zip_with(aware, local(naive, zone))
 
 
@@ -246,8 +246,8 @@ def _calendar(frame: pl.DataFrame, year: pl.Expr) -> pl.Series:
     """The days of these fields in a year; null if the year has no such day, or its weekday differs."""
     month = pl.col("m") if "m" in frame.columns else pl.lit(1)
     day = pl.col("d") if "d" in frame.columns else pl.lit(1)
-    there = month.is_between(1, 12) & year.is_between(1, 9999)
-    first = pl.date(pl.when(there).then(year), pl.when(there).then(month), 1)
+    valid = month.is_between(1, 12) & year.is_between(1, 9999)
+    first = pl.date(pl.when(valid).then(year), pl.when(valid).then(month), 1)
     if "j" in frame.columns:
         leap = first.dt.is_leap_year()
         found = pl.when(pl.col("j").is_between(1, 365 + leap.cast(pl.Int32))).then(
@@ -256,8 +256,8 @@ def _calendar(frame: pl.DataFrame, year: pl.Expr) -> pl.Series:
     else:
         found = pl.when(day.is_between(1, first.dt.days_in_month())).then(first + pl.duration(days=day - 1))
     if "a" in frame.columns:
-        told = pl.col("a")
-        found = pl.when(told.is_null() | (found.dt.weekday() == told)).then(found)
+        stated = pl.col("a")
+        found = pl.when(stated.is_null() | (found.dt.weekday() == stated)).then(found)
     return frame.select(found.cast(pl.Date).alias("day")).to_series()
 
 
@@ -301,15 +301,15 @@ def _zoned(naive: pl.Series, names: pl.Series, zone: str) -> pl.Series:
     """Wall times in their own zones, converted to UTC; null if the zone is unknown."""
     utc = local(naive.set(names.is_not_null(), None), zone)
     for name in names.drop_nulls().unique().to_list():
-        ahead = zone_of(name)
+        offset = zone_of(name)
         here = names == name
-        if ahead is None:
+        if offset is None:
             continue
         of_zone = naive.set(~here.fill_null(value=False), None)
-        if isinstance(ahead, str):
-            found = local(of_zone, ahead)
+        if isinstance(offset, str):
+            found = local(of_zone, offset)
         else:
-            found = (of_zone.cast(pl.Int64) - int(ahead.total_seconds()) * 1_000_000).cast(_STAMP)
+            found = (of_zone.cast(pl.Int64) - int(offset.total_seconds()) * 1_000_000).cast(_STAMP)
         utc = utc.zip_with(utc.is_not_null(), found)
     return utc
 
@@ -328,8 +328,8 @@ def zone_of(text: str) -> dt.timedelta | str | None:
     name = given.lower()
     if found := _OFFSET.match(name):
         hours, minutes = int(found[2]), int(found[3] or 0)
-        ahead = dt.timedelta(hours=hours, minutes=minutes) * (1 if found[1] == "+" else -1)
-        return ahead if hours <= 23 and minutes <= 59 else None
+        offset = dt.timedelta(hours=hours, minutes=minutes) * (1 if found[1] == "+" else -1)
+        return offset if hours <= 23 and minutes <= 59 else None
     if name in FIXED_ZONES:
         return dt.timedelta(hours=FIXED_ZONES[name])
     if name in PLACES:
@@ -361,5 +361,5 @@ def _empty(height: int) -> pl.Series:
     return pl.Series([None], dtype=_STAMP).new_from_index(0, height)
 
 
-__all__ = ["FIRST_YEAR", "LAST_YEAR", "SERIAL", "SLASHED", "Reading", "local", "orders_of", "read_dates",
+__all__ = ["FIRST_YEAR", "LAST_YEAR", "SERIAL", "SLASHED", "ParseContext", "local", "orders_of", "read_dates",
            "read_months", "read_timestamps", "zone_of"]  # fmt: skip

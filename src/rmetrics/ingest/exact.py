@@ -27,7 +27,7 @@ class Unfinished:
     """The index of the first line not read: more lines are needed, or none would help (stuck)."""
 
     index: int
-    stuck: bool
+    halted: bool
 
 
 def exact_records(
@@ -53,7 +53,7 @@ def exact_records(
         except csv.Error as error:
             open_at_end = "unexpected end of data" in str(error)
             if open_at_end or at + reader.line_num - start > 1:
-                yield Unfinished(start, stuck=last or not open_at_end)
+                yield Unfinished(start, halted=last or not open_at_end)
                 return
             why = "has a quote in the middle of a quoted cell"
             if "new-line" in str(error):
@@ -90,13 +90,13 @@ def _problem_of(cells: list[str], raw: str, width: int, delimiter: str) -> str |
         return f"has {len(cells)} cells where the header has {width}"
     if len(raw) > MAX_CELL and any(len(c.encode()) > MAX_CELL for c in cells):
         return f"has a cell longer than {MAX_CELL >> 20} MB"
-    if raw.count("\n") > 1 and (lines := _swallowed(cells, width, delimiter)):
-        told = count(lines, "line")
-        return f"has a quoted cell with {told} that look like separate rows: is a quote missing?"
+    if raw.count("\n") > 1 and (lines := _rows_in_cells(cells, width, delimiter)):
+        line_count = count(lines, "line")
+        return f"has a quoted cell with {line_count} that look like separate rows: is a quote missing?"
     return None
 
 
-def _swallowed(cells: list[str], width: int, delimiter: str) -> int:
+def _rows_in_cells(cells: list[str], width: int, delimiter: str) -> int:
     """The number of lines inside cells that look like rows: as many cells as the header, digits in the same columns."""
     if width < 3:
         return 0

@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from rmetrics.ingest.cells import clean
-from rmetrics.ingest.dates import Reading
+from rmetrics.ingest.dates import ParseContext
 from rmetrics.ingest.parse import parse_column
 from rmetrics.ingest.recognise import likely_header
 from rmetrics.rules.feeds import Column, Feed
 
 Sample = Mapping[str, Sequence[str]]  # the first cells under each header
-_LEAST_FOR_A_KEY = 2  # rows; a single one never repeats
+_MIN_KEY_ROWS = 2  # rows; a single one never repeats
 _READ = 0.9  # share of the filled cells that must be readable; the rest may be total lines
-_READING = Reading("UTC", dt.date(2100, 1, 1))
+_READING = ParseContext("UTC", dt.date(2100, 1, 1))
 
 
 def likely_column(name: str, feed: Feed, free: Sequence[str], sample: Sample | None, *, sure: bool = False) -> str:
@@ -36,8 +36,8 @@ def likely_column(name: str, feed: Feed, free: Sequence[str], sample: Sample | N
     if sample is None:
         return "" if feed.key == (name,) else likely_header(column.from_, free, sure=sure)
     # Names first: parsing the cells costs far more than comparing two names.
-    alike = [h for h in free if likely_header(column.from_, [h], sure=sure)]
-    fitting = [h for h in alike if can_be(name, column, feed, sample.get(h, ()))]
+    similar = [h for h in free if likely_header(column.from_, [h], sure=sure)]
+    fitting = [h for h in similar if can_be(name, column, feed, sample.get(h, ()))]
     return likely_header(column.from_, fitting, sure=sure)
 
 
@@ -46,7 +46,7 @@ def can_be(name: str, column: Column, feed: Feed, cells: Sequence[str]) -> bool:
     values = clean(pl.Series(cells, dtype=pl.String)).drop_nulls()
     if feed.key == (name,):
         numbered = values.str.contains("[0-9]").all()
-        return len(values) >= _LEAST_FOR_A_KEY and values.n_unique() == len(values) and bool(numbered)
+        return len(values) >= _MIN_KEY_ROWS and values.n_unique() == len(values) and bool(numbered)
     if not len(values):
         return not column.required
     read = parse_column(values, column, _READING)

@@ -13,7 +13,7 @@ import polars as pl
 
 from rmetrics.ingest.cells import whole_ids
 from rmetrics.ingest.currencies import MARKS, code_of, may_be, without_mark
-from rmetrics.ingest.dates import Reading, read_dates, read_months, read_timestamps
+from rmetrics.ingest.dates import ParseContext, read_dates, read_months, read_timestamps
 from rmetrics.ingest.phones import read_phones
 from rmetrics.ingest.undated import date_reason
 from rmetrics.rules.expressions.polars_form import DTYPES
@@ -38,7 +38,7 @@ _CENT = Decimal("0.01")
 _DASHES = ("-", "\u2212", "\u2010", "\u2011", "\u2012", "\u2013", "\uff0d")  # minus signs in exports
 
 
-def parse_column(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
+def parse_column(text: pl.Series, column: Column, reading: ParseContext) -> pl.Series:
     """The values of a column of clean text; null if the cell is blank or bad."""
     parser = _PARSERS[column.type]
     if column.type in _REPEATING and reading.export is None and _repeats(text):
@@ -56,7 +56,7 @@ def _repeats(text: pl.Series) -> bool:
     return int(pl.select(pl.lit(text).approx_n_unique()).item()) * 3 < len(text)
 
 
-def reason(value: str, column: Column, reading: Reading) -> str:
+def reason(value: str, column: Column, reading: ParseContext) -> str:
     """Why a cell could not be parsed, as a message."""
     currency = reading.currency
     match column.type:
@@ -81,7 +81,7 @@ def reason(value: str, column: Column, reading: Reading) -> str:
 # -- money
 
 
-def _money(text: pl.Series, column: Column, reading: Reading) -> pl.Series:
+def _money(text: pl.Series, column: Column, reading: ParseContext) -> pl.Series:
     values = _amounts(text, column, reading.currency)
     if (limit := column.most) is not None and not _within(values, limit):
         return values.set((values.abs() > limit).fill_null(value=False), None)
@@ -211,24 +211,24 @@ def _money_reason(text: str, column: Column, currency: str) -> str:
 # -- the rest
 
 
-def _text(text: pl.Series, _: Column, __: Reading) -> pl.Series:
+def _text(text: pl.Series, _: Column, __: ParseContext) -> pl.Series:
     return whole_ids(text)
 
 
-def _currency(text: pl.Series, _: Column, reading: Reading) -> pl.Series:
+def _currency(text: pl.Series, _: Column, reading: ParseContext) -> pl.Series:
     """The code if it is the company's currency; bad if it is another."""
     codes = {t: code_of(t, reading.currency) for t in text.drop_nulls().unique().to_list()}
     return text.replace_strict(codes, default=None, return_dtype=pl.String)
 
 
-def _integer(text: pl.Series, _: Column, __: Reading) -> pl.Series:
+def _integer(text: pl.Series, _: Column, __: ParseContext) -> pl.Series:
     plain = text.str.replace_all(",", "", literal=True)
     plain = plain.str.replace(r"\.0+$", "")  # spreadsheets may add it to whole numbers
     ok = text.str.contains(r"^-?([0-9]{1,18}|[0-9]{1,3}(,[0-9]{3}){1,5})(\.0+)?$")
     return plain.set(~ok.fill_null(value=False), None).cast(pl.Int64)
 
 
-def _duration(text: pl.Series, _: Column, __: Reading) -> pl.Series:
+def _duration(text: pl.Series, _: Column, __: ParseContext) -> pl.Series:
     """Whole seconds from ``3 Min 25 Sec``, ``1 Hr 2 Min``, ``02:23`` (minutes first), ``1:02:03`` or plain seconds."""
     words = (
         r"(?i)^(?:(?P<h>[0-9]{1,4}) ?h(?:(?:ou)?rs?)? ?)?(?:(?P<m>[0-9]{1,6}) ?m(?:in(?:ute)?s?)? ?)?"
@@ -246,17 +246,17 @@ def _duration(text: pl.Series, _: Column, __: Reading) -> pl.Series:
     return seconds
 
 
-def _phone(text: pl.Series, _: Column, __: Reading) -> pl.Series:
+def _phone(text: pl.Series, _: Column, __: ParseContext) -> pl.Series:
     return read_phones(text)
 
 
-def _boolean(text: pl.Series, _: Column, __: Reading) -> pl.Series:
+def _boolean(text: pl.Series, _: Column, __: ParseContext) -> pl.Series:
     lower = text.str.to_lowercase()
     known = lower.is_in(["yes", "y", "true", "t", "1", "no", "n", "false", "f", "0"])
     return lower.is_in(["yes", "y", "true", "t", "1"]).set(~known.fill_null(value=False), None)
 
 
-def _share(text: pl.Series, column: Column, _: Reading) -> pl.Series:
+def _share(text: pl.Series, column: Column, _: ParseContext) -> pl.Series:
     read = {t: _read_share(t, column.decimal) for t in text.drop_nulls().unique().to_list()}
     return pl.Series(text.name, [read.get(t) for t in text.to_list()], dtype=pl.Decimal(18, 6))
 
@@ -270,7 +270,7 @@ def _read_share(text: str, decimal: str) -> Decimal | None:
     return rounded if abs(rounded - value) <= Decimal("0.0000000001") and 0 <= value <= 1 else None
 
 
-_PARSERS: dict[ColumnType, Callable[[pl.Series, Column, Reading], pl.Series]] = {
+_PARSERS: dict[ColumnType, Callable[[pl.Series, Column, ParseContext], pl.Series]] = {
     ColumnType.TEXT: _text,
     ColumnType.INTEGER: _integer,
     ColumnType.MONEY: _money,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 _DATE = ("%B %d, %Y", "%b %d, %Y", "%d %B %Y", "%d %b %Y", "%Y-%m-%d", "%m/%d/%Y")
 _YEAR = re.compile(r"\b[12][0-9]{3}\b")
-_LONGEST = 100  # "30 September 2026 - 31 December 2026" has 36 characters
+_MAX_LENGTH = 100  # "30 September 2026 - 31 December 2026" has 36 characters
 _BETWEEN = re.compile(r"\s+[-–—]\s+|\s+to\s+")  # noqa: RUF001 - the dashes people and reports write
 
 
@@ -31,7 +31,7 @@ def range_month(preamble: Sequence[str]) -> dt.date | None:
 @functools.lru_cache(maxsize=1024)
 def date_range(line: str) -> tuple[dt.date, dt.date] | None:
     """The first and last day of a date range on a line, or None; a single day is both."""
-    if not _YEAR.search(line) or len(line) > _LONGEST:
+    if not _YEAR.search(line) or len(line) > _MAX_LENGTH:
         return None
     days = [_day(part) for part in _BETWEEN.split(line.strip().strip('",;\t'))]
     if not days or len(days) > 2 or days[0] is None or days[-1] is None:

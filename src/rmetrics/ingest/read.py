@@ -189,8 +189,8 @@ def _noted(header: _Header, name: str, feeds: Mapping[str, Feed], sample: Sample
     headers = header.layout.headers
     feed = read_as(feeds[header.fits[0].feed], headers, name)
     found, free = column_positions(headers, feed), free_headers(headers, feed)
-    lacking = [c for c in feed.mapped if c not in found]
-    renamed = [(c, h) for c in lacking if (h := likely_column(c, feed, free, sample, sure=True))]
+    missing = [c for c in feed.mapped if c not in found]
+    renamed = [(c, h) for c in missing if (h := likely_column(c, feed, free, sample, sure=True))]
     notes = [
         f"has no column for {column} ({' or '.join(feed.columns[column].from_)}): if it is now {likely!r}, add that "
         f"header to from = [...] of {column}"

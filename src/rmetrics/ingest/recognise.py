@@ -116,25 +116,25 @@ def read_columns(headers: Sequence[str], feed: Feed) -> dict[str, str]:
 def variants_of(headers: Sequence[str], file_name: str, feed: Feed) -> list[int]:
     """The indices of the feed's variants that match the file."""
     present = {normal_header(h) for h in headers}
-    return [i for i, v in enumerate(feed.variants) if _is_meant(v.when, present, file_name)]
+    return [i for i, v in enumerate(feed.variants) if _applies(v.when, present, file_name)]
 
 
-def _is_meant(when: When, present: set[str], file_name: str) -> bool:
-    def there(header: str) -> bool:
+def _applies(when: When, present: set[str], file_name: str) -> bool:
+    def has(header: str) -> bool:
         return normal_header(header) in present
 
     return (
-        all(map(there, when.headers))
-        and (not when.any or any(map(there, when.any)))
-        and not any(map(there, when.without))
+        all(map(has, when.headers))
+        and (not when.any or any(map(has, when.any)))
+        and not any(map(has, when.without))
         and (not when.files or _named(file_name, when.files))
     )
 
 
 def variant_name(headers: Sequence[str], file_name: str, feed: Feed) -> str:
     """The name of the variant that reads a file; empty if the feed itself does."""
-    meant = variants_of(headers, file_name.rpartition("/")[2], feed)
-    return feed.variant_name(meant[0]) if len(meant) == 1 else ""
+    applying = variants_of(headers, file_name.rpartition("/")[2], feed)
+    return feed.variant_name(applying[0]) if len(applying) == 1 else ""
 
 
 def read_as(feed: Feed, headers: Sequence[str], file_name: str) -> Feed:
@@ -145,8 +145,8 @@ def read_as(feed: Feed, headers: Sequence[str], file_name: str) -> Feed:
         headers: the file's headers.
         file_name: its name; leading folders are ignored.
     """
-    meant = variants_of(headers, file_name.rpartition("/")[2], feed)
-    return with_variant(feed, feed.variants[meant[0]]) if len(meant) == 1 else feed
+    applying = variants_of(headers, file_name.rpartition("/")[2], feed)
+    return with_variant(feed, feed.variants[applying[0]]) if len(applying) == 1 else feed
 
 
 def fit(headers: Sequence[str], file_name: str, name: str, feed: Feed, *, ranged: bool = False) -> Fit:
@@ -175,18 +175,18 @@ class _FileName:
 @functools.lru_cache(maxsize=4096)  # thousands of exports share a handful of name patterns and layouts
 def _fit(headers: tuple[str, ...], called: _FileName, name: str, feed: Feed, ranged: bool) -> Fit:  # noqa: FBT001
     file_name = called.text
-    meant = variants_of(headers, file_name, feed)
-    variant = feed.variant_name(meant[0]) if meant else ""
+    applying = variants_of(headers, file_name, feed)
+    variant = feed.variant_name(applying[0]) if applying else ""
     read = read_as(feed, headers, file_name)
     found = column_positions(headers, read)
     missing = _missing(read, set(found), ranged=ranged)
     used = _used(headers, read)
     objection, refused = _objection(headers, file_name, read, used)
-    if len(meant) > 1:
-        names = " and ".join(repr(feed.variant_name(i)) for i in meant)
+    if len(applying) > 1:
+        names = " and ".join(repr(feed.variant_name(i)) for i in applying)
         objection = f"it matches the variants {names}; add without = [...] to the when of one of them"
         missing, refused = (), True
-        used = {p for i in meant for p in _used(headers, with_variant(feed, feed.variants[i]))}
+        used = {p for i in applying for p in _used(headers, with_variant(feed, feed.variants[i]))}
     return Fit(name, _named(file_name, feed.files), len(used), missing, objection, refused, variant)
 
 
@@ -212,14 +212,14 @@ def _objection(headers: Sequence[str], file_name: str, feed: Feed, used: set[int
     if other := [h for h in feed.without if normal_header(h) in present]:
         kind = "exports of this feed never have (without = [...] in its rules), so this is another kind of export"
         return f"it has the header {other[0]!r}, which {kind}", False
-    told = feed.distinctive and not any(normal_header(h) in present for h in feed.distinctive)
-    if told and not _named(file_name, feed.files):
+    undistinguished = feed.distinctive and not any(normal_header(h) in present for h in feed.distinctive)
+    if undistinguished and not _named(file_name, feed.files):
         names = ", ".join(feed.files)
         return f"its name fits none of {names}, and its headers alone are too common to identify it", False
-    if twice := [headers[i] for i in sorted(used) if normal.count(normal[i]) > 1]:
-        return f"the header {twice[0]!r} appears twice, so it is not clear which one counts", True
-    if bad := [(h, why) for h, why in feed.refuse.items() if normal_header(h) in present]:
-        return f"it has the header {bad[0][0]!r}: {bad[0][1]}", True
+    if repeated := [headers[i] for i in sorted(used) if normal.count(normal[i]) > 1]:
+        return f"the header {repeated[0]!r} appears twice, so it is not clear which one counts", True
+    if refused := [(h, why) for h, why in feed.refuse.items() if normal_header(h) in present]:
+        return f"it has the header {refused[0][0]!r}: {refused[0][1]}", True
     return "", False
 
 
@@ -249,8 +249,8 @@ def likely_header(wanted: Sequence[str], headers: Sequence[str], *, sure: bool =
 
 def free_headers(headers: Sequence[str], feed: Feed) -> list[str]:
     """The headers that no column of the feed is read from."""
-    taken = read_columns(headers, feed)
-    return [h for h in headers if h not in taken]
+    used_headers = read_columns(headers, feed)
+    return [h for h in headers if h not in used_headers]
 
 
 def _glob(pattern: str) -> str:

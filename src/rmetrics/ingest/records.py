@@ -77,8 +77,8 @@ def text_batches(
     reader.line = start or body
     reading = _Reading(reader, blocks if start else _below(blocks, body - 1))
     yield from reading.batches()
-    if reader.stuck:
-        yield from reader.region(reading.left())
+    if reader.halted:
+        yield from reader.region(reading.remaining())
 
 
 def _below(blocks: Iterator[bytes], skip: int) -> Iterator[bytes]:
@@ -95,7 +95,7 @@ def _below(blocks: Iterator[bytes], skip: int) -> Iterator[bytes]:
 
 
 @dataclass(slots=True)
-class _Ahead:
+class _Pending:
     """A block being read up to ``cut``, assuming that everything before it is well formed."""
 
     data: bytes
@@ -115,8 +115,8 @@ class _Reading:
     def __init__(self, reader: "RecordReader", blocks: Iterator[bytes]) -> None:
         self.reader, self.blocks = reader, blocks
         self.carry, self.line = b"", reader.line
-        self.ahead: deque[_Ahead] = deque()
-        self.again: deque[bytes] = deque()  # blocks to read again, before ``blocks``
+        self.pending: deque[_Pending] = deque()
+        self.reread: deque[bytes] = deque()  # blocks to read again, before ``blocks``
 
     def batches(self) -> Iterator[pl.DataFrame]:
         """Yields the records in order, to the end or until the reader is stuck."""
@@ -124,31 +124,31 @@ class _Reading:
             try:
                 yield from self._batches(pool)
             finally:
-                for item in self.ahead:
+                for item in self.pending:
                     item.frame.cancel()
 
-    def left(self) -> Iterator[bytes]:
+    def remaining(self) -> Iterator[bytes]:
         """The blocks after ``reader.rest`` when the reader is stuck."""
-        yield from self.again
+        yield from self.reread
         yield from self.blocks
 
     def _batches(self, pool: ThreadPoolExecutor) -> Iterator[pl.DataFrame]:
-        while not self.reader.stuck:
-            block = self.again.popleft() if self.again else next(self.blocks, None)
+        while not self.reader.halted:
+            block = self.reread.popleft() if self.reread else next(self.blocks, None)
             data = self.carry + (block or b"")
             cut = record_boundary(data) if block is not None else 0
             if cut:
                 frame = pool.submit(self.reader.quick, data[:cut], self.line)
-                self.ahead.append(_Ahead(data, cut, self.line, frame))
+                self.pending.append(_Pending(data, cut, self.line, frame))
                 self.carry = data[cut:]
                 self.line += data.count(b"\n", 0, cut)
-                if len(self.ahead) > WORKERS:
+                if len(self.pending) > WORKERS:
                     yield from self._settled()
             elif block is not None and len(data) <= 2 * BLOCK:
                 self.carry = data
-            elif self.ahead:  # first settle earlier blocks, which may change the carry
+            elif self.pending:  # first settle earlier blocks, which may change the carry
                 if block is not None:
-                    self.again.appendleft(block)
+                    self.reread.appendleft(block)
                 yield from self._settled()
             elif block is not None:
                 yield from self._exactly(data, self.line)
@@ -158,27 +158,27 @@ class _Reading:
 
     def _settled(self) -> Iterator[pl.DataFrame]:
         """Yields the records of the oldest block being read."""
-        item = self.ahead.popleft()
+        item = self.pending.popleft()
         frame = item.frame.result()
         if frame is not None:
             yield frame
             return
         # Later boundaries were found by counting quotes that turned out not to be well formed: start over from here.
         before, fresh = item, list[bytes]()
-        for later in self.ahead:
+        for later in self.pending:
             later.frame.cancel()
             fresh.append(later.data[len(before.data) - before.cut :])
             before = later
         fresh.append(self.carry[len(before.data) - before.cut :])
-        self.ahead.clear()
-        self.again.extendleft(reversed([f for f in fresh if f]))
+        self.pending.clear()
+        self.reread.extendleft(reversed([f for f in fresh if f]))
         yield from self._exactly(item.data, item.line)
 
     def _exactly(self, data: bytes, line: int) -> Iterator[pl.DataFrame]:
         self.reader.line = line
         yield from self.reader.exact(data)
         self.carry, self.line = self.reader.rest, self.reader.line
-        self.reader.stuck = self.reader.stuck or len(self.carry) > MAX_RECORD
+        self.reader.halted = self.reader.halted or len(self.carry) > MAX_RECORD
 
     def _end(self) -> Iterator[pl.DataFrame]:
         """Yields the last records, which may lack a line end."""
@@ -197,13 +197,13 @@ class RecordReader:
 
     Attributes:
         line: the line on which the next record starts.
-        rest: the part of the last block that the exact reader left: the beginning of a record or, if ``stuck``, of a
+        rest: the part of the last block that the exact reader left: the beginning of a record or, if ``halted``, of a
             region that is unreadable because of an unclosed quote.
     """
 
     def __init__(self, headers: Sequence[str], delimiter: str) -> None:
         self.headers, self.delimiter = tuple(headers), delimiter
-        self.line, self.rest, self.stuck = 1, b"", False
+        self.line, self.rest, self.halted = 1, b"", False
 
     def is_well_formed(self, data: bytes) -> bool:
         """Whether every quote in this text opens a cell, closes it, or is doubled inside one.
@@ -230,7 +230,7 @@ class RecordReader:
     def quick(self, data: bytes, line: int) -> pl.DataFrame | None:
         """Reads a block with the fast reader, except for a few faulty records; None if that is not proved exact."""
         frame = self.fast(data, line)
-        return frame if frame is not None else self.mended(data, line)
+        return frame if frame is not None else self.repaired(data, line)
 
     def fast(self, data: bytes, line: int) -> pl.DataFrame | None:
         """The block as read by Polars; None if it is not proved that the exact reader would give the same."""
@@ -263,13 +263,13 @@ class RecordReader:
         if crs and frame.height != ends:
             crs -= _in_cells(frame, "\r")
         outer = quotes - _in_cells(frame, '"') if quotes and b'""' in data else quotes
-        if not self._accounted(frame, len(data) - crs - outer) or _has_blank_record(frame):
+        if not self._covers_all_cells(frame, len(data) - crs - outer) or _has_blank_record(frame):
             return None
         starts = line + (inside + 1).cum_sum().shift(1, fill_value=0).cast(pl.Int64)
         none = pl.lit(None, dtype=pl.String)
         return frame.with_columns(starts.alias(LINE), none.alias(PROBLEM), none.alias(TEXT))
 
-    def mended(self, data: bytes, line: int) -> pl.DataFrame | None:
+    def repaired(self, data: bytes, line: int) -> pl.DataFrame | None:
         """The block with its few odd records read by the exact reader, the others by the fast one.
 
         None if quotes or bytes are faulty, because record boundaries are then uncertain, or if many records are odd.
@@ -329,7 +329,7 @@ class RecordReader:
                 return None
         return total
 
-    def _accounted(self, frame: pl.DataFrame, bare: int) -> bool:
+    def _covers_all_cells(self, frame: pl.DataFrame, bare: int) -> bool:
         """Whether cells (none too long), separators and line ends add up to the bytes read, without CRs and quotes."""
         sizes = frame.select(pl.all().str.len_bytes())
         cells, longest = sizes.select(
@@ -339,13 +339,13 @@ class RecordReader:
 
     def exact(self, data: bytes, *, last: bool = False) -> Iterator[pl.DataFrame]:
         """Reads the block record by record; unless it is the last block, leaves an unfinished record in ``rest``."""
-        whole = data if last else data[: data.rfind(b"\n") + 1]
-        lines = list(split_lf(whole.decode()))
+        complete = data if last else data[: data.rfind(b"\n") + 1]
+        lines = list(split_lf(complete.decode()))
         found: list[Record] = []
         unread = len(lines)
         for item in exact_records(lines, self.line, self.delimiter, len(self.headers), last=last):
             if isinstance(item, Unfinished):
-                unread, self.stuck = item.index, item.stuck
+                unread, self.halted = item.index, item.halted
                 break
             found.append(item)
             if len(found) >= _EXACT_BATCH:
@@ -354,7 +354,7 @@ class RecordReader:
         if found:
             yield self._frame(found)
         self.line += unread
-        self.rest = "".join(lines[unread:]).encode() + data[len(whole) :]
+        self.rest = "".join(lines[unread:]).encode() + data[len(complete) :]
 
     def region(self, blocks: Iterator[bytes]) -> Iterator[pl.DataFrame]:
         """Yields the rest of the file, from ``rest`` through ``blocks``, as one rejected record.

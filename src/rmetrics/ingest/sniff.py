@@ -167,17 +167,17 @@ def encoding_of(source: Source, name: str, feeds: Mapping[str, Feed]) -> tuple[s
     head = first[:4096]
     if len(_CONTROL.findall(head)) > max(4, len(head) // 50) or b"\x00" in head[:16]:
         raise RefusedError("is a picture, a program or another kind of file, not an export; export it as CSV or Excel")
-    bad, cut = _not_utf8(first, data)
-    if bad is None:
+    invalid, cut = _not_utf8(first, data)
+    if invalid is None:
         return UTF8, ()
-    good = len(_MULTI_BYTE.findall(bad))
-    wrong = len(_HIGH.findall(_MULTI_BYTE.sub(b"", bad)))
+    good = len(_MULTI_BYTE.findall(invalid))
+    wrong = len(_HIGH.findall(_MULTI_BYTE.sub(b"", invalid)))
     if cut or (good and good >= wrong):
         return DAMAGED_UTF8, ("some bytes are damaged (not UTF-8); rows with such bytes are rejected",)
     declared = {f.encoding for f in feeds.values() if f.encoding and _named(name, f)}
     if len(declared) == 1:
         return declared.pop() or "", ()
-    guess = _detected(bad)
+    guess = _detected(invalid)
     return guess, (f"the encoding is not UTF-8; read as {guess}",)
 
 

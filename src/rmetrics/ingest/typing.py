@@ -14,7 +14,7 @@ from functools import lru_cache
 import polars as pl
 
 from rmetrics.ingest.cells import clean
-from rmetrics.ingest.dates import Reading
+from rmetrics.ingest.dates import ParseContext
 from rmetrics.ingest.parse import parse_column, reason
 from rmetrics.ingest.preamble import range_month
 from rmetrics.ingest.recognise import column_positions, minus_header, normal_header
@@ -78,7 +78,7 @@ def _filled(name: str, column: Column, feed: Feed, month: dt.date | None) -> boo
 
 
 def type_batches(
-    batches: Iterator[pl.DataFrame], feed: Feed, headers: Sequence[str], preamble: Sequence[str], reading: Reading
+    batches: Iterator[pl.DataFrame], feed: Feed, headers: Sequence[str], preamble: Sequence[str], reading: ParseContext
 ) -> Iterator[TypedBatch]:
     """Types the batches of one export.
 
@@ -101,7 +101,7 @@ def type_batches(
 
 
 def type_together(
-    batch: pl.DataFrame, feed: Feed, headers: Sequence[str], preamble: Sequence[str], reading: Reading
+    batch: pl.DataFrame, feed: Feed, headers: Sequence[str], preamble: Sequence[str], reading: ParseContext
 ) -> TypedBatch:
     """Types the records of several small exports at once, with the same result as ``type_batches`` and its last steps.
 
@@ -133,7 +133,7 @@ class _Typing:
         feed: Feed,
         found: Mapping[str, tuple[str, ...]],
         month: dt.date | None,
-        reading: Reading,
+        reading: ParseContext,
     ) -> None:
         # Rechunked: on a frame of several chunks, Polars 2.1 returns a literal-only expression once per chunk.
         self.batch = batch.rechunk()
@@ -224,10 +224,10 @@ class _Typing:
 
         Never true if the export has none of these columns.
         """
-        there = [self.values[n] for n in self.feed.needs if n in self.found]
-        if not there:
+        present = [self.values[n] for n in self.feed.needs if n in self.found]
+        if not present:
             return pl.Series([False]).new_from_index(0, self.height)
-        self.needless = pl.DataFrame(there).select(pl.all_horizontal(pl.all().is_null())).to_series()
+        self.needless = pl.DataFrame(present).select(pl.all_horizontal(pl.all().is_null())).to_series()
         return self.needless
 
     def _less(self, values: pl.Series, header: str, column: Column) -> tuple[pl.Series, pl.Series]:
@@ -388,7 +388,7 @@ def with_row_ids(rows: pl.LazyFrame, key: str) -> pl.LazyFrame:
     # collision does no harm: it only adds a row to the exact comparison below.
     numbers = rows.filter(pending).select(pl.col(key).hash().sort()).collect(engine="streaming").to_series()
     repeated = numbers.filter(numbers == numbers.shift(1)).unique()
-    again = (
+    renumbered = (
         rows.filter(pending)
         .select(LINE, key)
         .filter(pl.col(key).hash().is_in(repeated.implode()))
@@ -399,7 +399,7 @@ def with_row_ids(rows: pl.LazyFrame, key: str) -> pl.LazyFrame:
     occurrence = pl.col("occurrence").fill_null(1).cast(pl.String)
     made = pl.col(key).str.slice(len(PENDING)) + "-" + occurrence
     return (
-        rows.join(again.lazy(), on=LINE, how="left")
+        rows.join(renumbered.lazy(), on=LINE, how="left")
         .with_columns(pl.when(pending).then(made).otherwise(pl.col(key)).alias(key))
         .drop("occurrence")
     )

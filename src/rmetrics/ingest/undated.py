@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from rmetrics.ingest.dates import FIRST_YEAR, LAST_YEAR, PIVOT, SERIAL, SLASHED, Reading, orders_of, zone_of
+from rmetrics.ingest.dates import FIRST_YEAR, LAST_YEAR, PIVOT, SERIAL, SLASHED, ParseContext, orders_of, zone_of
 from rmetrics.rules.date_forms import EXCEL, ISO_TIME, MONTHS, US, WEEKDAYS, Form, describe, forms_of
 from rmetrics.rules.feeds import Column, ColumnType
 
-_WHAT = {ColumnType.TIMESTAMP: "date and time", ColumnType.DATE: "date", ColumnType.MONTH: "month"}
+_KIND_NAMES = {ColumnType.TIMESTAMP: "date and time", ColumnType.DATE: "date", ColumnType.MONTH: "month"}
 # Forms found in exports, tried when no declared form matches: each date with each time, in this order.
 _DAYS = (
     "%m/%d/%Y", "%m/%d/%y", "%d/%m/%Y", "%d/%m/%y", "%Y/%m/%d", "%m-%d-%Y", "%d-%m-%Y", "%m-%d-%y", "%d-%m-%y",
@@ -30,7 +30,7 @@ _CLOCK = re.compile(r"^\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?\s*([ap]\.?\s?m\.?)?$", r
 _WITHOUT_YEAR = re.compile(r"^[0-9]{1,2}[/.-][0-9]{1,2}$")
 
 
-def date_reason(value: str, column: Column, reading: Reading | None = None) -> str:
+def date_reason(value: str, column: Column, reading: ParseContext | None = None) -> str:
     """Why a cell is not a date, as text that follows the header's name.
 
     Args:
@@ -52,7 +52,7 @@ def date_reason(value: str, column: Column, reading: Reading | None = None) -> s
             message += f', or "{other.text}" if the {"day" if other.order[1] == "dm" else "month"} comes first'
         return f"has none of the declared formats: {message}"
     if known:
-        return f"is not a {_WHAT[column.type]}: {known[0][1]}"
+        return f"is not a {_KIND_NAMES[column.type]}: {known[0][1]}"
     if re.match(SERIAL, value) and EXCEL not in column.formats:
         message = f'it looks like an Excel serial number; add "{EXCEL}" to {where}'
         return f"has none of the declared formats: {message}"
@@ -60,7 +60,7 @@ def date_reason(value: str, column: Column, reading: Reading | None = None) -> s
 
 
 def _plain_reason(value: str, column: Column) -> str:
-    what = _WHAT[column.type]
+    what = _KIND_NAMES[column.type]
     if _CLOCK.match(value):
         return f"is not a {what}: it is a time without a date"
     if _WITHOUT_YEAR.match(value):
@@ -100,13 +100,13 @@ def _declared_fault(value: str, column: Column) -> str | None:
             )
         if None not in faults:
             right, wrong = ("7/31/2026", "31/7/2026") if "md" in orders else ("31/7/2026", "7/31/2026")
-            apart = slashed[2]
+            separator = slashed[2]
             return (
                 f"has day and month in a different order than this feed declares: it has the form "
-                f"{wrong.replace('/', apart)}, the feed has {right.replace('/', apart)}; see its formats"
+                f"{wrong.replace('/', separator)}, the feed has {right.replace('/', separator)}; see its formats"
             )
     fault = next((f for f in faults if f is not None), None)
-    return f"is not a {_WHAT[column.type]}: {fault}" if fault and None not in faults else None
+    return f"is not a {_KIND_NAMES[column.type]}: {fault}" if fault and None not in faults else None
 
 
 def _other_way(slashed: re.Match[str], orders: set[str], column: Column) -> bool:
@@ -171,9 +171,9 @@ def _wrong_day(numbers: dict[str, int], groups: dict[str, str | None]) -> str | 
     if not FIRST_YEAR <= year <= LAST_YEAR:
         given = f"{year}" if short is None else f"{year} (written with two digits)"
         return f"the year {given} is not between {FIRST_YEAR} and {LAST_YEAR}"
-    told = (groups.get("a") or "")[:3].lower()
+    stated = (groups.get("a") or "")[:3].lower()
     weekday = dt.date(year, month, day).weekday()
-    if told and WEEKDAYS[weekday] != told:
+    if stated and WEEKDAYS[weekday] != stated:
         return f"{year}-{month:02}-{day:02} is a {calendar.day_name[weekday]}"
     return None
 

@@ -180,8 +180,8 @@ class BucketStore(Store):
     def _ours(self, name: str, content: bytes) -> str:
         """The version of a record that already has the new content: the reply to an earlier attempt may be lost."""
         with contextlib.suppress(FileNotFoundError):
-            there, version = self.connection.get(name)
-            if there == content:
+            stored, version = self.connection.get(name)
+            if stored == content:
                 return version
         raise BusyError(f"another run has changed {self.shown(name)} in the meantime", _AGAIN)
 

@@ -161,8 +161,8 @@ def writing(final: Path, *parts: Path) -> Iterator[None]:
 
 def damaged(path: Path, what: str, export: str = "") -> LakeError:
     """The error for a damaged file of the raw layer."""
-    again = f"put the export {export!r} into the inbox" if export else "put its export into the inbox"
-    return LakeError(f"{path} is damaged: {what}", f"Delete this file, {again}, and sync again.")
+    remedy = f"put the export {export!r} into the inbox" if export else "put its export into the inbox"
+    return LakeError(f"{path} is damaged: {what}", f"Delete this file, {remedy}, and sync again.")
 
 
 def unwritable(path: Path, error: OSError) -> LakeError:

@@ -29,14 +29,14 @@ def lease(connection: Connection, name: str) -> Iterator[None]:
         LakeError: the bucket cannot be used.
     """
     since = dt.datetime.now(dt.UTC)
-    version = _taken(connection, name, since)
+    version = _acquire(connection, name, since)
     over = threading.Event()
-    held = [version]
+    current = [version]
 
     def renew() -> None:
         while not over.wait(_RENEWED):
             with contextlib.suppress(LakeError, OSError):  # removed or unreachable: nothing depends on it
-                held[0] = _put(connection, name, since, held[0])
+                current[0] = _write_lease(connection, name, since, current[0])
 
     renewing = threading.Thread(target=renew, name="lease", daemon=True)
     renewing.start()
@@ -47,7 +47,7 @@ def lease(connection: Connection, name: str) -> Iterator[None]:
         renewing.join()
         with contextlib.suppress(LakeError, OSError):
             found = connection.head(name)
-            if found is not None and found.version == held[0]:
+            if found is not None and found.version == current[0]:
                 connection.delete(name)
 
 
@@ -67,15 +67,15 @@ def refuse_if_leased(connection: Connection, name: str) -> str | None:
     return version
 
 
-def _taken(connection: Connection, name: str, since: dt.datetime) -> str:
+def _acquire(connection: Connection, name: str, since: dt.datetime) -> str:
     version = refuse_if_leased(connection, name)
     try:
-        return _put(connection, name, since, version)
+        return _write_lease(connection, name, since, version)
     except FileExistsError:
         raise _busy("it has just begun") from None
 
 
-def _put(connection: Connection, name: str, since: dt.datetime, version: str | None) -> str:
+def _write_lease(connection: Connection, name: str, since: dt.datetime, version: str | None) -> str:
     record = {
         "machine": socket.gethostname(),
         "pid": os.getpid(),

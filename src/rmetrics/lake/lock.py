@@ -57,7 +57,7 @@ def _opened(path: Path) -> Iterator[IO[str]]:
 
 def _try_lock(file: IO[str]) -> bool:
     try:
-        return lock(file, alone=True)
+        return lock(file, exclusive=True)
     except OSError as error:  # the file system has no locks: refuse, or two runs at once could go unnoticed
         raise LakeError(
             f"{file.name} cannot be locked: {error.strerror}",

@@ -72,7 +72,7 @@ class RawLayer(Folder):
                 found |= {r.sha256: r for r in self._adopted(path) if r.sha256 not in found}
             except (OSError, ValueError, TypeError, KeyError, LakeError) as error:
                 raise damaged(self.raw / path, _UNKNOWN) from error
-        return sorted(self._decided([r for r in found.values() if self._there(r, names)]), key=lambda r: r.age)
+        return sorted(self._decided([r for r in found.values() if self._raw_exists(r, names)]), key=lambda r: r.age)
 
     def examine_raw(self, *, thorough: bool = False) -> tuple[list[RawFile], list[Damage]]:
         """All sound landed exports, oldest first, and the damage to the others.
@@ -81,41 +81,41 @@ class RawLayer(Folder):
             thorough: read every file, even if its size and time are unchanged: Parquet with flipped bits may be read
                 without an error, with other numbers.
         """
-        names, sound, spoilt = self._names(), dict[str, RawFile](), list[Damage]()
+        names, intact, corrupt = self._names(), dict[str, RawFile](), list[Damage]()
         recorded_files = self._recorded()
         state: dict[str, str] = {}
         for raw in recorded_files.values():
             if raw.file not in state:
                 state[raw.file] = self._fault(raw, names, thorough=thorough)
             if what := state[raw.file]:
-                spoilt.append(Damage(self.raw / raw.file, what, raw.feed, raw.sha256, raw.name))
+                corrupt.append(Damage(self.raw / raw.file, what, raw.feed, raw.sha256, raw.name))
             else:
-                sound[raw.sha256] = raw
+                intact[raw.sha256] = raw
         for path in sorted(names - state.keys()):
             try:
-                sound |= {r.sha256: r for r in self._adopted(path) if r.sha256 not in sound}
+                intact |= {r.sha256: r for r in self._adopted(path) if r.sha256 not in intact}
             except (OSError, ValueError, TypeError, KeyError, LakeError):
                 feed, _, file = path.partition("/")
-                spoilt.append(Damage(self.raw / path, _UNKNOWN, feed, file.partition(".")[0]))
-        spoilt = [d for d in spoilt if d.sha256 not in sound]
-        return sorted(self._decided(list(sound.values())), key=lambda r: r.age), spoilt
+                corrupt.append(Damage(self.raw / path, _UNKNOWN, feed, file.partition(".")[0]))
+        corrupt = [d for d in corrupt if d.sha256 not in intact]
+        return sorted(self._decided(list(intact.values())), key=lambda r: r.age), corrupt
 
     def _fault(self, raw: RawFile, names: Collection[str], *, thorough: bool) -> str:
-        if not self._there(raw, names):
+        if not self._raw_exists(raw, names):
             return MISSING
-        sound = self.is_sound(f"{_RAW}{raw.file}", raw.parquet_sha256, used=thorough)
-        return "" if sound else CORRUPT
+        intact = self.is_intact(f"{_RAW}{raw.file}", raw.parquet_sha256, used=thorough)
+        return "" if intact else CORRUPT
 
-    def _there(self, raw: RawFile, names: Collection[str]) -> bool:
+    def _raw_exists(self, raw: RawFile, names: Collection[str]) -> bool:
         """Whether a file exists; checks individually for one that landed after the files were listed."""
         return raw.file in names or self.store.head(f"{_RAW}{raw.file}") is not None
 
     def _names(self, *, earlier: bool = False) -> set[str]:
         """The Parquet files inside ``raw/``, or those in the format of an earlier version."""
-        there = {e.name.removeprefix(_RAW) for e in self.store.list(_RAW)}
-        parquet = {name for name in there if name.endswith(".parquet")}
+        listed = {e.name.removeprefix(_RAW) for e in self.store.list(_RAW)}
+        parquet = {name for name in listed if name.endswith(".parquet")}
         # The earlier format has a JSON record next to each file.
-        return {name for name in parquet if (f"{name.removesuffix('.parquet')}.json" in there) is earlier}
+        return {name for name in parquet if (f"{name.removesuffix('.parquet')}.json" in listed) is earlier}
 
     def _adopted(self, name: str) -> list[RawFile]:
         """The exports of a file missing from the catalog, from the file's metadata."""
@@ -127,11 +127,11 @@ class RawLayer(Folder):
     def _recorded(self) -> Mapping[str, RawFile]:
         """The catalog's exports by hash; empty if it is lost or damaged."""
         try:
-            there = self.store.head(f"{_RAW}{CATALOG}")
-            if there is None:
+            entry = self.store.head(f"{_RAW}{CATALOG}")
+            if entry is None:
                 return {}
-            if self._catalog is None or self._catalog[0] != there.version:
-                self._catalog = there.version, {r.sha256: r for r in files_of(self.read_record(there.name))}
+            if self._catalog is None or self._catalog[0] != entry.version:
+                self._catalog = entry.version, {r.sha256: r for r in files_of(self.read_record(entry.name))}
         except (OSError, ValueError, TypeError, KeyError):
             return {}
         return self._catalog[1]
@@ -189,8 +189,8 @@ class RawLayer(Folder):
         """
         folder = self.raw / feed
         self.folder(folder)
-        again = "-2" if (folder / f"{stem}.json").exists() else ""  # keep the file of an earlier version
-        final = folder / f"{stem}{again}.parquet"
+        suffix = "-2" if (folder / f"{stem}.json").exists() else ""  # keep the file of an earlier version
+        final = folder / f"{stem}{suffix}.parquet"
         part = final.with_suffix(".part")
         with writing(final, part):
             writer = RawWriter(part)
@@ -241,18 +241,18 @@ class RawLayer(Folder):
             ordered = sorted(exports.values(), key=lambda r: (r.file, r.sha256))
             self.write_record(f"{_RAW}{CATALOG}", records_of(ordered))
 
-    def settle_raw(self, sound: Collection[RawFile], spoilt: Collection[Damage], kept: Collection[str]) -> None:
+    def settle_raw(self, intact: Collection[RawFile], corrupt: Collection[Damage], kept: Collection[str]) -> None:
         """Records the landed exports; removes the remains of exports that were lost or landed again elsewhere.
 
         Args:
-            sound: all landed exports.
-            spoilt: damage found before landing.
+            intact: all landed exports.
+            corrupt: damage found before landing.
             kept: hashes of damaged exports that are not needed now but may be restored later.
         """
-        now = {r.sha256: replace(r, delivered_ns=0, withdrawn="", restored="") for r in sound}
+        now = {r.sha256: replace(r, delivered_ns=0, withdrawn="", restored="") for r in intact}
         waiting = {s: r for s, r in self._recorded().items() if s in kept and s not in now}
         used = {r.file for r in (*now.values(), *waiting.values())}
-        removed = {d.path.relative_to(self.raw).as_posix() for d in spoilt} | self._names()
+        removed = {d.path.relative_to(self.raw).as_posix() for d in corrupt} | self._names()
         for name in removed - used:
             with writing(self.raw / name):
                 self.store.discard(f"{_RAW}{name}")
@@ -260,14 +260,14 @@ class RawLayer(Folder):
             self._keep_catalog({**waiting, **now})
         self._remember_landed(now.values())
 
-    def leave_out(self, sound: Collection[RawFile], out: Collection[str]) -> None:
+    def exclude(self, intact: Collection[RawFile], out: Collection[str]) -> None:
         """Removes exports from a scratch lake for good, with the files that contain nothing else.
 
         Args:
-            sound: all sound landed exports.
+            intact: all sound landed exports.
             out: hashes of the exports to remove, sound or not.
         """
-        now = {r.sha256: replace(r, delivered_ns=0, withdrawn="", restored="") for r in sound}
+        now = {r.sha256: replace(r, delivered_ns=0, withdrawn="", restored="") for r in intact}
         recorded_files = self._recorded()
         kept = {s: r for s, r in {**recorded_files, **now}.items() if s not in out}
         files = {r.file for r in (*recorded_files.values(), *now.values())}
@@ -322,5 +322,5 @@ class RawLayer(Folder):
         Raises:
             LakeError: it is missing or damaged; names the export to deliver again.
         """
-        if not self.is_sound(f"{_RAW}{file.file}", file.parquet_sha256, used=True):
+        if not self.is_intact(f"{_RAW}{file.file}", file.parquet_sha256, used=True):
             raise damaged(self.raw / file.file, CORRUPT, file.name)

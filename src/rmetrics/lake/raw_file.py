@@ -77,7 +77,7 @@ class RawFile:
         return dt.datetime.fromtimestamp(self.modified_ns / 1e9, dt.UTC)
 
     @property
-    def there_at(self) -> dt.datetime:
+    def existed_at(self) -> dt.datetime:
         """The latest time at which the export certainly existed, in UTC: when written, delivered or, if later, landed.
 
         A copy may have a time older than its rows (from an archive of another time zone), and clocks can be wrong.
@@ -205,7 +205,7 @@ def read_frames(path: Path, exports: Mapping[str, str], first: int = 0) -> Itera
     """
     import pyarrow.parquet as pq
 
-    some = next(iter(exports.values()), "")
+    any_export = next(iter(exports.values()), "")
     try:
         with pq.ParquetFile(path) as source:
             for group in range(first, source.num_row_groups):
@@ -219,7 +219,7 @@ def read_frames(path: Path, exports: Mapping[str, str], first: int = 0) -> Itera
                         raise damaged(path, CORRUPT, exports[export])
                     yield export, Frame(offset, line, data)
     except (OSError, ValueError) as error:  # includes Arrow's own errors
-        raise damaged(path, "it cannot be read", some) from error
+        raise damaged(path, "it cannot be read", any_export) from error
 
 
 def lines_of(path: Path, export: str) -> list[int]:
@@ -232,8 +232,8 @@ def lines_of(path: Path, export: str) -> list[int]:
 
     with pq.ParquetFile(path) as source:
         table = source.read(columns=["export", "line"])
-        alone = source.num_row_groups == table.num_rows and set(table.column("export").to_pylist()) == {export}
-        return list(table.column("line").to_pylist()) if alone else []
+        only_export = source.num_row_groups == table.num_rows and set(table.column("export").to_pylist()) == {export}
+        return list(table.column("line").to_pylist()) if only_export else []
 
 
 def recorded(path: Path) -> list[RawFile]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rmetrics.errors import LakeError
-from rmetrics.files import put_in_place
+from rmetrics.files import move_into_place
 from rmetrics.lake.files import flush, sealed, unsealed, writing
 from rmetrics.lake.store import FolderStore, Store
 
@@ -28,7 +28,7 @@ class Folder:
         self.root = self.store.root
         self._here = FolderStore(self.root)  # for records of this machine only, such as the files it has read
         self._known: dict[str, list[Any]] | None = None
-        self._met = False  # whether a verified file is not yet in the record
+        self._unsaved = False  # whether a verified file is not yet in the record
         self._read: dict[str, list[Any]] = {}  # files that this run has read completely and found sound
 
     def folder(self, folder: Path) -> None:
@@ -68,7 +68,7 @@ class Folder:
         """
         self.write_record(f"{name}.json", value, self._home(name))
 
-    def forget(self, name: str) -> None:
+    def remove_record(self, name: str) -> None:
         """Removes a record."""
         with writing(self.root / f"{name}.json"):
             self._home(name).delete(f"{name}.json")
@@ -92,7 +92,7 @@ class Folder:
 
     # -- damage
 
-    def is_sound(self, name: str, digest: str, *, used: bool) -> bool:
+    def is_intact(self, name: str, digest: str, *, used: bool) -> bool:
         """Whether a data object's content is as it was written.
 
         Flipped bits leave size and time unchanged. So a file about to be used is always read, once per run; any other
@@ -102,18 +102,18 @@ class Folder:
         if self.store.remote and not used and not (self.root / name).exists():
             return self.store.head(name) is not None
         try:
-            met = self._met_now(name, digest)
+            state = self._state_now(name, digest)
             known = self._read if used else self._checked()
-            if known.get(name) == met:
+            if known.get(name) == state:
                 return True
             if not self.store.has_content(name, digest):
                 return False
-            met = self._met_now(name, digest)
+            state = self._state_now(name, digest)
         except OSError:
             return False
-        self._read[name] = met
-        if self._checked().get(name) != met:
-            self._checked()[name], self._met = met, True
+        self._read[name] = state
+        if self._checked().get(name) != state:
+            self._checked()[name], self._unsaved = state, True
         return True
 
     def _checked(self) -> dict[str, list[Any]]:
@@ -121,20 +121,20 @@ class Folder:
             self._known = dict(self.load_json(CHECKED).get("files", {}))
         return self._known
 
-    def _met_now(self, name: str, digest: str) -> list[Any]:
+    def _state_now(self, name: str, digest: str) -> list[Any]:
         status = self.store.location(name).stat()
         return [status.st_size, status.st_mtime_ns, digest]
 
     def _remember(self, name: str, digest: str) -> None:
         """Records a file just written as sound."""
-        self._checked()[name], self._met = self._met_now(name, digest), True
+        self._checked()[name], self._unsaved = self._state_now(name, digest), True
 
     def remember_checked(self) -> None:
         """Saves the size and time at which files were found sound; drops files that no longer exist."""
-        if self._met:
-            there = {n: met for n, met in self._checked().items() if (self.root / n).exists()}
-            self.save_json(CHECKED, {"files": there})
-            self._known, self._met = there, False
+        if self._unsaved:
+            existing = {n: state for n, state in self._checked().items() if (self.root / n).exists()}
+            self.save_json(CHECKED, {"files": existing})
+            self._known, self._unsaved = existing, False
 
     def sweep_objects(self, prefix: str, named: Collection[str]) -> int:
         """Removes unreferenced data objects below a folder, and local copies of such; returns the number of objects.
@@ -168,7 +168,7 @@ class Folder:
             for file in files:
                 shutil.copyfile(file, part / file.name)
                 flush(part / file.name)
-            put_in_place(part, folder)
+            move_into_place(part, folder)
 
     def kept_rules(self, digest: str) -> Path | None:
         """The folder with the rules of that digest; None if it was not kept, because it is only a cache."""

@@ -173,7 +173,7 @@ class Connection:
         import obstore
 
         with self.errors(prefix):
-            return [_found(o) for some in obstore.list(self._store, prefix or None) for o in some]
+            return [_found(o) for batch in obstore.list(self._store, prefix or None) for o in batch]
 
     def top(self, prefix: str) -> Sequence[BucketObject]:
         """The objects directly in a folder, without those in subfolders."""

@@ -64,9 +64,9 @@ class _OverStore(FolderStore):
     remote = True
     where = None
 
-    def __init__(self, root: Path, below: Store, gone: set[str]) -> None:
+    def __init__(self, root: Path, below: Store, deleted: set[str]) -> None:
         super().__init__(root)
-        self.below, self.gone = below, gone
+        self.below, self.deleted = below, deleted
 
     def shown(self, name: str) -> str:
         return self.below.shown(name)
@@ -85,7 +85,7 @@ class _OverStore(FolderStore):
 
     def list(self, prefix: str) -> Sequence[Entry]:
         own = {e.name: e for e in super().list(prefix)}
-        below = {e.name: e for e in self.below.list(prefix) if e.name not in self.gone}
+        below = {e.name: e for e in self.below.list(prefix) if e.name not in self.deleted}
         return sorted((below | own).values(), key=lambda e: e.name)
 
     def head(self, name: str) -> Entry | None:
@@ -97,10 +97,10 @@ class _OverStore(FolderStore):
 
     def delete(self, name: str) -> None:
         super().delete(name)
-        self.gone.add(name)
+        self.deleted.add(name)
 
     def _own(self, name: str) -> bool:
-        return name in self.gone or (self.root / name).exists()
+        return name in self.deleted or (self.root / name).exists()
 
 
 def _put(source: str, target: str) -> None:

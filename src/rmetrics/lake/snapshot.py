@@ -63,17 +63,17 @@ class Layer:
     Attributes:
         file: holds the rows.
         rows: their number.
-        gone: holds the positions of rows in the layers below that no longer hold; None if all do.
+        removed: holds the positions of rows in the layers below that no longer hold; None if all do.
     """
 
     file: Stored
     rows: int
-    gone: Stored | None = None
+    removed: Stored | None = None
 
     @property
     def files(self) -> tuple[Stored, ...]:
         """All files of the layer."""
-        return (self.file,) if self.gone is None else (self.file, self.gone)
+        return (self.file,) if self.removed is None else (self.file, self.removed)
 
 
 class CorruptError(LakeError):
@@ -147,7 +147,7 @@ class Snapshot:
         """For each layer, the file of its rows and the files with positions that no longer hold."""
         layers = self.layers(table)
         return [
-            (self._at(layer.file), [self._at(above.gone) for above in layers[i + 1 :] if above.gone])
+            (self._at(layer.file), [self._at(above.removed) for above in layers[i + 1 :] if above.removed])
             for i, layer in enumerate(layers)
         ]
 
@@ -157,10 +157,10 @@ class Snapshot:
     def scan(self, table: str) -> pl.LazyFrame:
         """The rows of a table that hold."""
         frames = []
-        for path, gone in self.paths(table):
+        for path, removed in self.paths(table):
             rows = pl.scan_parquet(path, glob=False)
-            if gone:
-                rows = rows.join(pl.scan_parquet(gone, glob=False), on=POSITION, how="anti")
+            if removed:
+                rows = rows.join(pl.scan_parquet(removed, glob=False), on=POSITION, how="anti")
             frames.append(rows)
         return pl.concat(frames)
 
@@ -174,12 +174,12 @@ class Snapshot:
 
     def altered(self) -> list[str]:
         """The names of files that are missing or fail their checksums; reads only those whose size or time changed."""
-        return [f.name for f in self.files() if not self._untouched(f) and not self._sound(f)]
+        return [f.name for f in self.files() if not self._untouched(f) and not self._is_intact(f)]
 
     def damaged(self) -> list[str]:
         """The names of files that are missing or fail their checksums; reads all, since flipped bits leave no trace."""
         files = list(self.files())
-        return [f.name for f, sound in zip(files, in_order(self._sound, files), strict=True) if not sound]
+        return [f.name for f, intact in zip(files, in_order(self._is_intact, files), strict=True) if not intact]
 
     def verify(self, *tables: str) -> None:
         """Reads the files of tables completely before their rows are used.
@@ -188,16 +188,16 @@ class Snapshot:
             CorruptError: one fails its checksum.
         """
         new = [f for t in tables for layer in self.layers(t) for f in layer.files if f.name not in self._verified]
-        for stored, sound in zip(new, in_order(self._sound, new), strict=True):
-            if not sound:
+        for stored, intact in zip(new, in_order(self._is_intact, new), strict=True):
+            if not intact:
                 raise CorruptError(self.store, stored.name)
             self._verified.add(stored.name)
 
     def _untouched(self, stored: Stored) -> bool:
-        there = self.store.head(stored.name)
-        return there is not None and (there.size, there.modified_ns) == (stored.size, stored.modified_ns)
+        entry = self.store.head(stored.name)
+        return entry is not None and (entry.size, entry.modified_ns) == (stored.size, stored.modified_ns)
 
-    def _sound(self, stored: Stored) -> bool:
+    def _is_intact(self, stored: Stored) -> bool:
         try:
             return self.store.has_content(stored.name, stored.sha256)
         except OSError:
@@ -206,10 +206,10 @@ class Snapshot:
 
 def load(lake: Lake) -> Snapshot:
     """The computation in force; empty if there is none or its record is damaged, because it is only a cache."""
-    there = lake.store.head(f"{STATE}.json")
-    if there is None:
+    entry = lake.store.head(f"{STATE}.json")
+    if entry is None:
         return Snapshot(lake.store)
-    key = (lake.store.shown(there.name), there.version)
+    key = (lake.store.shown(entry.name), entry.version)
     if key not in _loaded:
         while len(_loaded) >= _KEPT:
             del _loaded[next(iter(_loaded))]
@@ -267,14 +267,14 @@ def _from_json(store: Store, record: Mapping[str, Any]) -> Snapshot:
 # -- writing
 
 
-def write_layer(lake: Lake, table: str, rows: pl.LazyFrame | pl.DataFrame, gone: pl.Series | None = None) -> Layer:
+def write_layer(lake: Lake, table: str, rows: pl.LazyFrame | pl.DataFrame, removed: pl.Series | None = None) -> Layer:
     """Writes a layer of a table; it takes effect once a snapshot that lists it is saved.
 
     Args:
         lake: the lake to write to.
         table: its name.
         rows: the rows; with ``POSITION`` if layers may be added on top.
-        gone: the positions of rows in the layers below that no longer hold; None if all do.
+        removed: the positions of rows in the layers below that no longer hold; None if all do.
 
     Raises:
         LakeError: it cannot be written.
@@ -289,18 +289,18 @@ def write_layer(lake: Lake, table: str, rows: pl.LazyFrame | pl.DataFrame, gone:
         else:
             count = pl.scan_parquet(part, glob=False).select(pl.len()).collect().item()
         stored = _commit(lake, part, folder)
-        if gone is None or gone.is_empty():
+        if removed is None or removed.is_empty():
             return Layer(stored, count)
-        gone.alias(POSITION).sort().to_frame().write_parquet(part, compression="zstd", compression_level=1)
+        removed.alias(POSITION).sort().to_frame().write_parquet(part, compression="zstd", compression_level=1)
         return Layer(stored, count, _commit(lake, part, folder))
 
 
-def stack(lake: Lake, table: str, layers: Sequence[Layer], *, most: int = 8) -> Sequence[Layer]:
+def stack(lake: Lake, table: str, layers: Sequence[Layer], *, max_layers: int = 8) -> Sequence[Layer]:
     """Merges the layers of a table if there are many, or if those on top are large compared with the lowest."""
-    if len(layers) <= 1 or (len(layers) <= most and sum(la.rows for la in layers[1:]) * 8 <= layers[0].rows):
+    if len(layers) <= 1 or (len(layers) <= max_layers and sum(la.rows for la in layers[1:]) * 8 <= layers[0].rows):
         return layers
-    whole = Snapshot(lake.store, tables={table: layers})
-    return (write_layer(lake, table, whole.scan(table)),)
+    merged = Snapshot(lake.store, tables={table: layers})
+    return (write_layer(lake, table, merged.scan(table)),)
 
 
 def _commit(lake: Lake, written: Path, folder: Path) -> Stored:

@@ -63,12 +63,12 @@ class StagedStore(Store):
         """Puts the draft where the lake is; an object that is there already and is the same stays."""
         if self.remote:
             return self.below.write_new(draft, name, durable=durable)
-        there = self.below.head(name)
-        if there is not None and there.size == draft.stat().st_size:
+        existing = self.below.head(name)
+        if existing is not None and existing.size == draft.stat().st_size:
             with contextlib.suppress(FileNotFoundError):
                 if file_digest(self.below.location(name)) == file_digest(draft):
                     draft.unlink()
-                    return there
+                    return existing
         part = self.below.root / f"{name}.{uuid.uuid4().hex}.part"
         part.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         with writing(part, part):
@@ -87,8 +87,8 @@ class StagedStore(Store):
         """Removes an object where it is older than ``SPARED_SECONDS``."""
         if self.remote:
             return self.below.discard(name)
-        there = self.below.head(name)
-        old = there is not None and time.time_ns() - there.modified_ns > SPARED_SECONDS * 10**9
+        existing = self.below.head(name)
+        old = existing is not None and time.time_ns() - existing.modified_ns > SPARED_SECONDS * 10**9
         return old and self.below.discard(name)
 
     # -- records

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rmetrics.files import put_in_place, replace_private
+from rmetrics.files import move_into_place, replace_private
 from rmetrics.lake.files import file_digest
 
 
@@ -184,7 +184,7 @@ class FolderStore(Store):
         """Renames the draft."""
         final = self.root / name
         if durable:
-            put_in_place(draft, final)
+            move_into_place(draft, final)
         else:
             draft.chmod(0o600)
             draft.replace(final)

@@ -137,40 +137,42 @@ class TypedLayer(Folder):
 
     def rejected_path(self, file: TypedFile) -> Path:
         """The file with the rejected rows of an export; exists only if there are any."""
-        return self.store.location(f"{_TYPED}{_beside(file.name)}", file.rejected_sha256)
+        return self.store.location(f"{_TYPED}{_rejected_name(file.name)}", file.rejected_sha256)
 
     def typed_file(self, feed: str, sha256: str, digest: str) -> TypedFile | None:
         """The record of an export's typed rows; None if they must be made (again)."""
         found = self._typed().get((feed, sha256, digest))
-        return found if found and self._is_there(found) else None
+        return found if found and self._typed_exists(found) else None
 
     def typed_files(self, keys: Iterable["Key"]) -> dict["Key", TypedFile]:
         """The records of those typed rows that exist; looks only once for a file that exports share."""
         known = self._typed()
         found = {key: known[key] for key in keys if key in known}
-        there = {name for name, file in {f.name: f for f in found.values()}.items() if self._is_there(file)}
-        return {key: file for key, file in found.items() if file.name in there}
+        has_catalog = {name for name, file in {f.name: f for f in found.values()}.items() if self._typed_exists(file)}
+        return {key: file for key, file in found.items() if file.name in has_catalog}
 
     def typed_are_sound(self, files: Iterable[TypedFile], *, used: bool) -> set[str]:
-        """The names of those files that are as written; see ``is_sound``."""
+        """The names of those files that are as written; see ``is_intact``."""
         by_name = {file.name: file for file in files}
-        return {name for name, file in by_name.items() if self.typed_is_sound(file, used=used)}
+        return {name for name, file in by_name.items() if self.typed_is_intact(file, used=used)}
 
     def typed_before(self, feed: str, sha256: str) -> TypedFile | None:
         """The typed rows of an export under any definition, if there are any."""
-        found = (f for (of, sha, _), f in self._typed().items() if (of, sha) == (feed, sha256) and self._is_there(f))
+        found = (
+            f for (of, sha, _), f in self._typed().items() if (of, sha) == (feed, sha256) and self._typed_exists(f)
+        )
         return next(found, None)
 
-    def _is_there(self, file: TypedFile) -> bool:
-        names = (file.name, *([] if file.rejected_sha256 is None else [_beside(file.name)]))
+    def _typed_exists(self, file: TypedFile) -> bool:
+        names = (file.name, *([] if file.rejected_sha256 is None else [_rejected_name(file.name)]))
         return all(self.store.head(f"{_TYPED}{name}") is not None for name in names)
 
-    def typed_is_sound(self, file: TypedFile, *, used: bool) -> bool:
-        """Whether typed and rejected rows are as written; see ``is_sound``."""
+    def typed_is_intact(self, file: TypedFile, *, used: bool) -> bool:
+        """Whether typed and rejected rows are as written; see ``is_intact``."""
         expected = {file.name: file.parquet_sha256}
         if file.rejected_sha256 is not None:
-            expected[_beside(file.name)] = file.rejected_sha256
-        return all(self.is_sound(f"{_TYPED}{name}", digest, used=used) for name, digest in expected.items())
+            expected[_rejected_name(file.name)] = file.rejected_sha256
+        return all(self.is_intact(f"{_TYPED}{name}", digest, used=used) for name, digest in expected.items())
 
     def scan_typed(self, file: TypedFile) -> pl.LazyFrame:
         """The typed rows of one export, with their line."""
@@ -224,8 +226,8 @@ class TypedLayer(Folder):
         """Gives typed and rejected rows their final names."""
         writer.close()
         if writer.finish:
-            whole = writer.finish(pl.scan_parquet(writer.path, glob=False))
-            whole.sink_parquet(writer.part, row_group_size=ROW_GROUP)
+            rows = writer.finish(pl.scan_parquet(writer.path, glob=False))
+            rows.sink_parquet(writer.part, row_group_size=ROW_GROUP)
         else:
             writer.path.replace(writer.part)
         rejected = pl.concat(writer.rejected) if writer.rejected else pl.DataFrame()
@@ -261,8 +263,8 @@ class TypedLayer(Folder):
         if old:
             start, height = 1 + old[-1].number, sum(f.height for f in old)
             kept = pl.col(EXPORT).is_in([f.number for f in old])
-            there = pl.read_parquet(self.location(old[0]), glob=False).filter(kept)
-            rows = pl.concat([there, rows.with_columns(pl.col(EXPORT) + start)])
+            packed_rows = pl.read_parquet(self.location(old[0]), glob=False).filter(kept)
+            rows = pl.concat([packed_rows, rows.with_columns(pl.col(EXPORT) + start)])
             rejected = rejected.with_columns(pl.col(EXPORT) + start)
             if old[0].rejected_sha256 is not None:
                 faults = pl.read_parquet(self.rejected_path(old[0]), glob=False)
@@ -300,11 +302,11 @@ class TypedLayer(Folder):
                 height += own.height
                 made.append(own)
             firsts = itertools.accumulate((f.height for f in old), initial=0)
-            again = [
+            rewritten = [
                 replace(f, name=name, parquet_sha256=parquet_sha256, rejected_sha256=rejected_sha256, first=first)
                 for f, first in zip(old, firsts, strict=False)
             ]
-            self._enter([*again, *made])
+            self._enter([*rewritten, *made])
         return made
 
     def adopt_typed(self, made: Sequence[TypedFile]) -> None:
@@ -323,7 +325,7 @@ class TypedLayer(Folder):
             others = sorted((f for f in files if f.sha256 not in made), key=lambda f: f.number)
             exports, rows = len(others) + len(made), sum(f.height for f in others) + new.rows.height
             room = others and exports <= _PACK_EXPORTS and rows <= _PACK_ROWS
-            if room and self._is_there(others[0]) and self.typed_is_sound(others[0], used=True):
+            if room and self._typed_exists(others[0]) and self.typed_is_intact(others[0], used=True):
                 return others
         return []
 
@@ -341,7 +343,7 @@ class TypedLayer(Folder):
             both = digest if faults is None else hashlib.sha256(f"{digest}{faults}".encode()).hexdigest()
             name = self.store.named(name, both)
             if faults is not None:
-                self._put_one(faulty, _beside(name), faults)
+                self._put_one(faulty, _rejected_name(name), faults)
         self._put_one(part, name, digest)
         return _Put(name, digest, faults)
 
@@ -363,7 +365,7 @@ class TypedLayer(Folder):
 
     def sweep_typed(self) -> int:
         """Removes files that the catalog does not list; returns their number."""
-        named = {f"{_TYPED}{n}" for f in self._typed().values() for n in (f.name, _beside(f.name))}
+        named = {f"{_TYPED}{n}" for f in self._typed().values() for n in (f.name, _rejected_name(f.name))}
         return self.sweep_objects(_TYPED, named | {f"{_TYPED}{_CATALOG}"})
 
     # -- damage
@@ -372,16 +374,16 @@ class TypedLayer(Folder):
         """Every typed file that fails its checksum; the next sync rebuilds it."""
         catalog = f"{_TYPED}{_CATALOG}"
         try:
-            there = self.store.head(catalog) is not None
-            files = {f.name: f for f in _files_of(self.read_record(catalog))} if there else {}
+            has_catalog = self.store.head(catalog) is not None
+            files = {f.name: f for f in _files_of(self.read_record(catalog))} if has_catalog else {}
         except (OSError, ValueError, TypeError, KeyError):
             yield Damage(self.typed / _CATALOG, CORRUPT)
             return
         for file in files.values():
             path = self.typed / file.name
-            if not self._is_there(file):
+            if not self._typed_exists(file):
                 yield Damage(path, MISSING, file.feed, "" if file.packed else file.sha256)
-            elif not self.typed_is_sound(file, used=True):
+            elif not self.typed_is_intact(file, used=True):
                 message = "its checksum, or that of its rejected rows, does not match"
                 yield Damage(path, message, file.feed, "" if file.packed else file.sha256)
 
@@ -390,7 +392,7 @@ def _own_name(feed: str, sha256: str, digest: str) -> str:
     return f"{feed}/{sha256}.{digest}.parquet"
 
 
-def _beside(name: str) -> str:
+def _rejected_name(name: str) -> str:
     return f"{name.removesuffix('.parquet')}.rejected.parquet"
 
 

@@ -23,7 +23,7 @@ import polars as pl
 from rmetrics.metrics.jobs import JOB_ID, creation_day, dated_jobs
 from rmetrics.metrics.lookup import holding
 from rmetrics.metrics.newest import in_force
-from rmetrics.metrics.phones import KEY, having, keyed
+from rmetrics.metrics.phones import KEY, keyed, rows_with_phones
 from rmetrics.positions import COUNTED, POSITION
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.feeds import ColumnType, Feed
@@ -56,27 +56,27 @@ class CallRows:
     calls: pl.LazyFrame
     jobs: pl.LazyFrame
 
-    def held(self) -> "CallRows":
+    def collected(self) -> "CallRows":
         """Returns the same rows, read once and held in memory."""
         return CallRows(*(frame.lazy() for frame in pl.collect_all([self.calls, self.jobs], engine="streaming")))
 
     def calls_of(self, keys: pl.Series) -> pl.LazyFrame:
         """Returns the calls that have one of the numbers."""
-        return having(self.calls, CALLER, keys)
+        return rows_with_phones(self.calls, CALLER, keys)
 
     def of(self, keys: pl.Series) -> "CallRows":
         """Returns the calls and jobs that have one of the numbers."""
-        return CallRows(self.calls_of(keys), having(self.jobs, "phone", keys))
+        return CallRows(self.calls_of(keys), rows_with_phones(self.jobs, "phone", keys))
 
-    def around(self, some: pl.DataFrame) -> "CallRows":
+    def around(self, batch: pl.DataFrame) -> "CallRows":
         """Returns some calls and everything their classes depend on: rows that share a number, and jobs they name.
 
         Args:
-            some: rows of ``calls``.
+            batch: rows of ``calls``.
         """
-        near = self.of(numbers_of(some.lazy(), CALLER))
-        named = holding(self.jobs, [JOB_ID], some[JOB_ID])
-        calls, jobs = pl.concat([some.lazy(), near.calls]), pl.concat([near.jobs, named])
+        near = self.of(numbers_of(batch.lazy(), CALLER))
+        named = holding(self.jobs, [JOB_ID], batch[JOB_ID])
+        calls, jobs = pl.concat([batch.lazy(), near.calls]), pl.concat([near.jobs, named])
         return CallRows(calls.unique(POSITION), jobs.unique(JOB_ID))
 
 
@@ -186,16 +186,16 @@ def call_classes(rows: CallRows, rules: Rules) -> pl.LazyFrame:
     return joined.select(POSITION, whose.alias(CLASS), within.cast(pl.Int64).alias(WITHIN))
 
 
-def classes_among(every: CallRows, some: pl.DataFrame, rules: Rules) -> pl.DataFrame:
+def classes_for(every: CallRows, batch: pl.DataFrame, rules: Rules) -> pl.DataFrame:
     """Returns the classes of some calls, in the columns of ``call_classes``.
 
     Args:
         every: all calls and jobs.
-        some: rows of its calls.
+        batch: rows of its calls.
         rules: in force.
     """
-    classes = call_classes(every.around(some).held(), rules)
-    return holding(classes, [POSITION], some[POSITION]).collect()
+    classes = call_classes(every.around(batch).collected(), rules)
+    return holding(classes, [POSITION], batch[POSITION]).collect()
 
 
 def numbers_of(rows: pl.LazyFrame, column: str) -> pl.Series:
@@ -238,6 +238,6 @@ def _column(name: str | None) -> pl.Expr:
 
 __all__ = [
     "ANSWERED", "ANYWAY", "BACK", "CALLER", "CLASS", "CLASSED", "CLASSES", "EXISTING", "LOST", "NO_CUSTOMER", "OWN",
-    "WITHIN", "CallRows", "call_classes", "call_rows", "classes_among", "customer_ends", "job_numbers",
+    "WITHIN", "CallRows", "call_classes", "call_rows", "classes_for", "customer_ends", "job_numbers",
     "numbers_of", "waited",
 ]  # fmt: skip

@@ -30,7 +30,7 @@ from rmetrics.rules.model import ALL, UNATTRIBUTED, Rules
 from rmetrics.rules.names import CALLS
 
 LEADS = (ANSWERED, BACK, ANYWAY, LOST)
-FEWEST = 30  # cases below which the worth of a lost caller is not estimated
+MIN_CASES = 30  # cases below which the worth of a lost caller is not estimated
 _Z = Decimal("1.96")  # of the normal distribution: 95 of 100 such intervals contain the true mean
 _CENT = Decimal("0.01")
 
@@ -159,9 +159,9 @@ def worths(calls: pl.LazyFrame, facts: pl.LazyFrame, rules: Rules) -> list[Worth
     """
     leads = keyed(calls.filter(pl.col(CLASS).is_in(LEADS)), CALLER)
     every = pl.concat([leads, leads.with_columns(pl.lit(ALL).alias("source"))])
-    spoken = pl.col(CLASS).is_in([ANSWERED, BACK])
+    was_reached = pl.col(CLASS).is_in([ANSWERED, BACK])
     callers = every.group_by("source", KEY).agg(
-        pl.col("day").filter(spoken).min().alias("reached"),
+        pl.col("day").filter(was_reached).min().alias("reached"),
         ((pl.col(CLASS) == LOST).any() & ~pl.col(CLASS).is_in([ANSWERED, BACK, ANYWAY]).any()).alias("lost"),
     )
     paid = facts.select(JOB_ID, cents(pl.col("paid")).alias("cents"))
@@ -175,9 +175,9 @@ def worths(calls: pl.LazyFrame, facts: pl.LazyFrame, rules: Rules) -> list[Worth
         .group_by("source", KEY)
         .agg(pl.col("cents").sum(), pl.lit(value=True).first().alias("booked"))
     )
-    whole = callers.join(bought, on=["source", KEY], how="left").with_columns(pl.col("cents").fill_null(0))
+    joined = callers.join(bought, on=["source", KEY], how="left").with_columns(pl.col("cents").fill_null(0))
     case = pl.col("reached").is_not_null()
-    found = whole.group_by("source").agg(
+    found = joined.group_by("source").agg(
         pl.col("lost").sum(),
         case.sum().alias("cases"),
         (case & pl.col("booked").fill_null(value=False)).sum().alias("booked"),
@@ -194,24 +194,24 @@ def _worth(source: str, lost: int, cases: int, booked: int, completed: int, paid
     shares = (_share(booked, cases), _share(completed, booked))
     average = _dollars(Decimal(total) / completed) if completed else None
     refused = ""
-    if cases < FEWEST or completed < FEWEST:
-        refused = f"{cases} callers were reached and {completed} of them paid; {FEWEST} of each are needed"
+    if cases < MIN_CASES or completed < MIN_CASES:
+        refused = f"{cases} callers were reached and {completed} of them paid; {MIN_CASES} of each are needed"
     if refused:
         return Worth(source, lost, cases, booked, completed, *shares, average, None, None, refused)
     mean = Decimal(total) / cases
     spread = Decimal(cases * squares - total * total) / (cases * (cases - 1))
     half = _Z * (spread / cases).sqrt()
     ends = (max(mean - half, Decimal(0)), mean, mean + half)
-    each, whole = tuple(_dollars(e) for e in ends), tuple(_dollars(e * lost) for e in ends)
-    return Worth(source, lost, cases, booked, completed, *shares, average, each, whole)  # type: ignore[arg-type]
+    each, lost_total = tuple(_dollars(e) for e in ends), tuple(_dollars(e * lost) for e in ends)
+    return Worth(source, lost, cases, booked, completed, *shares, average, each, lost_total)  # type: ignore[arg-type]
 
 
-def _share(part: int, whole: int) -> Decimal | None:
-    return (Decimal(part) / whole).quantize(Decimal("0.0001"), ROUND_HALF_UP) if whole else None
+def _share(part: int, total: int) -> Decimal | None:
+    return (Decimal(part) / total).quantize(Decimal("0.0001"), ROUND_HALF_UP) if total else None
 
 
 def _dollars(amount: Decimal) -> Decimal:
     return (amount / 100).quantize(_CENT, ROUND_HALF_UP)
 
 
-__all__ = ["FEWEST", "LEADS", "Speed", "Worth", "customer_calls", "speed_of", "speeds", "waiting", "worths"]
+__all__ = ["LEADS", "MIN_CASES", "Speed", "Worth", "customer_calls", "speed_of", "speeds", "waiting", "worths"]

@@ -215,11 +215,11 @@ def split_by_leads(days: pl.LazyFrame, leads: pl.LazyFrame, segment: str, order:
     """
     weights = leads.group_by("date", "segment").agg(pl.col("leads").sum()).filter(pl.col("leads") > 0)
     ranks = {name: i for i, name in enumerate(order)}
-    size, weight, whole = pl.col("cost_cents").abs(), pl.col("leads"), pl.col("leads").sum().over("date")
+    size, weight, total_leads = pl.col("cost_cents").abs(), pl.col("leads"), pl.col("leads").sum().over("date")
     split = (
         days.join(weights, on="date", how="left")
         .with_columns(pl.col("segment").fill_null(segment), pl.col("leads").fill_null(1))
-        .with_columns((size * weight // whole).alias("part"), (size * weight % whole).alias("rest"))
+        .with_columns((size * weight // total_leads).alias("part"), (size * weight % total_leads).alias("rest"))
         .with_columns((size - pl.col("part").sum().over("date")).alias("left"))
         .with_columns(pl.col("segment").replace_strict(ranks, default=len(ranks), return_dtype=pl.Int64).alias("rank"))
         .with_columns(
@@ -230,7 +230,7 @@ def split_by_leads(days: pl.LazyFrame, leads: pl.LazyFrame, segment: str, order:
     return split.select("date", "segment", (part * pl.col("cost_cents").sign()).alias("cost_cents"))
 
 
-def spends(rules: Rules) -> set[str]:
+def spend_feeds(rules: Rules) -> set[str]:
     """Returns the feeds of monthly spend, which a source spreads over days; they do not extend the data's last day."""
     versions: list[Source] = [s for dated in rules.sources.values() for s in _versions(dated)]
     return {c.feed for s in versions for c in s.cost if c.feed is not None and c.spread is not None}

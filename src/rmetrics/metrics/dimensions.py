@@ -85,10 +85,10 @@ def dimension_monthly(members: pl.LazyFrame, monthly: pl.LazyFrame, tally: pl.La
         "value": VALUE,
         "additive": pl.Boolean(),
     }
-    whole = totals(monthly, tally, rules)
+    company_totals = totals(monthly, tally, rules)
     parts = [pl.LazyFrame(schema=schema)]
     for name, dimension in rules.dimensions.items():
-        parts.append(_of_dimension(name, dimension, members, whole, rules).select(*schema))
+        parts.append(_of_dimension(name, dimension, members, company_totals, rules).select(*schema))
     key = ["month", "dimension", "member", "measure"]
     return (
         pl.concat(parts)
@@ -103,7 +103,7 @@ def dimension_monthly(members: pl.LazyFrame, monthly: pl.LazyFrame, tally: pl.La
 
 
 def _of_dimension(
-    name: str, dimension: Dimension, members: pl.LazyFrame, whole: pl.LazyFrame, rules: Rules
+    name: str, dimension: Dimension, members: pl.LazyFrame, company_totals: pl.LazyFrame, rules: Rules
 ) -> pl.LazyFrame:
     of_this = members.filter(pl.col("dimension") == name)
     kept = largest(of_this, dimension)
@@ -122,7 +122,7 @@ def _of_dimension(
     rest = (
         pl.concat(
             [
-                whole.filter(pl.col("measure").is_in(by_rest)).select("month", "measure", "value"),
+                company_totals.filter(pl.col("measure").is_in(by_rest)).select("month", "measure", "value"),
                 named.filter(pl.col("measure").is_in(by_rest)).select("month", "measure", -pl.col("value")),
             ]
         )

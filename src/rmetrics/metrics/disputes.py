@@ -40,17 +40,17 @@ class LeadRows:
 
     Attributes:
         leads: rows of the lead's feed with ``POSITION`` and ``counted``.
-        dearest: position and ``dearest``: the highest cost of the lead in any export; an empty frame if unknown.
+        highest_costs: position and ``dearest``: the highest cost of the lead in any export; an empty frame if unknown.
         customers: calls and jobs with their numbers (``call_classes.call_rows``).
-        led: positions of leads to which the journeys give a job.
+        with_job: positions of leads to which the journeys give a job.
         unnumbered: source, zip and ``created`` of jobs whose cell holds no whole number: customer unknown.
     """
 
     leads: pl.LazyFrame
-    dearest: pl.LazyFrame
+    highest_costs: pl.LazyFrame
     customers: CallRows
     unnumbered: pl.LazyFrame
-    led: pl.LazyFrame
+    with_job: pl.LazyFrame
 
 
 def claims(feeds: Mapping[str, LeadRows], rules: Rules) -> pl.DataFrame:
@@ -70,9 +70,9 @@ def claims(feeds: Mapping[str, LeadRows], rules: Rules) -> pl.DataFrame:
         for number, (start, end, source) in enumerate(dated.spans()):
             leads = source.leads
             if source.disputes and isinstance(leads, FeedLeads) and leads.feed in feeds:
-                whole = with_facts(feeds[leads.feed], name, rules, leads.feed)
+                with_terms = with_facts(feeds[leads.feed], name, rules, leads.feed)
                 feed = rules.feeds[leads.feed]
-                mine = whole.filter(between(pl.col(feed.business_date), start, end))
+                mine = with_terms.filter(between(pl.col(feed.business_date), start, end))
                 made = _claims(mine, source, rules, leads.feed)
                 found.append(made.select(
                     POSITION, pl.lit(leads.feed).alias("feed"), pl.lit(name).alias("source"),
@@ -128,23 +128,23 @@ def with_facts(rows: LeadRows, source: str, rules: Rules, name: str) -> pl.LazyF
     window = in_force(rules.journeys.windows(source), pl.col("_day"), pl.lit)
     timed = feed.columns[feed.date].type is ColumnType.TIMESTAMP
     facts = [_duplicates(keys), _customers(keys, rows.customers, window), _calls(keys, rows.customers, timed=timed)]
-    whole = counted.join(rows.dearest, on=POSITION, how="left")
+    joined = counted.join(rows.highest_costs, on=POSITION, how="left")
     for fact in facts:
         names = {n: f"_fact_{n}" for n in FACTS if n in fact.collect_schema()}
-        whole = whole.join(fact.rename(names), on=POSITION, how="left")
+        joined = joined.join(fact.rename(names), on=POSITION, how="left")
     known = keys.select(POSITION).unique().with_columns(_known=True)
     unsure = _unsure(counted, feed, rows.unnumbered.filter(pl.col("source") == source), window)
-    whole = whole.join(known, on=POSITION, how="left").join(unsure, on=POSITION, how="left")
-    whole = whole.join(rows.led.select(POSITION).unique().with_columns(_led=True), on=POSITION, how="left")
+    joined = joined.join(known, on=POSITION, how="left").join(unsure, on=POSITION, how="left")
+    joined = joined.join(rows.with_job.select(POSITION).unique().with_columns(_led=True), on=POSITION, how="left")
     found = pl.col("_known")  # without a number the customer of a lead is unknown
     booked = (pl.col("_led") | pl.col("_fact_booked")).fill_null(value=False)
-    whole = whole.with_columns(
+    joined = joined.with_columns(
         _served(feed, rules).alias("_fact_zip_served"),
         pl.when(found).then(pl.col("_fact_was_customer").fill_null(value=False)),
         pl.when(booked | (found & pl.col("_unsure").is_null())).then(booked).alias("_fact_booked"),
     )
     free = [n for n in FACTS if n not in feed.columns and n != feed.business_date]
-    return whole.with_columns(pl.col(f"_fact_{n}").alias(n) for n in free)
+    return joined.with_columns(pl.col(f"_fact_{n}").alias(n) for n in free)
 
 
 def _duplicates(keys: pl.LazyFrame) -> pl.LazyFrame:
@@ -191,8 +191,8 @@ def _unsure(leads: pl.LazyFrame, feed: Feed, jobs: pl.LazyFrame, window: pl.Expr
     narrow = leads.select(POSITION, pl.col(feed.business_date).alias("_day"), zip_code.alias("_zip"))
     until = narrow.drop_nulls("_day").with_columns((pl.col("_day") + pl.duration(days=window)).alias("_until"))
     near = until.join_where(jobs, pl.col("created") >= pl.col("_day"), pl.col("created") <= pl.col("_until"))
-    there = (pl.col("_zip") == pl.col("zip")).fill_null(value=True)
-    return near.filter(there).select(POSITION).unique().with_columns(_unsure=True)
+    same_zip = (pl.col("_zip") == pl.col("zip")).fill_null(value=True)
+    return near.filter(same_zip).select(POSITION).unique().with_columns(_unsure=True)
 
 
 def _calls(keys: pl.LazyFrame, customers: CallRows, *, timed: bool) -> pl.LazyFrame:
@@ -258,9 +258,9 @@ def _claims(leads: pl.LazyFrame, source: Source, rules: Rules, name: str) -> pl.
 
 def _price(now: pl.Expr) -> pl.Expr:
     """Cost of a lead: the highest in any export; null if it was credited before any export showed the price."""
-    most = pl.max_horizontal(now, pl.col("dearest")).cast(pl.Decimal(18, 2))
-    unknown = (pl.col("answer") == GRANTED) & (most == 0)
-    return pl.when(~unknown.fill_null(value=False)).then(most).alias("price")
+    highest = pl.max_horizontal(now, pl.col("dearest")).cast(pl.Decimal(18, 2))
+    unknown = (pl.col("answer") == GRANTED) & (highest == 0)
+    return pl.when(~unknown.fill_null(value=False)).then(highest).alias("price")
 
 
 def _dated(dispute: Dispute, day: pl.Expr) -> pl.Expr:

@@ -99,8 +99,8 @@ def figures_of(rules: Rules) -> dict[str, Figure]:
             above, below = measure.latest.ratio
             found[name] = ratio(name, above, below, _RATIOS.get(shown, FigureKind.NUMBER_RATIO))
         else:
-            whole = unit_of(measure.latest, rules) is Unit.ONE
-            found[name] = additive(name, FigureKind.COUNT if whole else FigureKind.EXACT)
+            is_count = unit_of(measure.latest, rules) is Unit.ONE
+            found[name] = additive(name, FigureKind.COUNT if is_count else FigureKind.EXACT)
     return found
 
 

@@ -22,10 +22,10 @@ LEVEL_DAYS: Final = 42  # six weeks, the best of four to twelve on generated com
 PATTERN_DAYS: Final = 182  # half a year
 HOLIDAY_DAYS: Final = 730  # two years, since there are only a dozen holidays a year
 NEEDED_MONTHS: Final = 4  # minimum for a range of four cases in five
-MOST_MONTHS: Final = 24
-KEPT_DAYS: Final = HOLIDAY_DAYS + (MOST_MONTHS + 1) * 31  # days used, so that a long history costs no more
+MAX_MONTHS: Final = 24
+KEPT_DAYS: Final = HOLIDAY_DAYS + (MAX_MONTHS + 1) * 31  # days used, so that a long history costs no more
 _WEEKDAY_PRIOR, _HOLIDAY_PRIOR = 4, 2  # days at the mean, which steady the pattern of few or small figures
-_FINE = 1_000_000
+_PRECISION = 1_000_000
 _WEEK = 7
 
 
@@ -82,10 +82,10 @@ class _Series:
 
         start = max(0, now - LEVEL_DAYS)
         level, weights = self.sum(start, now), sum(map(weight, range(start, now)))
-        ahead = 0
+        weights_so_far = 0
         for day in range(now, now + days):
-            ahead += weight(day) if weights else 1
-            yield _rounded(level * ahead, weights or now - start)
+            weights_so_far += weight(day) if weights else 1
+            yield _rounded(level * weights_so_far, weights or now - start)
 
     def estimate(self, now: int, days: int) -> int:
         """Returns the estimate for the sum of the next ``days`` days."""
@@ -106,7 +106,7 @@ class _Series:
                 sums[self.weekdays[day]] += self.values[day]
                 counts[self.weekdays[day]] += 1
         weights = [
-            max(0, (s * days + _WEEKDAY_PRIOR * total) * _FINE // ((n + _WEEKDAY_PRIOR) * days))
+            max(0, (s * days + _WEEKDAY_PRIOR * total) * _PRECISION // ((n + _WEEKDAY_PRIOR) * days))
             for s, n in zip(sums, counts, strict=True)
         ]
         actual, usual = 0, 0  # both doubled, for the mean of two neighbours
@@ -141,41 +141,41 @@ def forecast(
     if len(values) > KEPT_DAYS:
         first, values = first + dt.timedelta(days=len(values) - KEPT_DAYS), values[-KEPT_DAYS:]
     end = next_month(month) - dt.timedelta(days=1)
-    now, left = len(values), max(0, (end - as_of).days)
-    series = _Series(first, values, now + left, holidays)
+    now, days_left = len(values), max(0, (end - as_of).days)
+    series = _Series(first, values, now + days_left, holidays)
     begun = max(0, (month - first).days)
     reached = series.sum(min(begun, now), now)
     skipped = max(0, (month - as_of).days - 1)  # days before the month that are not complete yet
-    ahead = list(series.days_ahead(now, left))
-    before = ahead[skipped - 1] if skipped else 0
-    path = tuple((as_of + dt.timedelta(days=n + 1), reached + ahead[n] - before) for n in range(skipped, left))
+    estimates = list(series.days_ahead(now, days_left))
+    before = estimates[skipped - 1] if skipped else 0
+    path = tuple((as_of + dt.timedelta(days=n + 1), reached + estimates[n] - before) for n in range(skipped, days_left))
     value = path[-1][1] if path else reached
-    errors = _errors(series, now, left) if left else []
+    errors = _errors(series, now, days_left) if days_left else []
     low = high = None
-    if not left:
+    if not days_left:
         low = high = value
     elif len(errors) >= NEEDED_MONTHS:
-        width = math.isqrt(_four_of_five(errors) * max(value - reached, series.mean(now), 1) // _FINE)
+        width = math.isqrt(_four_of_five(errors) * max(value - reached, series.mean(now), 1) // _PRECISION)
         low, high = value - width, value + width
     return Forecast(month, as_of, reached, path, value, low, high, len(errors))
 
 
-def _errors(series: _Series, now: int, left: int) -> list[int]:
+def _errors(series: _Series, now: int, days_left: int) -> list[int]:
     """Returns the squared error, per unit estimated, of the estimate in each past month with as many days left.
 
     Each estimate uses only figures known at the time; newest months first, two years at most.
     """
     found = list[int]()
     month = month_of(series.first + dt.timedelta(days=now - 1))
-    while len(found) < MOST_MONTHS:
+    while len(found) < MAX_MONTHS:
         end = (next_month(month) - series.first).days
-        origin = end - left
+        origin = end - days_left
         if origin < NEEDED_DAYS:
             break
         if end <= now:
-            estimate = series.estimate(origin, left)
+            estimate = series.estimate(origin, days_left)
             error = series.sum(origin, end) - estimate
-            found.append(error * error * _FINE // max(estimate, series.mean(origin), 1))
+            found.append(error * error * _PRECISION // max(estimate, series.mean(origin), 1))
         month = month_of(month - dt.timedelta(days=1))
     return found
 

@@ -204,27 +204,27 @@ def spellings(jobs: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     )
 
 
-def earliest(spelt: pl.LazyFrame) -> pl.LazyFrame:
+def earliest(all_spellings: pl.LazyFrame) -> pl.LazyFrame:
     """Reduces ``spellings`` of several subsets to one row per _fold: of the earliest job, then of the lowest number."""
     # Length before text: orders job numbers by value, without requiring that they are numeric.
     first = [pl.col(METRIC_DATE), pl.col(JOB_ID).str.len_chars(), pl.col(JOB_ID)]
     columns = ("source_raw", METRIC_DATE, JOB_ID)
-    return spelt.group_by("_fold").agg(pl.col(n).sort_by(first, nulls_last=True).first() for n in columns)
+    return all_spellings.group_by("_fold").agg(pl.col(n).sort_by(first, nulls_last=True).first() for n in columns)
 
 
-def own_names(spelt: pl.LazyFrame) -> pl.LazyFrame:
+def own_names(all_spellings: pl.LazyFrame) -> pl.LazyFrame:
     """Returns the names of undeclared sources: the spelling of the earliest job, then of the lowest job number.
 
     The order of files and rows does not matter.
 
     Args:
-        spelt: ``spellings`` of all jobs, in any subsets.
+        all_spellings: ``spellings`` of all jobs, in any subsets.
 
     Returns:
         One row per _fold: _own, the trimmed spelling.
     """
     name = pl.col("source_raw").str.strip_chars().replace({ALL: ALL.capitalize()})
-    return earliest(spelt).select("_fold", name.alias("_own"))
+    return earliest(all_spellings).select("_fold", name.alias("_own"))
 
 
 def normal(name: pl.Expr) -> pl.Expr:
@@ -240,7 +240,7 @@ def declared_names(rules: Rules) -> dict[str, str]:
     return names
 
 
-def meant(name: str, sources: Sequence[str], rules: Rules) -> list[str]:
+def matching_sources(name: str, sources: Sequence[str], rules: Rules) -> list[str]:
     """Returns the sources that a person may mean by a name, of those with figures or a rule; usually one.
 
     An exact published name means that source. Next come declared names and their aliases, then undeclared names that

@@ -50,7 +50,7 @@ class ByNumber:
         jobs: one row per job: job_id, POSITION, source, ``job_day``, ``zip`` and its facts.
         job_keys: one row per job and number, of jobs with a day.
         links: touch_id, job_id: the jobs named by a touch's own row or by a call that is evidence for it.
-        heard: touch_id, answered: of touches with calls as evidence.
+        call_evidence: touch_id, answered: of touches with calls as evidence.
     """
 
     touches: pl.LazyFrame
@@ -58,7 +58,7 @@ class ByNumber:
     jobs: pl.LazyFrame
     job_keys: pl.LazyFrame
     links: pl.LazyFrame
-    heard: pl.LazyFrame
+    call_evidence: pl.LazyFrame
 
 
 def followed_jobs(facts: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
@@ -105,15 +105,15 @@ def numbers(touches: pl.LazyFrame, jobs: pl.LazyFrame, calls: pl.LazyFrame | Non
         .select(JOB_ID, SOURCE, "job_day", ZIP, KEY)
     )
     keys = touch_keys(touches, rules)
-    heard = evidence(keys, calls, rules)
-    named = pl.concat([touches.select(TOUCH, JOB_ID), heard.select(TOUCH, JOB_ID)]).drop_nulls(JOB_ID).unique()
+    call_evidence = evidence(keys, calls, rules)
+    named = pl.concat([touches.select(TOUCH, JOB_ID), call_evidence.select(TOUCH, JOB_ID)]).drop_nulls(JOB_ID).unique()
     return ByNumber(
         touches=touches,
         touch_keys=with_shared(keys.select(*_OF_KEYS), job_keys, rules, day="touch_date"),
         jobs=jobs.drop("phone"),
         job_keys=job_keys,
         links=named.join(jobs.select(JOB_ID), on=JOB_ID, how="semi"),
-        heard=heard.drop_nulls("answered").group_by(TOUCH).agg(pl.col("answered").any()),
+        call_evidence=call_evidence.drop_nulls("answered").group_by(TOUCH).agg(pl.col("answered").any()),
     )
 
 
@@ -164,11 +164,11 @@ def pairs(of: ByNumber) -> pl.LazyFrame:
         .select(JOB_ID, TOUCH, pl.lit(1, dtype=pl.Int8).alias("step"), days.alias("days"))
     )
     columns = (TOUCH, "source", "touch_date", "window", ZIP, KEY)
-    alone = of.touch_keys.filter(~pl.col("shared")).select(columns).join(of.job_keys, on=KEY, suffix="_job")
+    unshared = of.touch_keys.filter(~pl.col("shared")).select(columns).join(of.job_keys, on=KEY, suffix="_job")
     with_zip = of.touch_keys.filter(pl.col("shared")).select(columns).join(of.job_keys, on=[KEY, ZIP], suffix="_job")
     inside = days.is_between(0, pl.col("window"))
     same = pl.when(pl.col("source") == pl.col(f"{SOURCE}_job")).then(2).otherwise(3)
-    called = alone.filter(inside).select(JOB_ID, TOUCH, same.cast(pl.Int8).alias("step"), days.alias("days"))
+    called = unshared.filter(inside).select(JOB_ID, TOUCH, same.cast(pl.Int8).alias("step"), days.alias("days"))
     zipped = with_zip.filter(inside).select(JOB_ID, TOUCH, pl.lit(4, dtype=pl.Int8).alias("step"), days.alias("days"))
     every = pl.concat([linked, called, zipped])
     return every.group_by(JOB_ID, TOUCH).agg(pl.col("step").min(), pl.col("days").first())
@@ -207,8 +207,8 @@ def matches(of: ByNumber, found: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
 
 def revenue_of_jobs(payments: pl.LazyFrame, facts: pl.LazyFrame, matched: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     """Returns the company's share of the payments for matched jobs: job_id, revenue40_micros."""
-    some = payments.join(matched.select(JOB_ID), on=JOB_ID, how="semi")
-    return revenue_rows(some, facts, rules).group_by(JOB_ID).agg(pl.col("revenue40_micros").sum())
+    matched_payments = payments.join(matched.select(JOB_ID), on=JOB_ID, how="semi")
+    return revenue_rows(matched_payments, facts, rules).group_by(JOB_ID).agg(pl.col("revenue40_micros").sum())
 
 
 def journeys(of: ByNumber, found: pl.LazyFrame, matched: pl.LazyFrame, revenue: pl.LazyFrame) -> pl.LazyFrame:
@@ -248,10 +248,10 @@ def journeys(of: ByNumber, found: pl.LazyFrame, matched: pl.LazyFrame, revenue: 
         .group_by(TOUCH)
         .agg((~pl.col("shared")).any().alias("_alone"), pl.col("_since").filter(~pl.col("shared")).min())
     )
-    told = (
+    joined = (
         of.touches.select(TOUCH, place(), "feed", "source", "touch_at", "touch_date", "answered", "cost_cents")
         .join(of_touch, on=TOUCH, how="left")
-        .join(of.heard.rename({"answered": "_heard"}), on=TOUCH, how="left")
+        .join(of.call_evidence.rename({"answered": "_heard"}), on=TOUCH, how="left")
         .join(found.select(TOUCH).unique().with_columns(_lost=True), on=TOUCH, how="left")
         .join(of.links.select(TOUCH).unique().with_columns(_linked=True), on=TOUCH, how="left")
         .join(numbered, on=TOUCH, how="left")
@@ -265,7 +265,7 @@ def journeys(of: ByNumber, found: pl.LazyFrame, matched: pl.LazyFrame, revenue: 
         .otherwise(pl.lit(NO_JOB))
     )  # fmt: skip
     booked = pl.col("jobs").is_not_null()
-    return told.select(
+    return joined.select(
         TOUCH,
         POSITION,
         "feed",

@@ -34,7 +34,7 @@ def lead_waits(of: ByNumber, calls: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     """
     leads = of.touch_keys.filter(_followed()).select(TOUCH, "source", "touch_date", pl.col("touch_at").alias("at"), KEY)
     numbered = keyed(calls.drop_nulls("at"), CALLER).select(KEY, "inbound", "answered", "at", "day")
-    out, came = (
+    out, inbound_calls = (
         numbered.filter(fits).select(
             KEY, pl.col("at").alias(f"_{name}"), pl.col("day").alias(f"_{name}_day"),
             (pl.col("at") + early).alias("_on"),
@@ -45,7 +45,7 @@ def lead_waits(of: ByNumber, calls: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
         )
     )  # fmt: skip
     first = leads.sort("at")
-    for contacts in (out, came):
+    for contacts in (out, inbound_calls):
         first = first.join_asof(
             contacts, left_on="at", right_on="_on", by=KEY, strategy="forward", check_sortedness=False
         ).drop("_on", strict=False)

@@ -263,12 +263,12 @@ def amount(measure: Measure, row: Row, rules: Rules, *, blank: bool = False) -> 
     assert measure.sum is not None  # noqa: S101 - asked of counts and sums
     kind = sum_kind(measure, rules)
     value = polars_form.derived(measure.sum, row, kind)
-    whole = cents(value) if kind is ColumnType.MONEY else value.cast(pl.Int64)
+    units = cents(value) if kind is ColumnType.MONEY else value.cast(pl.Int64)
     if blank:
-        return whole
+        return units
     if measure.where is not None:
-        whole = pl.when(is_true(measure.where, row)).then(whole)
-    return whole.fill_null(0)
+        units = pl.when(is_true(measure.where, row)).then(units)
+    return units.fill_null(0)
 
 
 def _source_amount(measure: Measure, name: str, rules: Rules) -> pl.Expr:
@@ -362,11 +362,11 @@ def _by_member(dated: pl.LazyFrame, name: str, dimension: Dimension, rows: _Rows
     )
     named = [*measures, *([ROWS] if counted else [])]
     text = pl.col("member")
-    parts = [_whole(amounted, named)]
+    parts = [_single_member(amounted, named)]
     if dimension.split is not None:
         several = text.str.contains(dimension.split, literal=True).fill_null(value=False)
         parts = [
-            _whole(amounted.filter(~several), named),
+            _single_member(amounted.filter(~several), named),
             _split(amounted.filter(several), named, measures, dimension),
         ]
     shared = [n for n, m in measures.items() if unit_of(m, rules) is Unit.MICRO]
@@ -380,7 +380,7 @@ def _by_member(dated: pl.LazyFrame, name: str, dimension: Dimension, rows: _Rows
     return _long(summed, ["date", "dimension", "member"], named).select(*MEMBER_TALLY)
 
 
-def _whole(rows: pl.LazyFrame, named: Sequence[str]) -> pl.LazyFrame:
+def _single_member(rows: pl.LazyFrame, named: Sequence[str]) -> pl.LazyFrame:
     """Returns rows with one member each."""
     trimmed = pl.col("member").str.strip_chars(WHITE_SPACE)
     shown = pl.when(trimmed.is_null() | (trimmed == "")).then(pl.lit(NONE)).otherwise(trimmed)
@@ -392,10 +392,10 @@ def _split(
 ) -> pl.LazyFrame:
     """Splits rows of several members into one row each, in the order named and without repeats or blanks."""
     assert dimension.split is not None  # noqa: S101 - asked of dimensions that are split
-    some = rows.with_columns(names_in(pl.col("member"), dimension.split).alias("member"))
-    some = some.with_columns(pl.col("member").list.len().cast(pl.Int64).alias("_count"))
-    some = some.with_columns(pl.int_ranges(0, pl.col("_count")).alias(_PLACE))
-    each = some.explode("member", _PLACE)
+    listed = rows.with_columns(names_in(pl.col("member"), dimension.split).alias("member"))
+    listed = listed.with_columns(pl.col("member").list.len().cast(pl.Int64).alias("_count"))
+    listed = listed.with_columns(pl.int_ranges(0, pl.col("_count")).alias(_PLACE))
+    each = listed.explode("member", _PLACE)
     return each.select("date", "member", "_share", *(_part(n, measures.get(n), dimension).alias(n) for n in named))
 
 
@@ -407,19 +407,19 @@ def names_in(text: pl.Expr, split: str | None) -> pl.Expr:
         .list.eval(pl.element().filter(pl.element() != ""))
         .list.unique(maintain_order=True)
     )
-    nobody = pl.lit([NONE], dtype=pl.List(pl.String))
-    return pl.when(names.list.len() > 0).then(names).otherwise(nobody)
+    no_member = pl.lit([NONE], dtype=pl.List(pl.String))
+    return pl.when(names.list.len() > 0).then(names).otherwise(no_member)
 
 
 def _part(name: str, measure: Measure | None, dimension: Dimension) -> pl.Expr:
     """One member's part of a row's amount."""
-    whole, count, place = pl.col(name), pl.col("_count"), pl.col(_PLACE).cast(pl.Int64)
+    total, count, place = pl.col(name), pl.col("_count"), pl.col(_PLACE).cast(pl.Int64)
     if measure is None:
-        return whole
+        return total
     if measure.count is not None:
-        return whole if not is_additive(dimension, measure) else pl.when(place == 0).then(whole).otherwise(0)
-    left = (place < whole.abs() % count).cast(pl.Int64)
-    return whole.sign() * (whole.abs() // count + left)
+        return total if not is_additive(dimension, measure) else pl.when(place == 0).then(total).otherwise(0)
+    remainder = (place < total.abs() % count).cast(pl.Int64)
+    return total.sign() * (total.abs() // count + remainder)
 
 
 __all__ = [

@@ -35,7 +35,7 @@ class TypedExport:
     ranks: tuple[int, ...]
 
 
-def every_row(exports: Sequence[TypedExport], feed: Feed, base: pl.LazyFrame | None = None) -> pl.LazyFrame:
+def all_versions(exports: Sequence[TypedExport], feed: Feed, base: pl.LazyFrame | None = None) -> pl.LazyFrame:
     """Returns all versions of all rows, in the columns of ``newest_rows``."""
     columns = typed_columns(feed)
     frames = [_aligned(e, columns, summed=feed.repeats == "sum") for e in exports]
@@ -60,7 +60,7 @@ def newest_rows(exports: Sequence[TypedExport], feed: Feed, base: pl.LazyFrame |
 
     Source: the design, section 1 (newest wins, absence never deletes).
     """
-    every, key = every_row(exports, feed, base), list(feed.key_columns)
+    every, key = all_versions(exports, feed, base), list(feed.key_columns)
     # Most keys occur once: only the others need the costly merge by column.
     repeated = every.group_by(key).len().filter(pl.col("len") > 1).select(key)
     single = every.join(repeated, on=key, how="anti", nulls_equal=True)
@@ -72,7 +72,7 @@ def put_together(versions: pl.LazyFrame, exports: Sequence[TypedExport], feed: F
     """Returns one row per key, each column from the newest export that has it.
 
     Args:
-        versions: rows of ``every_row``: all versions of some keys.
+        versions: rows of ``all_versions``: all versions of some keys.
         exports: the exports that they come from.
         feed: the feed.
     """
@@ -94,9 +94,9 @@ def typed_columns(feed: Feed) -> dict[str, pl.DataType]:
 
 
 def _aligned(export: TypedExport, columns: dict[str, pl.DataType], *, summed: bool) -> pl.LazyFrame:
-    have = {*export.columns, ROW_ID}
+    present = {*export.columns, ROW_ID}
     return export.rows.select(
-        *((pl.col(n) if n in have else pl.lit(None, dtype=t)).alias(n) for n, t in columns.items()),
+        *((pl.col(n) if n in present else pl.lit(None, dtype=t)).alias(n) for n, t in columns.items()),
         pl.col(LINE),
         pl.col(PARTS) if summed else pl.lit(1, dtype=pl.Int64).alias(PARTS),
         pl.lit(export.ranks[0], dtype=pl.UInt32).alias(FILE) if len(export.ranks) == 1 else pl.col(FILE),
@@ -105,11 +105,11 @@ def _aligned(export: TypedExport, columns: dict[str, pl.DataType], *, summed: bo
 
 def _latest(name: str, exports: Sequence[TypedExport]) -> pl.Expr:
     """Value of the newest export that has the column; merged older rows (``base``) already hold its older value."""
-    lacking = [rank for e in exports if name not in e.columns for rank in e.ranks]
+    missing = [rank for e in exports if name not in e.columns for rank in e.ranks]
     value, age = pl.col(name), [pl.col(FILE), pl.col(LINE)]
-    if not lacking:
+    if not missing:
         return value.sort_by(age).last()
-    has = ~pl.col(FILE).is_in(lacking)
+    has = ~pl.col(FILE).is_in(missing)
     return value.filter(has).sort_by(*(a.filter(has) for a in age)).last()
 
 

@@ -35,7 +35,7 @@ def keyed(rows: pl.LazyFrame, column: str, name: str = KEY) -> pl.LazyFrame:
     return pl.concat([plain, several])
 
 
-def having(rows: pl.LazyFrame, column: str, keys: pl.Series) -> pl.LazyFrame:
+def rows_with_phones(rows: pl.LazyFrame, column: str, keys: pl.Series) -> pl.LazyFrame:
     """Returns the rows whose cell holds any of the numbers, each row once.
 
     Whole cells are compared first; only the few cells with several numbers are split.
@@ -58,4 +58,4 @@ def first_key(column: str) -> pl.Expr:
     return pl.col(column).str.extract(r"(?:^|;)((?:[2-9][0-9]{9}|\+[0-9]{7,15})(?:x[0-9]{1,20})?)(?:;|$)", 1)
 
 
-__all__ = ["KEY", "first_key", "having", "keyed"]
+__all__ = ["KEY", "first_key", "keyed", "rows_with_phones"]

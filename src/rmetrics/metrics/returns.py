@@ -16,10 +16,10 @@ from rmetrics.metrics.phones import KEY, keyed
 from rmetrics.positions import POSITION
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.measure_tables import Return
-from rmetrics.rules.measures import customer_column, sought_row
+from rmetrics.rules.measures import customer_column, return_row
 from rmetrics.rules.model import Rules
 
-_DAY, _ENTERED, _CELL, _SOUGHT, _NEAREST = "_day", "_entered", "_cell", "_sought", "_nearest"
+_DAY, _ENTERED, _CELL, _QUALIFIES, _NEAREST = "_day", "_entered", "_cell", "_sought", "_nearest"
 
 
 def return_schema(rules: Rules) -> dict[str, pl.DataType]:
@@ -52,32 +52,32 @@ def settled(parts: Sequence[pl.LazyFrame], rules: Rules) -> pl.LazyFrame:
 
 def _nearest(name: str, rule: Return, jobs: pl.LazyFrame, rules: Rules, inside: pl.Expr | None) -> pl.LazyFrame:
     phone = customer_column(rule, rules)
-    alike = {f"_alike{i}": c for i, c in enumerate(c for c in rule.same if c != phone)}
-    sought = pl.lit(value=True) if rule.where is None else is_true(rule.where, sought_row(rules))
+    same_columns = {f"_alike{i}": c for i, c in enumerate(c for c in rule.same if c != phone)}
+    qualifies = pl.lit(value=True) if rule.where is None else is_true(rule.where, return_row(rules))
     rows = jobs.filter(pl.col(METRIC_DATE).is_not_null()).select(
         POSITION,
         pl.col(METRIC_DATE).alias(_DAY),
         creation_day(rules).alias(_ENTERED),
         pl.col(phone).alias(_CELL),
-        sought.alias(_SOUGHT),
-        *(pl.col(c).alias(n) for n, c in alike.items()),
+        qualifies.alias(_QUALIFIES),
+        *(pl.col(c).alias(n) for n, c in same_columns.items()),
     )
     every = keyed(rows, _CELL)
     every = every if inside is None else every.filter(inside)
     own = in_force(rules.journeys.common, pl.col(_ENTERED), lambda j: pl.col(KEY).is_in(list(j.own_numbers)))
     every = every.filter(~own)
     known = with_shared(every, every.select(KEY, pl.col(_ENTERED).alias("job_day")), rules, day=_ENTERED)
-    filled = pl.all_horizontal(pl.lit(value=True), *(pl.col(n).is_not_null() for n in alike))
-    some = known.filter(~pl.col("shared") & filled)
-    whose = [KEY, *alike]
-    days = some.group_by(*whose, _DAY).agg(pl.col(_SOUGHT).any()).sort(*whose, _DAY)
-    met = pl.when(_SOUGHT).then(_DAY)
+    filled = pl.all_horizontal(pl.lit(value=True), *(pl.col(n).is_not_null() for n in same_columns))
+    usable = known.filter(~pl.col("shared") & filled)
+    whose = [KEY, *same_columns]
+    days = usable.group_by(*whose, _DAY).agg(pl.col(_QUALIFIES).any()).sort(*whose, _DAY)
+    qualifying_day = pl.when(_QUALIFIES).then(_DAY)
     # Only earlier, or later, days qualify: jobs of the same day are no returns of each other.
-    other = met.shift(1).forward_fill() if rule.look == "back" else met.shift(-1).backward_fill()
+    other = qualifying_day.shift(1).forward_fill() if rule.look == "back" else qualifying_day.shift(-1).backward_fill()
     of_days = days.with_columns(other.over(whose).alias(_NEAREST)).drop_nulls(_NEAREST)
-    found = some.join(of_days.select(*whose, _DAY, _NEAREST), on=[*whose, _DAY])
-    apart = (pl.col(_DAY) - pl.col(_NEAREST)).dt.total_days().abs()
-    return found.group_by(POSITION).agg(apart.min().alias(name))
+    found = usable.join(of_days.select(*whose, _DAY, _NEAREST), on=[*whose, _DAY])
+    distance = (pl.col(_DAY) - pl.col(_NEAREST)).dt.total_days().abs()
+    return found.group_by(POSITION).agg(distance.min().alias(name))
 
 
 __all__ = ["nearest", "return_schema", "settled"]

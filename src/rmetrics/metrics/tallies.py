@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 
 import polars as pl
 
-from rmetrics.metrics.costs import feed_costs, spends
+from rmetrics.metrics.costs import feed_costs, spend_feeds
 from rmetrics.metrics.jobs import JOB_ID, METRIC_DATE, SEGMENT, SOURCE, placing_day
 from rmetrics.metrics.leads import feed_leads
 from rmetrics.metrics.measures import MeasureSums, amount, nothing
@@ -163,7 +163,7 @@ def last_day(days: pl.LazyFrame, rules: Rules, newest: dt.date | None = None) ->
     Returns:
         One row: last_day, null without rows.
     """
-    reached = days.filter((pl.col("counted") > 0) & ~pl.col("feed").is_in(sorted({TARGETS, *spends(rules)})))
+    reached = days.filter((pl.col("counted") > 0) & ~pl.col("feed").is_in(sorted({TARGETS, *spend_feeds(rules)})))
     greatest = pl.col("date").max()
     capped = greatest if newest is None else pl.min_horizontal(greatest, pl.lit(newest))
     return reached.select(pl.when(greatest.is_not_null()).then(capped).alias("last_day"))

@@ -108,7 +108,7 @@ def evidence(keys: pl.LazyFrame, calls: pl.LazyFrame | None, rules: Rules) -> pl
     if feed.columns[feed.date].type is not ColumnType.TIMESTAMP or (phone := phone_column(feed)) is None:
         return pl.LazyFrame(schema=EVIDENCE)
     mine = keys.filter(pl.col("timed") & (pl.col("feed") != CALLS)).select(TOUCH, "source", "touch_at", KEY)
-    some = calls.filter(pl.col(COUNTED) & pl.col("source").is_not_null() & inbound(feed)).select(
+    counted = calls.filter(pl.col(COUNTED) & pl.col("source").is_not_null() & inbound(feed)).select(
         POSITION,
         "source",
         pl.col(feed.date).alias("_at"),
@@ -117,7 +117,7 @@ def evidence(keys: pl.LazyFrame, calls: pl.LazyFrame | None, rules: Rules) -> pl
         job.alias(JOB_ID),
     )
     near = (pl.col("_at") - pl.col("touch_at")).abs() <= pl.duration(seconds=EVIDENCE_S)
-    return mine.join(keyed(some, "phone"), on=["source", KEY]).filter(near).select(*EVIDENCE).unique()
+    return mine.join(keyed(counted, "phone"), on=["source", KEY]).filter(near).select(*EVIDENCE).unique()
 
 
 def source_order(rules: Rules) -> dict[str, int]:

@@ -46,7 +46,7 @@ def deliver(url: SecretStr, message: Message) -> str:
     """
     import apprise
 
-    with _overheard() as said:
+    with _captured_logs() as messages:
         services = apprise.Apprise()
         if not services.add(url.get_secret_value()) or len(services) != 1:
             return "the setting is not the URL of exactly one service known to apprise"
@@ -54,48 +54,48 @@ def deliver(url: SecretStr, message: Message) -> str:
             services[0].overflow_mode = apprise.OverflowMode.SPLIT
         form = apprise.NotifyFormat.HTML if message.html else apprise.NotifyFormat.TEXT
         try:
-            taken = services.notify(title=message.subject, body=message.body, body_format=form)
+            delivered = services.notify(title=message.subject, body=message.body, body_format=form)
         except Exception as error:  # noqa: BLE001 - a plugin of apprise may raise anything, with the URL in its words
             return f"{REFUSED} ({type(error).__name__})"
-    return "" if taken else _why(said)
+    return "" if delivered else _why(messages)
 
 
-class _Ear(logging.Handler):
+class _LogCollector(logging.Handler):
     """A log handler that collects apprise's messages."""
 
-    def __init__(self, said: list[str]) -> None:
+    def __init__(self, messages: list[str]) -> None:
         super().__init__(logging.WARNING)
-        self.said = said
+        self.messages = messages
 
     def emit(self, record: logging.LogRecord) -> None:
         """Collects one record."""
-        self.said.append(record.getMessage())
+        self.messages.append(record.getMessage())
 
 
 @contextlib.contextmanager
-def _overheard() -> Iterator[list[str]]:
+def _captured_logs() -> Iterator[list[str]]:
     """Captures the logs of apprise and its libraries, so that no other handler writes them."""
-    said: list[str] = []
-    ear, quiet = _Ear(said), logging.NullHandler()
+    messages: list[str] = []
+    collector, quiet = _LogCollector(messages), logging.NullHandler()
     loggers = [
         logging.getLogger(n) for n in ("apprise", "urllib3", "requests", "requests_oauthlib", "oauthlib", "asyncio")
     ]
     before = [(log, log.propagate, log.level) for log in loggers]
     for log in loggers:
-        log.addHandler(ear if log.name == "apprise" else quiet)
+        log.addHandler(collector if log.name == "apprise" else quiet)
         log.propagate = False
     loggers[0].setLevel(logging.WARNING)
     try:
-        yield said
+        yield messages
     finally:
         for log, propagate, level in before:
-            log.removeHandler(ear if log.name == "apprise" else quiet)
+            log.removeHandler(collector if log.name == "apprise" else quiet)
             log.propagate, log.level = propagate, level
 
 
-def _why(said: list[str]) -> str:
+def _why(messages: list[str]) -> str:
     """Derives a reason from apprise's logs: the status or kind of failure, never the logged text."""
-    words = " ".join(said)
+    words = " ".join(messages)
     if status := re.search(r"error=(\d{3})\b", words):
         return f"{REFUSED}: HTTP status {status[1]}"
     if re.search(r"[Cc]onnection error|[Ss]ocket|timed? ?out", words):

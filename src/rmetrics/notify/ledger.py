@@ -75,7 +75,7 @@ class Ledger:
         Returns:
             The keys to send: never claimed before, failed, or any with ``again``.
         """
-        taken = []
+        claimed = []
         with self._connection:
             for key in keys:
                 row = self._connection.execute(
@@ -87,8 +87,8 @@ class Ledger:
                         "VALUES (?, ?, ?, 'sending', ?)",
                         (kind, key, channel, now.isoformat()),
                     )
-                    taken.append(key)
-        return taken
+                    claimed.append(key)
+        return claimed
 
     def mark(
         self, kind: Kind, keys: Sequence[str], channel: str, state: State, now: dt.datetime, why: str = ""
@@ -130,31 +130,31 @@ class Ledger:
         ).fetchone()
         return (dt.date.fromisoformat(row[0]), dt.datetime.fromisoformat(row[1])) if row else None
 
-    def occurring(self, true_now: Sequence[tuple[str, str]], now: dt.datetime) -> dict[tuple[str, str], str]:
+    def occurring(self, active: Sequence[tuple[str, str]], now: dt.datetime) -> dict[tuple[str, str], str]:
         """Opens new occurrences and closes those that are over; returns the start of each open one.
 
         Args:
-            true_now: name and row of each alert that is true.
+            active: name and row of each alert that is true.
             now: the time of the evaluation.
         """
-        wanted = set(true_now)
+        wanted = set(active)
         with self._connection:
-            there = {
+            recorded = {
                 (name, key): since
                 for name, key, since in self._connection.execute(
                     "SELECT name, key, since FROM occurrences WHERE until IS NULL"
                 )
             }
-            for name, key in there.keys() - wanted:
+            for name, key in recorded.keys() - wanted:
                 self._connection.execute(
                     "UPDATE occurrences SET until = ? WHERE (name, key, since) = (?, ?, ?)",
-                    (now.isoformat(), name, key, there[name, key]),
+                    (now.isoformat(), name, key, recorded[name, key]),
                 )
             self._connection.executemany(
                 "INSERT INTO occurrences (name, key, since) VALUES (?, ?, ?)",
-                [(name, key, now.isoformat()) for name, key in sorted(wanted - there.keys())],
+                [(name, key, now.isoformat()) for name, key in sorted(wanted - recorded.keys())],
             )
-        return {pair: there.get(pair, now.isoformat()) for pair in wanted}
+        return {pair: recorded.get(pair, now.isoformat()) for pair in wanted}
 
 
 def _sent(row: Sequence[str]) -> Sent:
@@ -173,7 +173,7 @@ def open_ledger(folder: Path) -> Iterator[Ledger]:
     try:
         folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
         with lock_file(folder / "messages.lock") as file:
-            if not lock(file, alone=True, seconds=_WAIT_SECONDS):
+            if not lock(file, exclusive=True, seconds=_WAIT_SECONDS):
                 raise BusyError(f"another command is sending messages ({named_holder(file)})", "Wait for it to finish.")
             with _opened(folder / "messages.sqlite") as connection:
                 yield Ledger(connection)

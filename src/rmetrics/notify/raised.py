@@ -53,9 +53,9 @@ def raised_by(alert: Alert, rows: Sequence[Mapping[str, Any]], zone: str, second
     typed = [{n: _exact(row[n], kind) for n, kind in view.columns.items()} for row in rows]
     frame = pl.DataFrame(typed, schema={n: DTYPES[k] for n, k in view.columns.items()}, orient="row")
     hits = frame.select(is_true(alert.where, view.row(zone)).alias("hit")).to_series().to_list()
-    again = second(frame, alert.where, view.row(zone))
+    second_hits = second(frame, alert.where, view.row(zone))
     found = {}
-    for row, hit, other in zip(typed, hits, again, strict=True):
+    for row, hit, other in zip(typed, hits, second_hits, strict=True):
         if hit or other:
             key = "/".join(_word(row[n]) for n in view.identity)
             found[key] = _occurrence(alert, key, row, agreed=hit == other)
@@ -96,11 +96,11 @@ def readable(values: Sequence[Any]) -> list[str]:
     ['30.000001', '30.00']
     """
     exact = [v for v in values if isinstance(v, Decimal) and v.as_tuple().exponent != 0]
-    more = next(n for n in range(7) if n == 6 or _tell_apart(exact, n))
+    more = next(n for n in range(7) if n == 6 or _distinguishable(exact, n))
     return [_decimals(v, more) if isinstance(v, Decimal) and v.as_tuple().exponent != 0 else _word(v) for v in values]
 
 
-def _tell_apart(values: Sequence[Decimal], more: int) -> bool:
+def _distinguishable(values: Sequence[Decimal], more: int) -> bool:
     shown = {v: Decimal(_decimals(v, more)) for v in values}
     return len(set(shown.values())) == len(shown) and all(shown[v] != 0 or v == 0 for v in values)
 

@@ -28,11 +28,11 @@ def second_engine() -> Iterator[Holds]:
         def holds(rows: pl.DataFrame, condition: str, row: Row) -> list[bool]:
             with duckdb_errors("evaluate an alert"):
                 connection.register("looked_at", rows.with_row_index("_row").to_arrow())
-                told = connection.execute(
+                results = connection.execute(
                     f"SELECT coalesce({expression(condition, row)}, false) FROM looked_at ORDER BY _row"
                 ).fetchall()
                 connection.unregister("looked_at")
-            return [bool(hit) for (hit,) in told]
+            return [bool(hit) for (hit,) in results]
 
         try:
             yield holds

@@ -86,17 +86,17 @@ def _sent(
     *,
     again: bool,
 ) -> Delivery:
-    taken = ledger.claim(kind, keys, name, at, again=again)
-    if not taken:
+    claimed = ledger.claim(kind, keys, name, at, again=again)
+    if not claimed:
         before = [s for key in keys if (s := ledger.state(kind, key, name)) is not None and s.state == "sending"]
-        return Delivery(name, DOUBTFUL, _doubt(before[0].started_at)) if before else Delivery(name, "already")
+        return Delivery(name, DOUBTFUL, _doubtful_reason(before[0].started_at)) if before else Delivery(name, "already")
     url = named_setting(channel.url)
-    why = f"{channel.url} is not set: add it to .env" if url is None else deliver(url, message(channel, taken))
-    ledger.mark(kind, taken, name, "failed" if why else "sent", _now(), why)
+    why = f"{channel.url} is not set: add it to .env" if url is None else deliver(url, message(channel, claimed))
+    ledger.mark(kind, claimed, name, "failed" if why else "sent", _now(), why)
     return Delivery(name, "failed", why) if why else Delivery(name, "sent")
 
 
-def _doubt(at: dt.datetime) -> str:
+def _doubtful_reason(at: dt.datetime) -> str:
     return (
         f"the program was stopped while sending at {at:%Y-%m-%d %H:%M} UTC, so the message may or may not have arrived"
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from rmetrics.brief.text import SaidLine
+from rmetrics.brief.text import LineText
 from rmetrics.notify.sending import Delivery
 from rmetrics.output.reporter import Report
 from rmetrics.usecases.brief import BriefResult
@@ -27,8 +27,8 @@ def show_brief(report: Report, result: BriefResult) -> None:
         for section in brief.sections:
             report.line("")
             report.line(section.title, "bold red" if section.section == "stale" else "bold")
-            for said in section.lines:
-                _show_line(report, said)
+            for entry in section.lines:
+                _show_line(report, entry)
         report.line("")
         report.line(brief.footer, "dim")
         if result.page is not None:
@@ -36,11 +36,11 @@ def show_brief(report: Report, result: BriefResult) -> None:
     show_deliveries(report, result.deliveries)
 
 
-def _show_line(report: Report, said: SaidLine) -> None:
-    report.line(f"  {said.text}", _STYLES[said.line.tone])
-    if said.line.detail:
-        report.line(f"      {said.line.detail}", "dim")
-    report.line(f"      {said.line.command}", "dim")
+def _show_line(report: Report, entry: LineText) -> None:
+    report.line(f"  {entry.text}", _STYLES[entry.line.tone])
+    if entry.line.detail:
+        report.line(f"      {entry.line.detail}", "dim")
+    report.line(f"      {entry.line.command}", "dim")
 
 
 def show_deliveries(report: Report, deliveries: Sequence[Delivery]) -> None:
@@ -66,15 +66,16 @@ def brief_document(result: BriefResult) -> dict[str, Any]:
         "language": brief.language,
         "subject": brief.subject,
         "sections": [
-            {"section": s.section, "title": s.title, "lines": [_line(said) for said in s.lines]} for s in brief.sections
+            {"section": s.section, "title": s.title, "lines": [_line(entry) for entry in s.lines]}
+            for s in brief.sections
         ],
         "sent": result.deliveries,
     }
 
 
-def _line(said: SaidLine) -> dict[str, Any]:
-    line = said.line
+def _line(entry: LineText) -> dict[str, Any]:
+    line = entry.line
     return {
-        "code": line.code, "tone": line.tone, "text": said.text, "detail": line.detail, "values": line.values,
+        "code": line.code, "tone": line.tone, "text": entry.text, "detail": line.detail, "values": line.values,
         "command": line.command,
     }  # fmt: skip

@@ -21,9 +21,9 @@ def show_check(report: Report, result: CheckResult) -> None:
     _compared(report, result)
     for finding in result.findings:
         _finding(report, finding)
-    graves = [f for f in result.findings if f.severity == "error"]
+    errors = [f for f in result.findings if f.severity == "error"]
     warnings = [f for f in result.findings if f.severity == "warning"]
-    report.line(f"{count(len(graves), 'error')}, {count(len(warnings), 'warning')}.", "bold red" if graves else "bold")
+    report.line(f"{count(len(errors), 'error')}, {count(len(warnings), 'warning')}.", "bold red" if errors else "bold")
 
 
 def _compared(report: Report, result: CheckResult) -> None:
@@ -32,9 +32,11 @@ def _compared(report: Report, result: CheckResult) -> None:
         report.line(f"Two engines: {agree}.", "bold red" if result.engines else "green")
     if result.published is not None:
         wrong = {n: c for n, c in result.published.items() if c}
-        told = ", ".join(f"{n} {c:,}" for n, c in wrong.items())
+        tables = ", ".join(f"{n} {c:,}" for n, c in wrong.items())
         agree = (
-            f"rows differ in {told}" if wrong else f"{count(len(result.published), 'table')} match the computed figures"
+            f"rows differ in {tables}"
+            if wrong
+            else f"{count(len(result.published), 'table')} match the computed figures"
         )
         report.line(f"PostgreSQL (run {result.run_id}): {agree}.", "bold red" if wrong else "green")
 

@@ -86,16 +86,20 @@ def write_for_vendor(result: DisputesResult, file: Path) -> int:
 
 def evidence(claim: Claim) -> str:
     """Returns the evidence for a vendor: the facts, its earlier lead, and since when the caller is a customer."""
-    told = [f"{name} = {value}" for name, value in claim.facts.items()]
+    parts = [f"{name} = {value}" for name, value in claim.facts.items()]
     for proof in claim.proofs[1:]:
         when = f" of {_stamp(proof.at)}" if isinstance(proof.at, dt.datetime) else f" of {proof.at}" if proof.at else ""
-        told.append(f"{proof.what} {proof.key}{when}")
-    return "; ".join(told)
+        parts.append(f"{proof.what} {proof.key}{when}")
+    return "; ".join(parts)
 
 
 def _claim(report: Report, claim: Claim, now: dt.datetime) -> None:
-    left = claim.hours_left(now)
-    when = claim.state.value if left is None else f"{duration(left * 3600)} left, until {_stamp(claim.deadline)}"
+    hours_left = claim.hours_left(now)
+    when = (
+        claim.state.value
+        if hours_left is None
+        else f"{duration(hours_left * 3600)} left, until {_stamp(claim.deadline)}"
+    )
     price = "" if claim.price is None else f"  {money(claim.price)}"
     style = "bold" if claim.state is ClaimState.OPEN else ""
     report.line(f"{claim.source} {claim.lead_id}  {_stamp(claim.lead_at)}{price}  {claim.reason}  ({when})", style)

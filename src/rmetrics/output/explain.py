@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rmetrics.errors import SettingsError
-from rmetrics.explain.asked import Asked
+from rmetrics.explain.asked import Query
 from rmetrics.explain.explanation import DerivedFigure, Explained, Explanation, ListedRow, Part
 from rmetrics.explain.gaps import Gap
 from rmetrics.files import open_private
@@ -42,7 +42,7 @@ def show_explanation(report: Report, found: Explanation, gaps: Sequence[Gap] = (
     for metric in found.metrics.values():
         _metric(report, metric, published=found.run_id is not None, rows=rows)
     for made in found.ratios:
-        _made(report, found, made)
+        _derived(report, found, made)
     if found.calls:
         steps = ", ".join(f"{s.rows:,} {s.step}" for s in found.calls)
         report.line("")
@@ -71,7 +71,7 @@ def _title(found: Explanation) -> str:
     )
 
 
-def months_in_words(asked: Asked) -> str:
+def months_in_words(asked: Query) -> str:
     """Returns the months or days of a question in words."""
     when = f"{asked.day:%A, %d %B %Y}" if asked.day else f"{asked.month:%B %Y}"
     if asked.day and asked.until:
@@ -123,7 +123,7 @@ def _metric(report: Report, metric: Explained, *, published: bool, rows: bool) -
         report.line(f"  proof: {proof}, difference {figure(metric.scale, worst)}", "green")
 
 
-def _made(report: Report, found: Explanation, made: DerivedFigure) -> None:
+def _derived(report: Report, found: Explanation, made: DerivedFigure) -> None:
     """Shows a figure that is computed from the explained measures."""
     report.line("")
     report.parts((f"{made.figure.name}  ", "bold cyan"), (shown_value(made.value, made.figure.kind), "bold"))
@@ -139,9 +139,9 @@ def _part(report: Report, scale: int, part: Part, *, several: bool, rows: bool) 
     report.line(f"  {value}{part.rule} ({part.where}{since})")
     shown = [s for s in part.steps if s.rows or s is part.steps[-1]]
     if part.feed:
-        told = [f"{s.rows:,} {s.step}" for s in shown]
-        report.line(f"  rows of {part.feed}: {told[0]}, minus {', '.join(told[1:-1])}: {told[-1]}" if told[1:-1]
-                    else f"  rows of {part.feed}: {', '.join(told)}")  # fmt: skip
+        steps = [f"{s.rows:,} {s.step}" for s in shown]
+        report.line(f"  rows of {part.feed}: {steps[0]}, minus {', '.join(steps[1:-1])}: {steps[-1]}" if steps[1:-1]
+                    else f"  rows of {part.feed}: {', '.join(steps)}")  # fmt: skip
     for group in part.nearly:
         worth = f" ({group.amount:,.2f})" if group.amount else ""
         report.line(f"    nearly counted: {group.rows:,}{worth}: {group.reason}", "yellow")

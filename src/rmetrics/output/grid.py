@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
-_TALLEST = 6  # the most lines of a cell
+_MAX_CELL_LINES = 6  # the most lines of a cell
 # Layouts in the order tried: the gap between columns, and the minimum width of a wrapped text, in characters.
 _TRIED = ((3, 16), (2, 16), (1, 16), (1, 8))
 
@@ -32,12 +32,12 @@ class GridColumn:
     Attributes:
         name: its header.
         right: whether it is right-aligned, like figures.
-        whole: whether its values never wrap: figures, dates, identifiers.
+        unwrapped: whether its values never wrap: figures, dates, identifiers.
     """
 
     name: str
     right: bool = False
-    whole: bool = False
+    unwrapped: bool = False
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class Grid:
 
     def shown(self, clean: Callable[[str], str]) -> "Grid":
         """Returns a copy with every text passed through ``clean``."""
-        columns = [GridColumn(clean(c.name), c.right, c.whole) for c in self.columns]
+        columns = [GridColumn(clean(c.name), c.right, c.unwrapped) for c in self.columns]
         rows = [[Cell(clean(c.text), c.style) for c in row] for row in self.rows]
         return Grid(clean(self.title), columns, rows, self.sections)
 
@@ -88,20 +88,20 @@ def _widths(grid: Grid, room: int, narrowest: int) -> list[int] | None:
         for i, column in enumerate(grid.columns)
     ]
     least = [
-        n if column.whole or column.right else min(n, max(narrowest, cell_len(column.name)))
+        n if column.unwrapped or column.right else min(n, max(narrowest, cell_len(column.name)))
         for n, column in zip(natural, grid.columns, strict=True)
     ]
-    left = room - sum(least)
-    if left < 0:
+    spare = room - sum(least)
+    if spare < 0:
         return None
     widths = list(least)
     # Columns that need the least get their full width first, so that only the longest texts wrap.
     short = sorted((i for i, n in enumerate(natural) if n > least[i]), key=lambda i: natural[i] - least[i])
     for position, i in enumerate(short):
-        more = min(natural[i] - least[i], left // (len(short) - position))
+        more = min(natural[i] - least[i], spare // (len(short) - position))
         widths[i] += more
-        left -= more
-    too_tall = any(n > w * _TALLEST for n, w in zip(natural, widths, strict=True))
+        spare -= more
+    too_tall = any(n > w * _MAX_CELL_LINES for n, w in zip(natural, widths, strict=True))
     return None if too_tall else widths
 
 

@@ -87,10 +87,10 @@ def _sensitivity(report: Report, found: JourneysResult) -> None:
         "Jobs claimed by window",
         "days", "jobs", "", "paid", "confirmed by CRM", "share", "precision", "recall",
     )  # fmt: skip
-    most = max((s.jobs for s in found.sensitivity), default=0)
+    max_jobs = max((s.jobs for s in found.sensitivity), default=0)
     for line in found.sensitivity:
-        sure = round(_BAR * line.confirmed / most) if most else 0
-        more = (round(_BAR * line.jobs / most) if most else 0) - sure
+        sure = round(_BAR * line.confirmed / max_jobs) if max_jobs else 0
+        more = (round(_BAR * line.jobs / max_jobs) if max_jobs else 0) - sure
         grid.add_row(
             str(line.window),
             number(line.jobs),
@@ -109,14 +109,14 @@ def _sensitivity(report: Report, found: JourneysResult) -> None:
 
 def _touches(report: Report, found: JourneysResult) -> None:
     grid = table("Touches", "day", "touch", "source", "answered", "job", "by", "reason", "cost", "paid")
-    said = {True: "yes", False: "no", None: ""}
+    words = {True: "yes", False: "no", None: ""}
     for touch in found.rows:
         more = f" +{touch.jobs - 1}" if touch.jobs > 1 else ""
         grid.add_row(
             str(touch.touch_date),
             touch.touch_id,
             touch.source,
-            said[touch.answered],
+            words[touch.answered],
             (touch.job_id or "") + more,
             "" if touch.matched_by == "none" else touch.matched_by,
             touch.reason or "",
@@ -148,5 +148,5 @@ def show_story(report: Report, story: Story) -> None:
     report.table(grid)
 
 
-def _percent(part: int, whole: int) -> str:
-    return f"{Decimal(part) * 100 / whole:.1f} %" if whole else "-"
+def _percent(part: int, total: int) -> str:
+    return f"{Decimal(part) * 100 / total:.1f} %" if total else "-"

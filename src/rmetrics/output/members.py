@@ -42,11 +42,11 @@ def show_members(report: Report, found: Members) -> None:
 
 def _grid(found: Members) -> Grid:
     sums = {f.name: found.tables.get(f.name) for f in found.figures}
-    columns = [GridColumn(found.dimension, whole=True)]
+    columns = [GridColumn(found.dimension, unwrapped=True)]
     for name, table in sums.items():
-        columns.append(GridColumn(name, right=True, whole=True))
+        columns.append(GridColumn(name, right=True, unwrapped=True))
         if table is not None and table.additive:
-            columns.append(GridColumn("share", right=True, whole=True))
+            columns.append(GridColumn("share", right=True, unwrapped=True))
     grid = Grid("", columns)
     for member in found.members:
         cells = [Cell(member)]

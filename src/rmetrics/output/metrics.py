@@ -119,15 +119,15 @@ def plain_number(value: Decimal | None, kind: FigureKind) -> int | str | None:
 def _grid(found: Metrics) -> Grid:
     members, compared = found.asked.dimension, found.asked.compare
     columns = [
-        GridColumn("period", whole=True),
-        *([GridColumn(members, whole=True)] if members else []),
+        GridColumn("period", unwrapped=True),
+        *([GridColumn(members, unwrapped=True)] if members else []),
         GridColumn("measure"),
     ]
     if compared is not None:
         name = "previous year" if compared.value == "year" else "previous period"
-        columns += [GridColumn(name, right=True, whole=True), GridColumn("change", right=True, whole=True)]
-        columns += [GridColumn("%", right=True, whole=True)]
-    columns += [GridColumn("explained by"), GridColumn("value", right=True, whole=True)]
+        columns += [GridColumn(name, right=True, unwrapped=True), GridColumn("change", right=True, unwrapped=True)]
+        columns += [GridColumn("%", right=True, unwrapped=True)]
+    columns += [GridColumn("explained by"), GridColumn("value", right=True, unwrapped=True)]
     grid = Grid(_title(found), columns)
     before = None
     for row in found.rows:
@@ -188,9 +188,9 @@ def parquet_bytes(found: Metrics) -> bytes:
     return into.getvalue()
 
 
-def told_written(report: Report, rows: int, path: Path) -> None:
+def report_written(report: Report, rows: int, path: Path) -> None:
     """Reports the number of rows written and the file."""
     report.line(f"{count(rows, 'row')} in {path}")
 
 
-__all__ = ["parquet_bytes", "plain_number", "show_metrics", "shown_value", "told_written", "write_parquet"]
+__all__ = ["parquet_bytes", "plain_number", "report_written", "show_metrics", "shown_value", "write_parquet"]

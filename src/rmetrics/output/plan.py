@@ -35,7 +35,7 @@ def show_plan(report: Report, plan: Plan, *, rows: bool) -> None:
     if plan.unchanged:
         report.line(f"No change: {_span(plan)}.")
     _rows(report, plan, shown=rows)
-    _hands(report, plan, shown=rows)
+    _reassigned(report, plan, shown=rows)
     _instead(report, plan)
     report.line(_closing(plan), "bold")
 
@@ -87,11 +87,13 @@ def _members(report: Report, plan: Plan, causes: Sequence[str], *, shown: bool) 
                 f"[{causes.index(change.cause) + 1}]",
             )
         report.table(grid)
-        left = 0 if shown else len(changes) - _SHOWN_MEMBERS
-        if left > 0:
+        omitted = 0 if shown else len(changes) - _SHOWN_MEMBERS
+        if omitted > 0:
             names = {c.member for c in changes}
             span = f"{changes[-1].month:%Y-%m} to {changes[0].month:%Y-%m}"
-            report.line(f"and {left:,} more figures of {count(len(names), 'member')}, {span}; all with --rows", "dim")
+            report.line(
+                f"and {omitted:,} more figures of {count(len(names), 'member')}, {span}; all with --rows", "dim"
+            )
 
 
 def figure(metric: str, value: Decimal, *, sign: bool = False) -> str:
@@ -125,7 +127,7 @@ def _rows(report: Report, plan: Plan, *, shown: bool) -> None:
         _row(report, row)
 
 
-def _hands(report: Report, plan: Plan, *, shown: bool) -> None:
+def _reassigned(report: Report, plan: Plan, *, shown: bool) -> None:
     """Shows the jobs that would come from another touch, by source, and the money that moves with them."""
     if not plan.journeys:
         return

@@ -8,7 +8,7 @@ from rmetrics.output.sync import sync_json
 from rmetrics.pipeline.landing.quarantine import RejectedRow
 from rmetrics.usecases.rejected import RejectedText, RetryResult
 
-_LONGEST = 40
+_MAX_SHOWN = 40
 
 
 def show_rejected(report: Report, rows: tuple[RejectedRow, ...]) -> None:
@@ -27,8 +27,8 @@ def show_rejected(report: Report, rows: tuple[RejectedRow, ...]) -> None:
         if row.file != file:
             file = row.file
             report.line(f"{row.file} ({row.feed})", "bold")
-        told = row.reason if row.value is None else f'"{_short(row.value)}": {row.reason}'
-        report.line(f"  {row.id:<{width}}  line {row.line:<5} {told}")
+        problem = row.reason if row.value is None else f'"{_short(row.value)}": {row.reason}'
+        report.line(f"  {row.id:<{width}}  line {row.line:<5} {problem}")
     files = Counter(r.file for r in rows)
     report.line(
         f"{count(len(rows), 'row')} in {count(len(files), 'file')}. To see a whole row: rmetrics rejected show ID"
@@ -43,7 +43,7 @@ def _short(value: str | None) -> str:
     if value is None:
         return ""
     plain = " ".join(value.split())
-    return plain if len(plain) <= _LONGEST else plain[: _LONGEST - 1] + "…"
+    return plain if len(plain) <= _MAX_SHOWN else plain[: _MAX_SHOWN - 1] + "…"
 
 
 def show_text(report: Report, shown: RejectedText) -> None:
@@ -77,6 +77,6 @@ def show_retry(report: Report, result: RetryResult) -> None:
         report.line(f"  accepted: {row.file}, line {row.line} ({row.feed})", "green")
     for row in result.still:
         report.line(f"  still rejected: {row.file}, line {row.line}: {row.reason}", "yellow")
-    taken = f"{count(len(result.taken), 'row')} accepted" if result.taken else "No row could be accepted"
+    summary = f"{count(len(result.taken), 'row')} accepted" if result.taken else "No row could be accepted"
     status = {"published": "and published", "unchanged": "nothing changed"}.get(result.sync.status, "")
-    report.line(f"{taken}, {status}; {len(result.still)} still rejected.", "bold")
+    report.line(f"{summary}, {status}; {len(result.still)} still rejected.", "bold")

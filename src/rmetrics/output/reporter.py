@@ -193,8 +193,8 @@ _LEFT = frozenset(
 
 def table(title: str, first: str, *others: str) -> Grid:
     """Returns an empty table: texts wrap, other columns do not; figures are right-aligned."""
-    columns = [GridColumn(first, whole=first in _LEFT)]
-    columns += [GridColumn(name, right=name not in _TEXTS | _LEFT, whole=name not in _TEXTS) for name in others]
+    columns = [GridColumn(first, unwrapped=first in _LEFT)]
+    columns += [GridColumn(name, right=name not in _TEXTS | _LEFT, unwrapped=name not in _TEXTS) for name in others]
     return Grid(title, columns)
 
 
@@ -203,7 +203,7 @@ def number(value: int | None) -> str:
     return "-" if value is None else f"{value:,}" if value else "·"
 
 
-def whole(value: Decimal | None) -> str:
+def whole_number(value: Decimal | None) -> str:
     """Formats a figure without decimals; empty for None."""
     return "" if value is None else f"{value:,.0f}"
 
@@ -218,6 +218,6 @@ def percent(value: Decimal | None) -> str:
     return "" if value is None else f"{value * 100:.0f} %"
 
 
-def reached(value: Decimal | int, target: Decimal | None, shown: str) -> Cell:
+def target_cell(value: Decimal | int, target: Decimal | None, shown: str) -> Cell:
     """Returns a cell with a figure, green if it reaches its target and red if not."""
     return Cell(shown, "" if target is None else "green" if value >= target else "red")

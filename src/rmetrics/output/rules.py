@@ -6,7 +6,7 @@ from pathlib import Path
 from rmetrics.errors import RulesError
 from rmetrics.findings import count
 from rmetrics.output.reporter import Report, names, table
-from rmetrics.rules.describe import Said
+from rmetrics.rules.describe import RuleText
 from rmetrics.usecases.draft import Draft
 from rmetrics.usecases.new_measure import MeasureDraft
 from rmetrics.usecases.rules import CheckedRules, RulesInForce
@@ -15,31 +15,31 @@ from rmetrics.usecases.rules import CheckedRules, RulesInForce
 def show_rules(report: Report, found: RulesInForce) -> None:
     """Shows the rules by topic, with their dates, files and lines."""
     if report.as_json:
-        report.json(found, "rules", names(Said))
+        report.json(found, "rules", names(RuleText))
         return
     report.line(f"In force on {found.as_of}:", "bold")
     for topic, group in groupby(found.rules, key=lambda s: s.topic):
         report.line("")
         report.line(topic, "bold")
-        for said in group:
-            _line(report, said, f"{said.rule}: {said.words}{_time(said)}")
+        for described in group:
+            _line(report, described, f"{described.rule}: {described.words}{_time(described)}")
     if found.later:
         report.line("")
         report.line("Later", "bold")
-        for said in found.later:
-            _line(report, said, f"from {said.since}, {said.topic} {said.rule}: {said.words}")
+        for described in found.later:
+            _line(report, described, f"from {described.since}, {described.topic} {described.rule}: {described.words}")
     if not (found.rules or found.later):
         report.line("No rule declares it: its jobs count, and it has neither leads nor cost.", "yellow")
 
 
-def _time(said: Said) -> str:
-    since = f" since {said.since}" if said.since else ""
-    until = f" until {said.until}" if said.until else ""
+def _time(described: RuleText) -> str:
+    since = f" since {described.since}" if described.since else ""
+    until = f" until {described.until}" if described.until else ""
     return f" ({(since + until).strip()})" if since or until else ""
 
 
-def _line(report: Report, said: Said, text: str) -> None:
-    report.parts((f"  {text}  ", ""), (said.where, "dim"))
+def _line(report: Report, described: RuleText, text: str) -> None:
+    report.parts((f"  {text}  ", ""), (described.where, "dim"))
 
 
 def show_problems(report: Report, error: RulesError) -> None:

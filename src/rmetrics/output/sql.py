@@ -10,7 +10,7 @@ from rmetrics.output.csv_files import safe_cell, write_csv
 from rmetrics.output.grid import Cell, Grid, GridColumn
 from rmetrics.output.reporter import Report, plain
 from rmetrics.output.streams import lost
-from rmetrics.usecases.sql import Query
+from rmetrics.usecases.sql import StatementResult
 
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "DECIMAL", "DOUBLE", "FLOAT", "NUMBER", "HUGEINT")
 _WHOLE = ("DATE", "TIME", "BOOL", "INTERVAL", "UUID")
@@ -19,7 +19,7 @@ STALE = (
 )
 
 
-def show_query(report: Report, query: Query, *, as_csv: bool, limit: int) -> None:
+def show_query(report: Report, query: StatementResult, *, as_csv: bool, limit: int) -> None:
     """Shows the rows of a query; a table has the first ``limit`` of them, or all for 0."""
     if query.stale and not report.quiet:
         report.message(STALE, "yellow")
@@ -61,7 +61,7 @@ def _csv(names: list[str], rows: Iterable[Sequence[object]]) -> None:
 
 def _column(name: str, kind: str) -> GridColumn:
     number = "[" not in kind and any(kind.removeprefix("U").startswith(n) for n in _NUMBERS)
-    return GridColumn(name, right=number, whole=number or kind.startswith(_WHOLE))
+    return GridColumn(name, right=number, unwrapped=number or kind.startswith(_WHOLE))
 
 
 def _text(value: object) -> str:

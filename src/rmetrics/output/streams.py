@@ -10,7 +10,7 @@ import os
 import sys
 from typing import IO, Any, TextIO
 
-_NOT_WANTED = (errno.EPIPE, errno.ECONNRESET)  # the reader closed the pipe
+_PIPE_CLOSED = (errno.EPIPE, errno.ECONNRESET)  # the reader closed the pipe
 
 
 class _Pipe(io.FileIO):
@@ -58,7 +58,7 @@ def close_streams() -> OSError | None:
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     failed = lost(sys.stdout)
-    return None if failed is None or failed.errno in _NOT_WANTED else failed
+    return None if failed is None or failed.errno in _PIPE_CLOSED else failed
 
 
 def _is_open(number: int) -> bool:

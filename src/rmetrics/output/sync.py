@@ -5,10 +5,21 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
-from rmetrics.findings import EMPTY_INBOX, TAKEN_IN, WITHDRAWN, Finding, count
+from rmetrics.findings import EMPTY_INBOX, NEWLY_ACCEPTED, WITHDRAWN, Finding, count
 from rmetrics.month_line import MonthLine
 from rmetrics.output.grid import Cell
-from rmetrics.output.reporter import STYLES, Report, money, names, number, percent, plain, reached, table, whole
+from rmetrics.output.reporter import (
+    STYLES,
+    Report,
+    money,
+    names,
+    number,
+    percent,
+    plain,
+    table,
+    target_cell,
+    whole_number,
+)
 from rmetrics.pipeline.summary import FileResult, MeasureLine, SyncResult
 
 
@@ -29,7 +40,9 @@ def show_sync(report: Report, result: SyncResult, *, months: int) -> None:
         _files(report, result.files)
     _months(report, result.months, months)
     _measures(report, result.measures, months)
-    show_findings(report, [f for f in result.findings if f.severity != "info" or f.code in {TAKEN_IN, EMPTY_INBOX}])
+    show_findings(
+        report, [f for f in result.findings if f.severity != "info" or f.code in {NEWLY_ACCEPTED, EMPTY_INBOX}]
+    )
     _closing(report, result)
 
 
@@ -41,7 +54,9 @@ def _companies(report: Report, result: SyncResult) -> None:
         counts = (number(one.exports), number(one.rejected)) if one.status not in {"failed", "removed"} else ("", "")
         grid.add_row(Cell(one.company, style), Cell(one.status, style), one.currency, *counts, f"{one.seconds:.1f}")
     report.table(grid)
-    show_findings(report, [f for f in result.findings if f.severity != "info" or f.code in {TAKEN_IN, EMPTY_INBOX}])
+    show_findings(
+        report, [f for f in result.findings if f.severity != "info" or f.code in {NEWLY_ACCEPTED, EMPTY_INBOX}]
+    )
     if result.status == "unchanged":
         report.line(f"Nothing changed. Nothing was written. ({result.seconds:.1f} s)")
     else:
@@ -74,9 +89,9 @@ def _files(report: Report, files: Sequence[FileResult]) -> None:
             counts = [""] * 5
         style = "yellow" if file.status == "refused" else ""
         grid.add_row(Cell(file.file, style), file.feed or "-", *counts, Cell(note, style))
-    whole = [sum(getattr(f, n) for f in files) for n in ("rows", "accepted", "rejected", "superseded", "totals")]
+    totals = [sum(getattr(f, n) for f in files) for n in ("rows", "accepted", "rejected", "superseded", "totals")]
     grid.add_section()
-    grid.add_row(Cell(count(len(files), "file"), "bold"), "", *(number(n) for n in whole), "")
+    grid.add_row(Cell(count(len(files), "file"), "bold"), "", *(number(n) for n in totals), "")
     report.table(grid)
     for file in files:
         if file.reason:
@@ -107,10 +122,10 @@ def _month_table(report: Report, title: str, lines: Sequence[MonthLine], *, by_m
             f"{line.month:%Y-%m}" if by_month else line.source,
             number(line.leads),
             number(line.units),
-            reached(line.repairs, line.target_repairs, number(line.repairs)),
-            whole(line.target_repairs),
+            target_cell(line.repairs, line.target_repairs, number(line.repairs)),
+            whole_number(line.target_repairs),
             percent(line.conv_l2r),
-            reached(line.revenue40, line.target_revenue40, money(line.revenue40)),
+            target_cell(line.revenue40, line.target_revenue40, money(line.revenue40)),
             money(line.target_revenue40, 0),
             money(line.cost),
             Cell(money(line.cpl), "red" if over else ""),

@@ -10,7 +10,7 @@ from rmetrics.concealed import concealed
 
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _UNSEEN = "\u00ad\u180e\u200b\u2028\u2029\u2060-\u2065\u206a-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f"
-_STEERING = re.compile(f"[\x00-\x1f\x7f-\x9f{_BIDI}{_UNSEEN}\ud800-\udfff]")
+_UNSAFE = re.compile(f"[\x00-\x1f\x7f-\x9f{_BIDI}{_UNSEEN}\ud800-\udfff]")
 _IN_LINES = re.compile(f"[\x00-\x09\x0b-\x1f\x7f-\x9f{_BIDI}{_UNSEEN}\ud800-\udfff]")
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 # Characters of the program's own texts, for a terminal that is limited to ASCII.
@@ -30,7 +30,7 @@ def visible(text: str, encoding: str = "utf-8", *, lines: bool = False) -> str:
     >>> visible("caf\u00e9 \u00b7", "ascii")
     ('caf\\xe9 .')
     """
-    text = (_IN_LINES if lines else _STEERING).sub(_written_out, concealed(text))
+    text = (_IN_LINES if lines else _UNSAFE).sub(_written_out, concealed(text))
     try:
         text.encode(encoding)
     except UnicodeEncodeError:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from rmetrics.errors import SettingsError
-from rmetrics.metrics.jobs import meant
+from rmetrics.metrics.jobs import matching_sources
 from rmetrics.rules import ALL, Rules
 from rmetrics.rules.names import normal_source
 from rmetrics.rules.suggest import did_you_mean
@@ -28,7 +28,7 @@ def source_named(name: str, rules: Rules, also: Iterable[str] = ()) -> str:
     names = sorted({*rules.sources, *also})
     if name not in names and normal_source(name) == normal_source(ALL):
         return ALL
-    found = meant(name, names, rules)
+    found = matching_sources(name, names, rules)
     if len(found) == 1:
         return found[0]
     if found:
@@ -71,7 +71,7 @@ def month_named(month: dt.date | None, months: Collection[dt.date]) -> dt.date:
 
 
 @dataclass(frozen=True, slots=True)
-class Months:
+class MonthRange:
     """The months asked for.
 
     Attributes:
@@ -88,7 +88,7 @@ class Months:
     days: tuple[dt.date, dt.date] | None = None
 
 
-def months_named(asked: Months, months: Collection[dt.date]) -> tuple[dt.date, dt.date]:
+def months_named(asked: MonthRange, months: Collection[dt.date]) -> tuple[dt.date, dt.date]:
     """Returns the first and the last month asked for.
 
     Args:
@@ -108,4 +108,4 @@ def months_named(asked: Months, months: Collection[dt.date]) -> tuple[dt.date, d
     return first, last
 
 
-__all__ = ["Months", "month_named", "months_named", "only_source", "source_named"]
+__all__ = ["MonthRange", "month_named", "months_named", "only_source", "source_named"]

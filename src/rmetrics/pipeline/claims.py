@@ -13,7 +13,7 @@ import polars as pl
 from rmetrics.metrics.call_classes import CallRows, call_rows, job_numbers
 from rmetrics.metrics.disputes import GRANTED, REFUSED, LeadRows, claims, with_facts
 from rmetrics.metrics.jobs import JOB_ID
-from rmetrics.metrics.newest import every_row
+from rmetrics.metrics.newest import all_versions
 from rmetrics.metrics.phones import keyed
 from rmetrics.metrics.touches import TOUCH, touches, zip_of
 from rmetrics.pipeline.compute.rows import Rows
@@ -97,22 +97,22 @@ def lead_claims(rows: Rows, exports: Mapping[int, str], now: dt.datetime) -> lis
         exports: the names of exports by rank.
         now: claims whose deadline has passed by then are expired.
     """
-    rules, given = rows.rules, lead_rows(rows)
-    if not given:
+    rules, of_leads = rows.rules, lead_rows(rows)
+    if not of_leads:
         return []
-    found = claims(given, rules)
+    found = claims(of_leads, rules)
     of_calls = _calls(rows, found, exports)
-    told: list[Claim] = []
-    for name in sorted(given):
+    creditable: list[Claim] = []
+    for name in sorted(of_leads):
         mine = found.filter(pl.col("feed") == name)
         leads = _leads(rows, name, pl.concat([mine[POSITION], mine["duplicate_of"].drop_nulls()]).unique(), exports)
-        looked = _looked_at(given[name], mine, rules, name)
+        looked = _looked_at(of_leads[name], mine, rules, name)
         of_jobs = _jobs(rows, mine["customer_job"].drop_nulls().unique(), exports)
-        told += [
+        creditable += [
             _claim(row, rules, leads, of_jobs, of_calls, looked[row[POSITION], row["source"]], now)
             for row in mine.to_dicts()
         ]
-    return sorted(told, key=lambda c: (list(rules.sources).index(c.source), c.lead_at, c.lead_id))
+    return sorted(creditable, key=lambda c: (list(rules.sources).index(c.source), c.lead_at, c.lead_id))
 
 
 def lead_rows(rows: Rows) -> dict[str, LeadRows]:
@@ -131,7 +131,8 @@ def lead_rows(rows: Rows) -> dict[str, LeadRows]:
     customers = CallRows(*(f.lazy() for f in pl.collect_all([customers.calls, customers.jobs])))
     unnumbered = _unnumbered(rows).collect().lazy()
     return {
-        name: LeadRows(rows.feed(name), _dearest(rows, name), customers, unnumbered, _led(rows, name)) for name in feeds
+        name: LeadRows(rows.feed(name), _highest_costs(rows, name), customers, unnumbered, _leads_with_job(rows, name))
+        for name in feeds
     }
 
 
@@ -149,17 +150,17 @@ def _unnumbered(rows: Rows) -> pl.LazyFrame:
     numbered = keyed(job_numbers(facts, rules), "phone").select(JOB_ID)
     place = zip_of("zip") if "zip" in rules.feeds[JOBS].columns else pl.lit(None, dtype=pl.String)
     days = job_numbers(facts, rules).select(JOB_ID, "created").drop_nulls("created")
-    some = facts.select(JOB_ID, "source", place.alias("zip")).join(numbered, on=JOB_ID, how="anti")
-    return some.join(days, on=JOB_ID).select("source", "zip", "created")
+    without_number = facts.select(JOB_ID, "source", place.alias("zip")).join(numbered, on=JOB_ID, how="anti")
+    return without_number.join(days, on=JOB_ID).select("source", "zip", "created")
 
 
-def _led(rows: Rows, name: str) -> pl.LazyFrame:
+def _leads_with_job(rows: Rows, name: str) -> pl.LazyFrame:
     """Returns the positions of the leads of a feed that have a job."""
     won = rows.snapshot.scan(JOURNEYS).filter(pl.col("feed") == name).drop_nulls(JOB_ID).select(TOUCH)
     return touches({name: rows.feed(name)}, rows.rules).join(won, on=TOUCH, how="semi").select(POSITION)
 
 
-def _dearest(rows: Rows, name: str) -> pl.LazyFrame:
+def _highest_costs(rows: Rows, name: str) -> pl.LazyFrame:
     """Returns each lead's highest cost in any export of a feed, by position; empty if no source pays by the lead."""
     feed, rules = rows.rules.feeds[name], rows.rules
     prices = (
@@ -171,8 +172,8 @@ def _dearest(rows: Rows, name: str) -> pl.LazyFrame:
     price, key = next((p for p in prices if p), None), list(feed.key_columns)
     if price is None:
         return pl.LazyFrame(schema={POSITION: pl.Int64(), "dearest": pl.Decimal(18, 2)})
-    most = every_row(rows.exports(name), feed).group_by(key).agg(pl.col(price).max().alias("dearest"))
-    return rows.newest(name).join(most, on=key, nulls_equal=True).select(POSITION, "dearest")
+    highest = all_versions(rows.exports(name), feed).group_by(key).agg(pl.col(price).max().alias("dearest"))
+    return rows.newest(name).join(highest, on=key, nulls_equal=True).select(POSITION, "dearest")
 
 
 def _leads(rows: Rows, name: str, positions: pl.Series, exports: Mapping[int, str]) -> dict[int, Proof]:
@@ -206,15 +207,17 @@ def _place(exports: Mapping[int, str], file: int, line: int) -> str:
     return f"{exports.get(file, 'an export')}:{line % LINES}"
 
 
-def _looked_at(given: LeadRows, mine: pl.DataFrame, rules: Rules, name: str) -> dict[tuple[int, str], dict[str, str]]:
+def _looked_at(
+    of_leads: LeadRows, mine: pl.DataFrame, rules: Rules, name: str
+) -> dict[tuple[int, str], dict[str, str]]:
     """Returns the values in each claim of the columns that its condition names; never a phone number."""
     hidden = {n for n, c in rules.feeds[name].columns.items() if not c.publish or c.type is ColumnType.PHONE}
     found: dict[tuple[int, str], dict[str, str]] = {}
-    for (source, version, term), some in mine.group_by("source", "version", "term"):
+    for (source, version, term), part in mine.group_by("source", "version", "term"):
         dispute = rules.sources[str(source)].versions[int(str(version))][1].disputes[int(str(term))]
         named = [c for c in read_condition(dispute.where, lead_row(rules, name)).columns if c not in hidden]
-        facts = with_facts(given, str(source), rules, name)
-        rows = facts.join(some.lazy(), on=POSITION, how="semi").select(POSITION, *named).collect()
+        facts = with_facts(of_leads, str(source), rules, name)
+        rows = facts.join(part.lazy(), on=POSITION, how="semi").select(POSITION, *named).collect()
         for position, *values in rows.iter_rows():
             found[position, str(source)] = {n: _shown(v) for n, v in zip(named, values, strict=True)}
     return found

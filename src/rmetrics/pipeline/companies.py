@@ -73,7 +73,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class CompanyMade:
+class ComputedCompany:
     """The outcome for a company.
 
     Attributes:
@@ -81,8 +81,8 @@ class CompanyMade:
         files: of its inbox.
         findings: those before both engines were compared.
         run: the entry for the run log.
-        said: the result of comparing both engines; None if they were not compared because nothing published changes.
-        rows: the desired rows of the group's tables, by name of the company's table, as Arrow files; empty if ``said``
+        agreed: the result of comparing both engines; None if nothing published changes, which skips this.
+        rows: the desired rows of the group's tables, by name of the company's table, as Arrow files; none if ``agreed``
             is None.
         failure: why there are no figures; None if there are.
         large: whether it has too many exports for one task, and was skipped.
@@ -93,7 +93,7 @@ class CompanyMade:
     files: tuple[FileResult, ...] = ()
     findings: tuple[Finding, ...] = ()
     run: Run | None = None
-    said: tuple[str, tuple[Finding, ...]] | None = None
+    agreed: tuple[str, tuple[Finding, ...]] | None = None
     rows: Mapping[str, bytes] = field(default_factory=dict)
     failure: Failure | None = None
     large: bool = False
@@ -104,7 +104,7 @@ class CompanyMade:
         return {name: pl.read_ipc(io.BytesIO(content)) for name, content in self.rows.items()}
 
 
-def make_company(work: CompanyWork, rules_folder: Path, own: Path) -> CompanyMade:
+def make_company(work: CompanyWork, rules_folder: Path, own: Path) -> ComputedCompany:
     """Computes a company.
 
     Returns any error, even a bug of ours, as part of the result, because it must not stop the other companies.
@@ -129,17 +129,17 @@ def make_company(work: CompanyWork, rules_folder: Path, own: Path) -> CompanyMad
         records = store.written
         made = _made(work, Project(places, lake, load_rules(rules_folder, work.name)))
     except Exception as error:  # noqa: BLE001 - see above
-        made = CompanyMade(work.name, failure=_failure(error, shown))
-    return CompanyMade(
-        made.name, dict(records), made.files, made.findings, made.run, made.said, made.rows, made.failure, made.large,
+        made = ComputedCompany(work.name, failure=_failure(error, shown))
+    return ComputedCompany(
+        made.name, dict(records), made.files, made.findings, made.run, made.agreed, made.rows, made.failure, made.large,
         time.monotonic() - clock,
     )  # fmt: skip
 
 
-def _made(work: CompanyWork, project: Project) -> CompanyMade:
+def _made(work: CompanyWork, project: Project) -> ComputedCompany:
     lake, rules = project.lake, project.rules
     if sum(status.st_size for _, status in inbox_files(project.inbox.open())) > work.large:
-        return CompanyMade(work.name, large=True)
+        return ComputedCompany(work.name, large=True)
     lake.sweep()
     sweep(lake)
     why, timings = Explanations(), dict[str, float]()
@@ -147,14 +147,14 @@ def _made(work: CompanyWork, project: Project) -> CompanyMade:
     computed = prepared.computed
     attempt = Attempt(work.run_id, work.started_at, rules.digest)
     run = run_of(attempt, rules, computed, prepared.seen, why)
-    said, rows = None, dict[str, bytes]()
+    agreed, rows = None, dict[str, bytes]()
     if run.inputs != work.published or work.full:
         tables = published_tables(rules)
         refuse_large_sums(rules, computed, tables, published=work.published)
-        said = agree(project, computed, silent, why)
+        agreed = agree(project, computed, silent, why)
         rows = {t.name: _arrow(published_rows(computed.rows, t).collect()) for t in tables if t.name in TABLES}
     findings = (*prepared.findings, *why.failed)
-    return CompanyMade(work.name, {}, prepared.files, findings, run, said, rows)
+    return ComputedCompany(work.name, {}, prepared.files, findings, run, agreed, rows)
 
 
 def _arrow(rows: pl.DataFrame) -> bytes:
@@ -178,9 +178,9 @@ def _failure(error: Exception, shown: Mapping[str, str]) -> Failure:
             "report it.",
         )
     message, hint = known.message, known.hint
-    for there, here in shown.items():
-        message, hint = message.replace(there, here), hint.replace(there, here)
+    for remote, local in shown.items():
+        message, hint = message.replace(remote, local), hint.replace(remote, local)
     return Failure(type(known).__name__, message, hint)
 
 
-__all__ = ["LARGE", "CompanyMade", "CompanyWork", "Failure", "make_company"]
+__all__ = ["LARGE", "CompanyWork", "ComputedCompany", "Failure", "make_company"]

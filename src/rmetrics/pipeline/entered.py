@@ -16,10 +16,10 @@ from pathlib import Path
 import polars as pl
 
 from rmetrics.errors import SettingsError
-from rmetrics.files import part_of, put_in_place, write_durably
+from rmetrics.files import move_into_place, part_of, write_durably
 from rmetrics.findings import count
 from rmetrics.ingest.read import RefusedError, open_export
-from rmetrics.pipeline.compute.standing import last_rows
+from rmetrics.pipeline.compute.last import last_rows
 from rmetrics.pipeline.landing.land import file_digest
 from rmetrics.pipeline.landing.placement import chosen
 from rmetrics.pipeline.project import Project
@@ -37,7 +37,7 @@ _SHARE = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+)\s*(%?)")
 
 
 @dataclass(frozen=True, slots=True)
-class Entered:
+class EnteredRow:
     """A row that was put into the inbox.
 
     Attributes:
@@ -51,7 +51,7 @@ class Entered:
     changed: bool
 
 
-def entered_name(feed: str, parts: list[str]) -> str:
+def entered_file_name(feed: str, parts: list[str]) -> str:
     """Returns a file's name: the feed's, by which it is recognised, and the key's."""
     return " ".join([feed, "by hand", *(re.sub(r"[^\w.() -]", "_", p) for p in parts)]) + ".csv"
 
@@ -103,7 +103,7 @@ def figures_before(
     """
     found: dict[str, str] = {}
     for row in _rows(project, name, feed, month).iter_rows(named=True):
-        if _is(row, feed, key):
+        if _has_key(row, feed, key):
             amounts = {c: row[c] for c in feed.columns if isinstance(row.get(c), Decimal)}
             shares = {c: format(v.normalize(), "f") for c, v in amounts.items()}
             found = {
@@ -112,7 +112,7 @@ def figures_before(
     return {**found, **_waiting(project, file, feed)}
 
 
-def _is(row: Mapping[str, object], feed: Feed, key: Mapping[str, str]) -> bool:
+def _has_key(row: Mapping[str, object], feed: Feed, key: Mapping[str, str]) -> bool:
     """Tests whether a row has this key; its month is known to be equal, and parts missing from the key are blank."""
     return all(row[c] == (key.get(c) or feed.columns[c].default) for c in feed.key_columns if c != feed.date)
 
@@ -132,25 +132,29 @@ def _waiting(project: Project, file: Path, feed: Feed) -> dict[str, str]:
     return {headers[h]: v for h, v in row.items() if h in headers and v}
 
 
-def refuse_beside(project: Project, name: str, feed: Feed, column: str, month: dt.date, row: Mapping[str, str]) -> None:
+def refuse_double_count(
+    project: Project, name: str, feed: Feed, column: str, month: dt.date, row: Mapping[str, str]
+) -> None:
     """Raises an error if an amount meant as the whole would be added to others of its month.
 
     Raises:
         SettingsError: the month has rows of another key.
     """
     rows = _rows(project, name, feed, month).iter_rows(named=True)
-    others = [other[column] for other in rows if not _is(other, feed, row)]
+    others = [other[column] for other in rows if not _has_key(other, feed, row)]
     if others:
         amount = sum((v for v in others if v is not None), Decimal(0))
-        there = count(len(others), "other row")
+        other_rows = count(len(others), "other row")
         raise SettingsError(
-            f"{month:%Y-%m} already has {there} of {name} ({amount:,.2f}), and this amount would be added to it",
+            f"{month:%Y-%m} already has {other_rows} of {name} ({amount:,.2f}), and this amount would be added to it",
             "Name the campaign it replaces (--campaign), withdraw the other export (rmetrics exports withdraw), or "
             "pass --add.",
         )
 
 
-def put_entered(project: Project, name: str, file: Path, row: Mapping[str, str], before: Mapping[str, str]) -> Entered:
+def write_entered(
+    project: Project, name: str, file: Path, row: Mapping[str, str], before: Mapping[str, str]
+) -> EnteredRow:
     """Writes the row as an export, unless its figures are there already, after checking that the rules will read it.
 
     A column with the time makes it a new export each time: bytes that have landed before would not count as newer.
@@ -173,12 +177,12 @@ def put_entered(project: Project, name: str, file: Path, row: Mapping[str, str],
         try:
             write_durably(part, text.getvalue().encode())
             _refuse_misread(part, file.name, name, project.rules)
-            put_in_place(part, file)
+            move_into_place(part, file)
         except OSError as error:
             raise SettingsError(f"cannot write {file}: {error.strerror}", "Check its permissions.") from error
         finally:
             part.unlink(missing_ok=True)
-    return Entered(file, name, {c: row[c] for c in names}, changed)
+    return EnteredRow(file, name, {c: row[c] for c in names}, changed)
 
 
 def _refuse_misread(path: Path, file_name: str, name: str, rules: Rules) -> None:
@@ -188,9 +192,9 @@ def _refuse_misread(path: Path, file_name: str, name: str, rules: Rules) -> None
     except RefusedError as error:
         fit, why = None, str(error)
     if fit is None or fit.feed != name:
-        told = why or f"it would be read as {fit.feed if fit else 'nothing'}"
+        reason = why or f"it would be read as {fit.feed if fit else 'nothing'}"
         raise SettingsError(
-            f"the rules do not read {file_name} as {name}: {told}", f"Check files and columns of [feeds.{name}]."
+            f"the rules do not read {file_name} as {name}: {reason}", f"Check files and columns of [feeds.{name}]."
         )
 
 

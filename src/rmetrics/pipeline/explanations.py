@@ -7,7 +7,7 @@ fails, the run goes on without it and reports this in a finding.
 from collections.abc import Callable
 from typing import TypeVar
 
-from rmetrics.errors import BusyError, asked_to_stop
+from rmetrics.errors import BusyError, caused_by_interrupt
 from rmetrics.findings import Finding, Severity
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ class Explanations:
         except BusyError:
             raise
         except Exception as error:
-            if isinstance(error, but) or asked_to_stop(error):
+            if isinstance(error, but) or caused_by_interrupt(error):
                 raise
             # Only the type of the error: its text may quote a row.
             message = (

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from rmetrics.brief.published import needed_feeds
-from rmetrics.checks.forecasts import Ahead, forecasts_again
+from rmetrics.checks.forecasts import RecomputedForecast, recompute_forecasts
 from rmetrics.metrics.forecast import Forecast, forecast
 from rmetrics.metrics.holidays_of import holidays_of
 from rmetrics.metrics.tallies import last_day
@@ -83,28 +83,28 @@ def estimates_differing(
         A line for each difference.
     """
     end = _last_day(computed, rules)
-    again = dict[tuple[str, str], Ahead]()
+    recomputed = dict[tuple[str, str], RecomputedForecast]()
     if end is not None:
-        month, whole = month_of(end), _last_whole_day(computed, rules, end)
+        month, last_whole = month_of(end), _last_whole_day(computed, rules, end)
         path = computed.snapshot.path(DAILY)
-        holidays = holidays_of(rules.business.country, whole.year - 6, next_month(month).year)
-        again = forecasts_again(path, month, end, whole, holidays, computed.rows.lake.root / "duckdb")
+        holidays = holidays_of(rules.business.country, last_whole.year - 6, next_month(month).year)
+        recomputed = recompute_forecasts(path, month, end, last_whole, holidays, computed.rows.lake.root / "duckdb")
     ours = {(e.source, e.measure): e for e in month_estimates(computed, rules)}
     found = []
-    for key in sorted({*ours, *again}):
-        mine, other = (_told(of.get(key)) for of in (ours, again))
+    for key in sorted({*ours, *recomputed}):
+        mine, other = (_in_words(of.get(key)) for of in (ours, recomputed))
         if mine != other:
             found.append(f"{key[0]} {key[1]}: estimate {mine}, second computation {other}")
     if published is not None:
         wanted = dict[tuple[str, str, dt.date], tuple[Decimal | None, ...]]()
-        for (source, measure), e in again.items():
+        for (source, measure), e in recomputed.items():
             for day, value in steps(month, e.as_of, e.reached, e.path):
                 ends = day == (e.path[-1][0] if e.path else e.as_of)
                 wanted[source, measure, day] = (value, *((e.low, e.high) if ends else (None, None)))
         for row in sorted({*wanted, *published}):
-            there, right = published.get(row), wanted.get(row)
-            if there != right:
-                found.append(f"{row[0]} {row[1]} {row[2]}: PostgreSQL has {_values(there)}, the lake {_values(right)}")
+            stored, right = published.get(row), wanted.get(row)
+            if stored != right:
+                found.append(f"{row[0]} {row[1]} {row[2]}: PostgreSQL has {_values(stored)}, the lake {_values(right)}")
     return found
 
 
@@ -115,7 +115,7 @@ def steps(
     return [*([(as_of, reached.quantize(Decimal("0.01")))] if as_of >= month else []), *path]
 
 
-def _told(of: Estimate | Ahead | None) -> str:
+def _in_words(of: Estimate | RecomputedForecast | None) -> str:
     if of is None:
         return "nothing"
     path = ", ".join(str(value) for _, value in of.path)
@@ -141,18 +141,18 @@ def _last_whole_day(computed: Computed, rules: Rules, end: dt.date) -> dt.date:
     return min([end, *days])
 
 
-def _estimates(daily: pl.DataFrame, rules: Rules, whole: dt.date, month: dt.date) -> Iterator[Estimate]:
+def _estimates(daily: pl.DataFrame, rules: Rules, last_whole: dt.date, month: dt.date) -> Iterator[Estimate]:
     by_source = daily.group_by("source", "date").agg(pl.col(*SCALES).sum())
     company = daily.group_by("date").agg(pl.col(*SCALES).sum()).with_columns(pl.lit(ALL).alias("source"))
     for source, of_source in [(ALL, company), *sorted(((str(k[0]), f) for k, f in by_source.group_by("source")))]:
         first: dt.date = of_source["date"].min()  # type: ignore[assignment]
-        if first > whole:
+        if first > last_whole:
             continue
         holidays = holidays_of(rules.business.country, first.year, next_month(month).year)
-        series = _series(of_source, first, whole)
+        series = _series(of_source, first, last_whole)
         known = of_source.filter((pl.col("date") >= month) & (pl.col("date") < next_month(month)))
         for measure, scale in SCALES.items():
-            found = forecast(series[measure], first, whole, month, holidays)
+            found = forecast(series[measure], first, last_whole, month, holidays)
             if found is not None:
                 yield _estimate(source, measure, scale, found, _units(known[measure], scale))
 

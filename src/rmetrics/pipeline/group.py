@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from rmetrics.errors import SettingsError
 from rmetrics.lake import Lake
-from rmetrics.pipeline.companies import CompanyMade
-from rmetrics.pipeline.compute.compute import standing
+from rmetrics.pipeline.companies import ComputedCompany
+from rmetrics.pipeline.compute.compute import last_computed
 from rmetrics.pipeline.compute.desired import published_rows
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.project import Places, Project
@@ -75,7 +75,7 @@ def publish_made(
     places: Places,
     rules: Rules,
     lake: Lake,
-    made: CompanyMade,
+    made: ComputedCompany,
     started: Callable[[], Server],
     session: Callable[[], Session],
     progress: Progress,
@@ -108,15 +108,15 @@ def publish_made(
         raise AssertionError(msg)
     if rules.companies[name].publish == "own":
         own = Project(places, lake, load_rules(places.rules_dir, name))
-        computed, why = standing(lake, own.rules, lake.raw_files()), Explanations()
+        computed, why = last_computed(lake, own.rules, lake.raw_files()), Explanations()
         ready = Publication(
-            own, started, computed, run, made.findings, progress, {}, why, full=full, force=force, said=made.said
+            own, started, computed, run, made.findings, progress, {}, why, full=full, force=force, verdict=made.agreed
         )
         outcome = publish_company(ready)
         return replace(outcome, findings=(*outcome.findings, *why.failed))
-    if made.said is None:
+    if made.agreed is None:
         return Outcome("unchanged", {}, NOT_NEEDED, made.findings)
-    agreed, quality = made.said
+    agreed, quality = made.agreed
     state = replace(state_of(rules, name), run_id=run.run_id, inputs=run.inputs, exports=len(run.exports))
     written = replace_company(session(), state, made.frames())
     return Outcome("published", written, agreed, merged(made.findings, quality))

@@ -23,8 +23,10 @@ def month_lines(rows: Rows) -> tuple[MonthLine, ...]:
     monthly = rows.scan(MONTHLY).collect()
     measures = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
     by_source = monthly.group_by("month", "source").agg(pl.col(m).sum() for m in measures)
-    whole = monthly.group_by("month").agg(pl.col(m).sum() for m in measures).with_columns(pl.lit("ALL").alias("source"))
-    lines = pl.concat([by_source, whole.select(by_source.columns)])
+    company = (
+        monthly.group_by("month").agg(pl.col(m).sum() for m in measures).with_columns(pl.lit("ALL").alias("source"))
+    )
+    lines = pl.concat([by_source, company.select(by_source.columns)])
     columns = ("target_repairs", "target_revenue40", "target_conv_l2r", "target_cpl_max")
     if TARGETS in rows.rules.feeds:
         targets = rows.scan(TARGETS).filter(pl.col("segment") == "ALL").collect()
@@ -64,11 +66,11 @@ def _own_targets(rows: Rows, own: Sequence[str]) -> dict[tuple[dt.date, str], De
     """Returns the company-wide targets for own measures: the columns ``target_NAME`` of the targets feed."""
     if TARGETS not in rows.rules.feeds:
         return {}
-    whole = rows.scan(TARGETS).filter((pl.col("segment") == ALL) & (pl.col("source") == ALL)).collect()
-    columns = [n for n in own if f"target_{n}" in whole.columns]
+    company = rows.scan(TARGETS).filter((pl.col("segment") == ALL) & (pl.col("source") == ALL)).collect()
+    columns = [n for n in own if f"target_{n}" in company.columns]
     return {
         (row["month"], n): Decimal(str(row[f"target_{n}"]))
-        for row in whole.iter_rows(named=True)
+        for row in company.iter_rows(named=True)
         for n in columns
         if row[f"target_{n}"] is not None
     }

@@ -10,11 +10,11 @@ from rmetrics.pipeline.compute.compute import Computed, compute
 from rmetrics.pipeline.compute.runner import Runner
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.landing.inbox import InboxFile, empty_inbox, land_inbox
-from rmetrics.pipeline.landing.quarantine import taken_in
+from rmetrics.pipeline.landing.quarantine import newly_accepted
 from rmetrics.pipeline.months import measure_lines, month_lines
 from rmetrics.pipeline.project import Project
 from rmetrics.pipeline.summary import FileResult, MeasureLine
-from rmetrics.pipeline.verify.run_findings import rebuilt, run_findings, taken_in_findings
+from rmetrics.pipeline.verify.run_findings import newly_accepted_findings, rebuilt, run_findings
 from rmetrics.progress import Progress, timed
 
 
@@ -78,7 +78,7 @@ def prepare(
     if not trial:
         why.of("the note of sound files", lake.remember_checked, None)
         findings += why.of(
-            "the rows taken in again", lambda: taken_in_findings(taken_in(lake, rules, computed.placed)), ()
+            "the rows taken in again", lambda: newly_accepted_findings(newly_accepted(lake, rules, computed.placed)), ()
         )
     files = tuple(_file_result(s, computed) for s in seen)
     months = why.of("the summary of months", lambda: month_lines(computed.rows), ())

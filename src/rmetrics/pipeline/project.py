@@ -39,7 +39,7 @@ class Places:
         rules = load_rules(self.rules_dir, self.company)
         return Project(self, self.lake.open(), rules)
 
-    def travelling(self) -> "Places":
+    def portable_settings(self) -> "Places":
         """Returns the same places for a process elsewhere: absolute paths, and no DSN."""
         return replace(
             self,

@@ -13,12 +13,12 @@ import polars as pl
 from rmetrics.errors import PostgresError
 from rmetrics.findings import Finding
 from rmetrics.lake import Lake
-from rmetrics.pipeline.changes.causes import find_causes, whole_cause
+from rmetrics.pipeline.changes.causes import find_causes, overall_cause
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.desired import table_contents
+from rmetrics.pipeline.compute.last import old_rules
 from rmetrics.pipeline.compute.names import TALLIES
 from rmetrics.pipeline.compute.runner import Runner
-from rmetrics.pipeline.compute.standing import old_rules
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.forecasts import month_estimates, steps
 from rmetrics.pipeline.landing.inbox import InboxFile
@@ -27,7 +27,7 @@ from rmetrics.pipeline.unchanged import NOT_NEEDED
 from rmetrics.pipeline.verify.amounts import refuse_large_sums
 from rmetrics.pipeline.verify.cross_check import agree
 from rmetrics.pipeline.verify.quality import remembered_findings
-from rmetrics.pipeline.verify.run_findings import by_others, merged
+from rmetrics.pipeline.verify.run_findings import merged, outside_write_findings
 from rmetrics.postgres.connection import Server, connect
 from rmetrics.postgres.ddl import apply_schema, fit_tables, has_columns, is_complete, require_writable, schema_digest
 from rmetrics.postgres.publish import FeedState, FinerCauses, ForecastRow, Published, Run, publish, published
@@ -74,7 +74,7 @@ class Publication:
         full: write every row again.
         force: publish although published exports are lost.
         runner: also recomputes the figures in a full check; None for DuckDB only.
-        said: the result of comparing both engines, if already done; None to let ``agreed`` compare them.
+        verdict: the result of comparing both engines, if already done; None to let ``agreed`` compare them.
     """
 
     project: Project
@@ -88,7 +88,7 @@ class Publication:
     full: bool = False
     force: bool = False
     runner: Runner | None = None
-    said: tuple[str, tuple[Finding, ...]] | None = None
+    verdict: tuple[str, tuple[Finding, ...]] | None = None
 
     def agreed(self) -> tuple[str, tuple[Finding, ...]]:
         """Returns the result of comparing both engines, in words, and all findings with those of the check.
@@ -96,11 +96,11 @@ class Publication:
         Raises:
             CheckError: they disagree; nothing may be published.
         """
-        if self.said is not None:
-            return self.said[0], merged(self.findings, self.said[1])
+        if self.verdict is not None:
+            return self.verdict[0], merged(self.findings, self.verdict[1])
         with timed(self.timings, "check"):
-            said, quality = agree(self.project, self.computed, self.progress, self.why, self.runner)
-        return said, merged(self.findings, quality)
+            verdict, quality = agree(self.project, self.computed, self.progress, self.why, self.runner)
+        return verdict, merged(self.findings, quality)
 
 
 def publish_computed(of: Publication) -> Outcome:
@@ -140,15 +140,15 @@ def _published(
 ) -> Outcome:
     """Publishes while the engines are compared; commits only if they agree."""
     rules, lake, computed, run, why = of.project.rules, of.project.lake, of.computed, of.run, of.why
-    cause = whole_cause(before.exports, before.rules_hash, before.version, computed, rules)
+    cause = overall_cause(before.exports, before.rules_hash, before.version, computed, rules)
     causes = why.of("the causes of changes", lambda: _causes_of_figures(lake, computed, rules, before, cause), None)
     estimates = why.of("the forecast", lambda: _forecasts(computed, rules), ())
 
     def settled() -> Run:
         with timed(of.timings, "waited"):
             _, findings = checking.result()
-        told = [asdict(f) for f in (*findings, *why.failed)]
-        return replace(run, forecasts=estimates, detail={**run.detail, "findings": told})
+        recorded = [asdict(f) for f in (*findings, *why.failed)]
+        return replace(run, forecasts=estimates, detail={**run.detail, "findings": recorded})
 
     written = publish(
         target,
@@ -163,7 +163,7 @@ def _published(
         settled=settled,
     )
     agreed, findings = checking.result()
-    findings = (*findings, *by_others(written.by_others))
+    findings = (*findings, *outside_write_findings(written.outside_writes))
     of.progress("publishing", 1, 1)
     return Outcome("published", dict(written.rows), agreed, findings)
 
@@ -210,8 +210,8 @@ def _causes_of_figures(
     causes = find_causes(computed, rules, old, before.exports, cause)
     monthly = computed.snapshot.scan(MONTHLY).select("month", "source").collect()
     months = {*monthly["month"].to_list(), *(a.month for a in causes.arrivals if a.month)}
-    gone = causes.old.sources if causes.old else {}
-    sources = sorted({*monthly["source"].to_list(), *causes.new.sources, *gone})
+    old_sources = causes.old.sources if causes.old else {}
+    sources = sorted({*monthly["source"].to_list(), *causes.new.sources, *old_sources})
     return FinerCauses(causes.frame(sorted(months), sources), causes.member_frame(sorted(months)))
 
 
@@ -235,8 +235,8 @@ def _prepared(
 
 def _refuse_older_lake(before: Published, computed: Computed, target: Server, *, force: bool) -> None:
     """Raises an error if the lake has lost published exports; those that the rules leave out do not count as lost."""
-    held = (*(p.raw for p in computed.placed), *computed.unplaced, *computed.withdrawn)
-    missing = before.exports - {r.sha256[:16] for r in held}
+    known = (*(p.raw for p in computed.placed), *computed.unplaced, *computed.withdrawn)
+    missing = before.exports - {r.sha256[:16] for r in known}
     if missing and not force:
         raise PostgresError(
             f"{target.label} was published from exports that this lake does not have ({len(missing)} of them): "
@@ -274,10 +274,10 @@ def run_of(
 def feed_states(rules: Rules, computed: Computed) -> list[FeedState]:
     """Returns how fresh each feed is."""
     days = computed.snapshot.scan(TALLIES["days"]).group_by("feed").agg(pl.col("date").max(), pl.col("rows").sum())
-    held = {feed: (last, rows) for feed, last, rows in days.collect().iter_rows()}
+    last_rows = {feed: (last, rows) for feed, last, rows in days.collect().iter_rows()}
     states = []
     for name in rules.feeds:
-        last, rows = held.get(name, (None, 0))
+        last, rows = last_rows.get(name, (None, 0))
         raws = [p.raw for p in computed.placed if p.feed == name]
         exported = max((r.exported_at for r in raws), default=None)
         states.append(FeedState(name, name, rows, last, exported, len(raws)))

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from rmetrics.files import write_private
-from rmetrics.findings import BY_HAND, PULL_INCOMPLETE, TAKEN_IN, Finding, Severity
+from rmetrics.findings import BY_HAND, NEWLY_ACCEPTED, PULL_INCOMPLETE, Finding, Severity
 from rmetrics.locks import lock, lock_file
 from rmetrics.month_line import MonthLine
 from rmetrics.pipeline.summary import FileResult, MeasureLine, SyncResult
@@ -34,7 +34,7 @@ L = TypeVar("L", MonthLine, MeasureLine)
 _NAME = "unchanged.json"
 _OURS = frozenset({"lock", _NAME, f"{_NAME}.part"})  # files of the lake that every run writes
 _ONCE = frozenset(
-    {"damaged-cache", TAKEN_IN, "explanation-failed", BY_HAND, PULL_INCOMPLETE}
+    {"damaged-cache", NEWLY_ACCEPTED, "explanation-failed", BY_HAND, PULL_INCOMPLETE}
 )  # findings that belong to a single run
 
 _PROGRAM = Path(__file__).parents[1]
@@ -134,7 +134,7 @@ def _free(path: Path) -> bool:
     """Tests whether no other run holds the lake."""
     try:
         with lock_file(path, create=False) as file:
-            return lock(file, alone=True)
+            return lock(file, exclusive=True)
     except OSError:
         return False
 
@@ -152,16 +152,16 @@ def _key(places: SyncPlaces, read: str, state: str) -> str:
     return hashlib.sha256(f"{read}\n{state}\n{lake}".encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _files(folder: Path, passed_over: frozenset[str] = frozenset()) -> Iterator[str]:
+def _files(folder: Path, ignored: frozenset[str] = frozenset()) -> Iterator[str]:
     """Yields a line for each file and folder under ``folder``, and for the target of each link."""
     for place, folders, files in os.walk(folder):
         plain = frozenset(files)
         folders[:] = [f for f in folders if f != "__pycache__"]
         for name in (*folders, *files):
-            if name in passed_over and place == str(folder):
+            if name in ignored and place == str(folder):
                 continue
-            path, there = f"{place}/{name}", (os.lstat, os.stat)  # pathlib is slow for many thousands of files
-            for look in there:
+            path, stats = f"{place}/{name}", (os.lstat, os.stat)  # pathlib is slow for many thousands of files
+            for look in stats:
                 try:
                     at = look(path)
                 except OSError:  # gone, or a link to nothing

@@ -14,8 +14,8 @@ from rmetrics.findings import Finding, Severity, count
 from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import Snapshot, load
-from rmetrics.pipeline.compute.compute import Computed, compute, inputs_digest, standing
-from rmetrics.pipeline.compute.standing import old_rules
+from rmetrics.pipeline.compute.compute import Computed, compute, inputs_digest, last_computed
+from rmetrics.pipeline.compute.last import old_rules
 from rmetrics.pipeline.compute.typed_inputs import typed_inputs
 from rmetrics.pipeline.landing.losses import lost_error, lost_exports
 from rmetrics.pipeline.landing.placement import PlacedExport, place
@@ -103,7 +103,7 @@ def opened(project: Project, progress: Progress = silent, *, thorough: bool = Fa
         *_damaged(lake, computed, rules, placed, thorough=thorough),
     ]
     if not problems:
-        yield Workspace(lake, rules, standing(lake, rules, lake.raw_files()))
+        yield Workspace(lake, rules, last_computed(lake, rules, lake.raw_files()))
         return
     with scratch_lake(lake, results=False) as scratch:
         yield Workspace(scratch, rules, compute(scratch, rules, progress, memory=project.memory), tuple(problems))
@@ -134,19 +134,19 @@ def _damaged(
     lake: Lake, computed: Snapshot, rules: Rules, placed: list[PlacedExport], *, thorough: bool
 ) -> Iterator[Finding]:
     """Yields findings about computed files that are missing or fail their checksums."""
-    spoiled = list(computed.damaged() if thorough else computed.altered())
+    corrupt = list(computed.damaged() if thorough else computed.altered())
     missing = []
     for item in placed:
         typed = _typed_record(lake, rules, item)
         if typed is None:
             missing.append(item.raw.name)
-        elif not lake.typed_is_sound(typed, used=thorough):
-            spoiled.append(f"{lake.typed.name}/{typed.name}")
+        elif not lake.typed_is_intact(typed, used=thorough):
+            corrupt.append(f"{lake.typed.name}/{typed.name}")
     if missing and computed.inputs == inputs_digest(placed, rules):
         many = count(len(missing), "export")
         message = f"the typed rows of {many} are missing, first {missing[0]}; run `rmetrics sync --full`"
         yield Finding("missing-file", Severity.ERROR, message, len(missing))
-    for name in dict.fromkeys(spoiled):
+    for name in dict.fromkeys(corrupt):
         what = "is damaged: its checksum does not match" if lake.store.head(name) else "is missing"
         place = lake.store.shown(name)
         message = f"{place} {what}; delete it and run `rmetrics sync --full`, which rebuilds it from the exports"

@@ -93,23 +93,23 @@ def table_differences(
         only: keys (the table's key columns) to compare; None compares everything.
         hidden: columns whose values must not be shown.
     """
-    there = catalog(session, table.name)
-    lacking = [n for n in table.names if n not in there]
-    if lacking:
-        return TableDifferences(table.name, 1, (RowDifference(table.name, "-", f"column {lacking[0]} {MISSING}"),))
+    existing = catalog(session, table.name)
+    missing = [n for n in table.names if n not in existing]
+    if missing:
+        return TableDifferences(table.name, 1, (RowDifference(table.name, "-", f"column {missing[0]} {MISSING}"),))
     wanted = conformed(table, fitting(table, rows)).with_columns(month_of(table).alias(PART))
     if only is not None:
         wanted = wanted.join(only.lazy(), on=list(table.key), how="semi", nulls_equal=True)
     counted = wanted.group_by(PART).len().collect()
     parts: dict[dt.date, int] = dict(counted.iter_rows())
     if only is None:
-        held = session.query(f"SELECT {month_in_sql(table, 't')}, count(*) FROM {quoted(table.name)} AS t GROUP BY 1")
-        for part, count in held:
+        counts = session.query(f"SELECT {month_in_sql(table, 't')}, count(*) FROM {quoted(table.name)} AS t GROUP BY 1")
+        for part, count in counts:
             parts[part] = max(count, parts.get(part, 0))
     found, total = list[RowDifference](), 0
     for batch in _batches(parts):
         ours = wanted.filter(pl.col(PART).is_in(batch)).drop(PART).collect()
-        theirs = _held(session, table, batch)
+        theirs = _published(session, table, batch)
         if only is not None:
             theirs = theirs.join(only, on=list(table.key), how="semi", nulls_equal=True)
         for difference in _differences(table, ours, theirs, hidden):
@@ -131,12 +131,12 @@ def _batches(parts: Mapping[dt.date, int]) -> Iterator[list[dt.date]]:
         yield batch
 
 
-def _held(session: Session, table: PgTable, parts: Sequence[dt.date]) -> pl.DataFrame:
+def _published(session: Session, table: PgTable, parts: Sequence[dt.date]) -> pl.DataFrame:
     cells = ", ".join(
         f"{quoted(c.name)}::text" if c.type.startswith("numeric") else quoted(c.name) for c in table.columns
     )
-    held = session.arrow(f"SELECT {cells} FROM {quoted(table.name)} AS t WHERE {within(table, 't', parts)}")
-    frame = pl.DataFrame(held)
+    found = session.arrow(f"SELECT {cells} FROM {quoted(table.name)} AS t WHERE {within(table, 't', parts)}")
+    frame = pl.DataFrame(found)
     frame.columns = list(table.names)
     return frame.with_columns(pl.col(c.name).cast(polars_type(c.type)) for c in table.columns)
 

@@ -15,7 +15,7 @@ from rmetrics.postgres.refusals import advice, not_connected
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 _CONNECT_SECONDS = 10
-_HIGHEST_PORT = 65_535
+_MAX_PORT = 65_535
 HERE = "to_regnamespace(quote_ident(current_schema()))"
 """SQL expression for the current schema; NULL if it does not exist."""
 _UNCHANGED = "Nothing was changed in the database; check `rmetrics status`, then run the command again."
@@ -307,7 +307,7 @@ def _host(text: str) -> str:
         ValueError: it has another form, for instance because a password contains an unencoded character.
     """
     found = re.fullmatch(r"(\[[0-9A-Fa-f:.%a-z]*\]|[^\[\]:/?#@]*)(?::(\d{0,5}))?", text)
-    if found is None or int(found[2] or 0) > _HIGHEST_PORT:
+    if found is None or int(found[2] or 0) > _MAX_PORT:
         raise ValueError
     return unquote(found[1]) + (f":{found[2]}" if found[2] else "")
 

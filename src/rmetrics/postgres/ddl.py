@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rmetrics.errors import PostgresError
 from rmetrics.postgres.connection import HERE, ColumnThere, Session, catalog, literal, quoted, statements
-from rmetrics.postgres.ownership import own_relations, read_note, refuse_foreign, take_note
+from rmetrics.postgres.ownership import own_relations, read_note, record_relations, refuse_foreign
 from rmetrics.postgres.upgrade import upgrade
 from rmetrics.tables import PgTable
 
@@ -81,7 +81,7 @@ def apply_schema(session: Session, script: str, schema: str) -> None:
             session.execute("UPDATE published_parts SET digest = ''")
         for statement in statements(script):
             session.execute(statement)
-        take_note(session, own | set(needed), digest=schema_digest(script))
+        record_relations(session, own | set(needed), digest=schema_digest(script))
 
 
 def schema_digest(script: str) -> str:
@@ -176,16 +176,16 @@ def fit_tables(session: Session, tables: Sequence[PgTable]) -> None:
         names = [t.name for t in tables]
         refuse_foreign(session, names, own, indexes=[f"{t.name}_pkey"[:63] for t in tables])
         for table in tables:
-            there = catalog(session, table.name)
+            existing = catalog(session, table.name)
             ddl = (
                 create_table(table)
-                if not there
-                else [s for c in table.names if c not in there for s in add_column(table, c)]
+                if not existing
+                else [s for c in table.names if c not in existing for s in add_column(table, c)]
             )
-            for statement in [*ddl, *withhold(table, there)]:
+            for statement in [*ddl, *withhold(table, existing)]:
                 session.execute(statement)
         if not set(names) <= own:
-            take_note(session, own | set(names))
+            record_relations(session, own | set(names))
 
 
 def has_columns(session: Session, tables: Sequence[PgTable]) -> bool:
@@ -201,11 +201,11 @@ def has_columns(session: Session, tables: Sequence[PgTable]) -> bool:
     return {(t.name, name) for t in tables for name in t.names} <= {(str(t), str(n)) for t, n in rows}
 
 
-def withhold(table: PgTable, there: Mapping[str, ColumnThere]) -> list[str]:
+def withhold(table: PgTable, existing: Mapping[str, ColumnThere]) -> list[str]:
     """The statements that clear columns published before the rules set ``publish = false``."""
     found = []
-    for name in (n for n in table.withheld if n in there):
-        if there[name].not_null:
+    for name in (n for n in table.withheld if n in existing):
+        if existing[name].not_null:
             found.append(f"ALTER TABLE {quoted(table.name)} ALTER COLUMN {quoted(name)} DROP NOT NULL")
         found.append(f"UPDATE {quoted(table.name)} SET {quoted(name)} = NULL WHERE {quoted(name)} IS NOT NULL")
     return found

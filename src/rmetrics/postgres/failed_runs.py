@@ -7,7 +7,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 
-from rmetrics.errors import BusyError, RmetricsError, asked_to_stop, of_the_system
+from rmetrics.errors import BusyError, RmetricsError, caused_by_interrupt, of_the_system
 from rmetrics.findings import Severity
 from rmetrics.postgres.connection import redacted
 from rmetrics.postgres.run_log import Attempt, note_run
@@ -25,7 +25,7 @@ def failure_noted(database: Database, attempt: Attempt) -> Iterator[None]:
     except BusyError:
         raise
     except Exception as error:
-        if asked_to_stop(error):  # stopped by the user: no failure, so no alert
+        if caused_by_interrupt(error):  # stopped by the user: no failure, so no alert
             raise
         # If the row cannot be written, the cause is most likely the same: report the original error.
         with contextlib.suppress(Exception):

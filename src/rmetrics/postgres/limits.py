@@ -18,8 +18,8 @@ def fitting(table: PgTable, rows: pl.LazyFrame) -> pl.LazyFrame:
 
 def amounts(table: PgTable, rows: pl.LazyFrame) -> dict[str, Decimal]:
     """The exact columns that both table and rows have, each with its limit: the smallest amount that is too large."""
-    there = rows.collect_schema().names()
-    return {c.name: LIMITS[c.type] for c in table.columns if c.type in LIMITS and c.name in there}
+    names = rows.collect_schema().names()
+    return {c.name: LIMITS[c.type] for c in table.columns if c.type in LIMITS and c.name in names}
 
 
 def beyond(column: str, limit: Decimal) -> pl.Expr:

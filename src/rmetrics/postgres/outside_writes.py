@@ -24,10 +24,10 @@ Notes = Mapping[str, Sequence[int]]
 def noted(session: Session, tables: Sequence[str]) -> dict[str, list[int]]:
     """The tables' current counters, including this transaction; empty for servers whose counters are unreliable."""
     version = int(session.query("SELECT current_setting('server_version_num')")[0][0])
-    return {name: now for name, now in _standing(session, tables).items() if version >= _OLDEST}
+    return {name: now for name, now in _counters(session, tables).items() if version >= _OLDEST}
 
 
-def written_by_others(session: Session, tables: Sequence[str], notes: Notes) -> frozenset[str]:
+def changed_outside(session: Session, tables: Sequence[str], notes: Notes) -> frozenset[str]:
     """The tables that no longer hold the published rows, as far as can be found without comparing rows.
 
     Args:
@@ -35,16 +35,16 @@ def written_by_others(session: Session, tables: Sequence[str], notes: Notes) -> 
         tables: the tables to check; a missing one is included in the result.
         notes: the counters that the last publish recorded.
     """
-    now = _standing(session, tables)
+    now = _counters(session, tables)
     found = {name for name in tables if name not in now}
     counted = [n for n, numbers in now.items() if numbers[-1] <= _SMALL or list(notes.get(n, ())) != numbers]
     if counted:
-        held = session.query(" UNION ALL ".join(f"SELECT '{n}', count(*) FROM {quoted(n)}" for n in counted))
-        found |= {name for name, rows in held if rows != now[name][-1]}
-    return frozenset(found | {n for n, numbers in now.items() if _went_on(notes.get(n, ()), numbers)})
+        counts = session.query(" UNION ALL ".join(f"SELECT '{n}', count(*) FROM {quoted(n)}" for n in counted))
+        found |= {name for name, rows in counts if rows != now[name][-1]}
+    return frozenset(found | {n for n, numbers in now.items() if _counters_grew(notes.get(n, ()), numbers)})
 
 
-def _standing(session: Session, tables: Sequence[str]) -> dict[str, list[int]]:
+def _counters(session: Session, tables: Sequence[str]) -> dict[str, list[int]]:
     counters = ", ".join(
         f"pg_stat_get_tuples_{what}(id) + pg_stat_get_xact_tuples_{what}(id)"
         for what in ("inserted", "updated", "deleted")
@@ -60,7 +60,7 @@ def _standing(session: Session, tables: Sequence[str]) -> dict[str, list[int]]:
     return {name: [int(n) for n in numbers] for name, *numbers in found}
 
 
-def _went_on(before: Sequence[int], now: Sequence[int]) -> bool:
+def _counters_grew(before: Sequence[int], now: Sequence[int]) -> bool:
     """Whether the counters have grown: somebody wrote, possibly changing only values."""
-    grown = [n - b for b, n in zip(before[:3], now[:3], strict=False)]
-    return any(grown) and min(grown) >= 0
+    growth = [n - b for b, n in zip(before[:3], now[:3], strict=False)]
+    return any(growth) and min(growth) >= 0

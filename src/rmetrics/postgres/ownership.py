@@ -97,7 +97,7 @@ class _Relation:
     oid: int
     kind: str
     commented: bool
-    about_us: bool
+    names_rmetrics: bool
 
 
 def read_note(session: Session) -> Note | None:
@@ -131,14 +131,14 @@ def _parsed(text: str) -> Note:
 
 def own_relations(session: Session) -> frozenset[str]:
     """The names of the tables and views in the current schema that rmetrics created."""
-    there, notes = _relations(session), list(_notes(session))
+    existing, notes = _relations(session), list(_notes(session))
     for _, note, fits in notes:
         if fits:
-            return frozenset(name for name, found in there.items() if note.made.get(name) == found.oid)
-    runs = there.get("sync_runs")
-    if runs is None or runs.kind != "r" or not (notes or runs.about_us):
+            return frozenset(name for name, found in existing.items() if note.made.get(name) == found.oid)
+    runs = existing.get("sync_runs")
+    if runs is None or runs.kind != "r" or not (notes or runs.names_rmetrics):
         return frozenset()
-    return frozenset(_without_note(session, there, notes[0][1] if notes else Note()))
+    return frozenset(_without_note(session, existing, notes[0][1] if notes else Note()))
 
 
 def _relations(session: Session) -> dict[str, _Relation]:
@@ -150,13 +150,13 @@ def _relations(session: Session) -> dict[str, _Relation]:
     return {name: _Relation(int(oid), kind, bool(commented), bool(us)) for name, oid, kind, commented, us in rows}
 
 
-def _without_note(session: Session, there: Mapping[str, _Relation], note: Note) -> Iterator[str]:
+def _without_note(session: Session, existing: Mapping[str, _Relation], note: Note) -> Iterator[str]:
     """Yields our relations as far as they can be found without oids: a table with rows must have been published."""
-    parts = there.get("published_parts")
+    parts = existing.get("published_parts")
     known = parts is not None and parts.kind == "r" and parts.commented
     published = bool(session.query("SELECT 1 FROM sync_runs WHERE status = 'ok' LIMIT 1"))
     listed = {str(n) for (n,) in session.query("SELECT DISTINCT table_name FROM published_parts")} if known else set()
-    for name, found in there.items():
+    for name, found in existing.items():
         if found.kind == "v":
             sure = found.commented and (name in VIEWS or name in note.made)
         elif name in ("sync_runs", "metric_changes", "member_changes"):
@@ -179,7 +179,7 @@ def _empty(session: Session, name: str) -> bool:
     return bool(may and may[0][0]) and not session.query(f"SELECT 1 FROM {quoted(name)} LIMIT 1")
 
 
-def take_note(session: Session, made: Collection[str], *, digest: str | None = None) -> None:
+def record_relations(session: Session, made: Collection[str], *, digest: str | None = None) -> None:
     """Records our relations: those recorded before that still exist, and those just created.
 
     Args:
@@ -188,9 +188,9 @@ def take_note(session: Session, made: Collection[str], *, digest: str | None = N
         digest: of the schema script just applied; None keeps the recorded one.
     """
     before = read_note(session) or Note()
-    there = _relations(session)
-    note = Note(before.digest if digest is None else digest, {n: there[n].oid for n in made if n in there})
-    stand = {name: held for name, held, _ in _notes(session)}
+    existing = _relations(session)
+    note = Note(before.digest if digest is None else digest, {n: existing[n].oid for n in made if n in existing})
+    stand = {name: schema for name, schema, _ in _notes(session)}
     for name in CARRIERS:
         if name in note.made and stand.get(name) != note:
             session.execute(f"COMMENT ON CONSTRAINT {name}_pkey ON {name} IS {literal(str(note))}")

@@ -82,7 +82,7 @@ def open_port(database: Database, rules: Rules, password_file: Path, port: int) 
     with connect(own, schema=database.schema) as session:
         apply_schema(session, schema_script(), database.schema)
         fit_tables(session, published_tables(rules))
-        password = _kept(password_file) or _made(password_file)
+        password = _kept(password_file) or _created(password_file)
         with session.transaction():
             for statement in statements(roles_script(database.schema)):
                 session.execute(statement)
@@ -137,7 +137,7 @@ def _kept(path: Path) -> str | None:
     return password or None
 
 
-def _made(path: Path) -> str:
+def _created(path: Path) -> str:
     password = secrets.token_urlsafe(24)
     try:
         with open_private(path) as file:

@@ -13,7 +13,7 @@ from typing import Any
 
 from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.ddl import has_all, schema_in_force
-from rmetrics.postgres.outside_writes import written_by_others
+from rmetrics.postgres.outside_writes import changed_outside
 from rmetrics.tables import PgTable
 from rmetrics.version import __version__
 
@@ -163,7 +163,7 @@ def published(session: Session, tables: Sequence[PgTable]) -> Published:
         rules_hash=rules_hash or "",
         version=version or "",
         schema=schema_in_force(session) or schema or "",
-        intact=not upgraded and not written_by_others(session, names, json.loads(counters or "{}")),
+        intact=not upgraded and not changed_outside(session, names, json.loads(counters or "{}")),
     )
 
 
@@ -185,11 +185,11 @@ def last_run(session: Session) -> str | None:
     return good.run_id if good else None
 
 
-def latest_runs(session: Session, most: int) -> tuple[LoggedRun, ...]:
+def latest_runs(session: Session, limit: int) -> tuple[LoggedRun, ...]:
     """The latest runs, newest first."""
     rows = session.query(
         f"SELECT {_LOGGED} FROM sync_runs ORDER BY started_at DESC, run_id DESC LIMIT $1::bigint",
-        [most],
+        [limit],
     )
     return tuple(LoggedRun(*row) for row in rows)
 
@@ -230,10 +230,10 @@ def begin_run(session: Session, run: Run) -> None:
 
 def end_run(session: Session, run: Run, **detail: object) -> None:
     """Completes the row with the values that the next run needs."""
-    held = {**run.detail, "inputs": run.inputs, "exports": sorted(run.exports), **detail}
+    recorded = {**run.detail, "inputs": run.inputs, "exports": sorted(run.exports), **detail}
     session.execute(
         "UPDATE sync_runs SET finished_at = clock_timestamp(), detail = $2::text::jsonb WHERE run_id = $1",
-        [run.run_id, json.dumps(held, default=str)],
+        [run.run_id, json.dumps(recorded, default=str)],
     )
 
 

@@ -49,22 +49,22 @@ def upgrade(session: Session, script: Sequence[str]) -> bool:
         PostgresError: a generated column needs another expression, which the server cannot change in place.
     """
     creating = {match[1]: s for s in script if (match := _TABLE.search(s))}
-    there = {str(name) for (name,) in session.query(
+    existing = {str(name) for (name,) in session.query(
         "SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'"
     )}  # fmt: skip
     for statement in creating.values():
         session.execute(statement)
-    if _OURS not in there:
+    if _OURS not in existing:
         return False
     found = _upgrades(session, creating)
     for statement in found:
         session.execute(statement)
-    return bool(found) or not creating.keys() <= there
+    return bool(found) or not creating.keys() <= existing
 
 
 def _upgrades(session: Session, creating: Mapping[str, str]) -> list[str]:
     """The statements that upgrade existing tables to match the script; none if they already match."""
-    there = _forms(session, "current_schema()::regnamespace", creating)
+    existing = _forms(session, "current_schema()::regnamespace", creating)
     session.execute("SAVEPOINT before_upgrade")
     session.execute("SET LOCAL search_path TO pg_temp")  # here an unqualified table is a temporary one
     for statement in creating.values():
@@ -76,8 +76,8 @@ def _upgrades(session: Session, creating: Mapping[str, str]) -> list[str]:
     columns, constraints = list[str](), list[str]()
     for name, statement in creating.items():
         parts = _parts(statement)
-        columns += _column_upgrades(name, there[name], wanted[name], parts, number)
-        constraints += _constraint_upgrades(name, there[name], wanted[name], parts)
+        columns += _column_upgrades(name, existing[name], wanted[name], parts, number)
+        constraints += _constraint_upgrades(name, existing[name], wanted[name], parts)
     # Foreign keys last: the keys that they reference must exist.
     return columns + sorted(constraints, key=lambda s: "FOREIGN KEY" in s)
 
@@ -123,10 +123,12 @@ def _forms(session: Session, namespace: str, names: Iterable[str]) -> dict[str, 
     return found
 
 
-def _column_upgrades(table: str, there: _Form, wanted: _Form, parts: Mapping[str, str], server: int) -> Iterator[str]:
+def _column_upgrades(
+    table: str, existing: _Form, wanted: _Form, parts: Mapping[str, str], server: int
+) -> Iterator[str]:
     alter = f"ALTER TABLE {quoted(table)}"
     for name, column in wanted.columns.items():
-        now = there.columns.get(name)
+        now = existing.columns.get(name)
         if now is None:
             yield f"{alter} ADD COLUMN {parts[name]}"
             continue
@@ -147,11 +149,11 @@ def _column_upgrades(table: str, there: _Form, wanted: _Form, parts: Mapping[str
             yield f"{alter} ALTER COLUMN {quoted(name)} SET EXPRESSION AS ({column.expression})"
 
 
-def _constraint_upgrades(table: str, there: _Form, wanted: _Form, parts: Mapping[str, str]) -> Iterator[str]:
+def _constraint_upgrades(table: str, existing: _Form, wanted: _Form, parts: Mapping[str, str]) -> Iterator[str]:
     alter = f"ALTER TABLE {quoted(table)}"
     for name, definition in wanted.constraints.items():
-        if there.constraints.get(name) == definition:
+        if existing.constraints.get(name) == definition:
             continue
-        if name in there.constraints:
+        if name in existing.constraints:
             yield f"{alter} DROP CONSTRAINT {quoted(name)}"
         yield f"{alter} ADD {parts[name]}"

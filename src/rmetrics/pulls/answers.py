@@ -19,7 +19,7 @@ from rmetrics.rules.pulls import ListPull
 
 Row = dict[str, str]
 _PAGE = re.compile(rb"\s*<(?:!doctype|html|head|body|\?xml)", re.IGNORECASE)
-_MOST_DIGITS = 60
+_MAX_DIGITS = 60
 
 
 class UnusableAnswerError(Exception):
@@ -70,7 +70,7 @@ def _number(text: str) -> str:
     if "e" not in text and "E" not in text:
         return text
     value = Decimal(text)
-    if not value.is_finite() or abs(value.adjusted()) > _MOST_DIGITS:
+    if not value.is_finite() or abs(value.adjusted()) > _MAX_DIGITS:
         raise UnusableAnswerError("has a number that is too large")
     return format(value, "f")
 
@@ -195,13 +195,13 @@ def _scaled(header: str, text: str, decimals: int) -> str:
         value = Decimal(text)
     except InvalidOperation:
         raise UnusableAnswerError(f"has a value that is not a number in {header}") from None
-    if not value.is_finite() or len(value.as_tuple().digits) > _MOST_DIGITS:
+    if not value.is_finite() or len(value.as_tuple().digits) > _MAX_DIGITS:
         raise UnusableAnswerError(f"has a value that is not a number in {header}")
     sign, digits, exponent = value.as_tuple()
     plain = format(Decimal((sign, digits, int(exponent) - decimals)), "f")
-    whole, _, rest = plain.partition(".")
+    integer, _, rest = plain.partition(".")
     rest = rest.rstrip("0")
-    return f"{whole}.{rest.ljust(2, '0')}"
+    return f"{integer}.{rest.ljust(2, '0')}"
 
 
 def _zoned(header: str, text: str, zone: ZoneInfo) -> str:

@@ -43,7 +43,7 @@ def content(row: Row) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-class UnsoundError(PullError):
+class InconsistentPagesError(PullError):
     """Pages that are inconsistent. The list may have changed while it was read: another reading may be consistent."""
 
 
@@ -52,33 +52,35 @@ def incomplete(what: str, hint: str = HINT) -> PullError:
     return PullError(what, hint)
 
 
-def unsound(what: str, hint: str = HINT) -> UnsoundError:
+def inconsistent(what: str, hint: str = HINT) -> InconsistentPagesError:
     """Builds the error for inconsistent pages."""
-    return UnsoundError(what, hint)
+    return InconsistentPagesError(what, hint)
 
 
-def judged(pull: ListPull, pages: Sequence[ListPage]) -> ListReading:
+def consistent_reading(pull: ListPull, pages: Sequence[ListPage]) -> ListReading:
     """Checks the pages of a reading against each other and returns it.
 
     Raises:
-        UnsoundError: rows are missing or repeated with other content, or completeness is not proved.
+        InconsistentPagesError: rows are missing or repeated with other content, or completeness is not proved.
     """
-    total = _one_total(pages)
-    _no_page_twice(pull, pages)
+    total = _agreed_total(pages)
+    _refuse_repeated_pages(pull, pages)
     rows = _unique(pull, pages) if pull.unique else [row for page in pages for row in page.rows]
     if total is not None and len(rows) != total:
         seen = sum(len(p.rows) for p in pages)
         message = f" ({seen:,} with repetitions)" if seen != len(rows) else ""
-        lacking = f"{count(total - len(rows), 'row')} missing" if len(rows) < total else "more than declared"
+        shortage = f"{count(total - len(rows), 'row')} missing" if len(rows) < total else "more than declared"
         short = _short_page(pull, pages)
-        raise unsound(f"the server declares {count(total, 'row')}, {len(rows):,} received{message}: {lacking}{short}")
+        raise inconsistent(
+            f"the server declares {count(total, 'row')}, {len(rows):,} received{message}: {shortage}{short}"
+        )
     if pull.most is not None and len(rows) >= pull.most:
-        raise unsound(
+        raise inconsistent(
             f"{len(rows):,} rows received, and the known cap is {pull.most:,}: the server may have more",
             "Request a shorter span (overlap, --since), or raise `most` if the cap is higher.",
         )
     if not rows and total is None and not pull.may_be_empty:
-        raise unsound(
+        raise inconsistent(
             "the list is empty, and no total confirms this",
             "If it may be empty, declare may_be_empty = true, or total. Otherwise check that the token is still valid.",
         )
@@ -94,14 +96,14 @@ def _short_page(pull: ListPull, pages: Sequence[ListPage]) -> str:
     return "" if short is None else f" (page {short[0]} has {short[1]:,} of {size:,})"
 
 
-def _one_total(pages: Sequence[ListPage]) -> int | None:
+def _agreed_total(pages: Sequence[ListPage]) -> int | None:
     totals = list(dict.fromkeys(p.total for p in pages))
     if len(totals) > 1:
-        raise unsound(f"the declared total changed from {totals[0]} to {totals[1]} while the pages were read")
+        raise inconsistent(f"the declared total changed from {totals[0]} to {totals[1]} while the pages were read")
     return totals[0] if totals else None
 
 
-def _no_page_twice(pull: ListPull, pages: Sequence[ListPage]) -> None:
+def _refuse_repeated_pages(pull: ListPull, pages: Sequence[ListPage]) -> None:
     """Refuses a repeated page; without ``unique`` only its whole content reveals it."""
     if pull.unique:
         return
@@ -112,7 +114,7 @@ def _no_page_twice(pull: ListPull, pages: Sequence[ListPage]) -> None:
         # A page with a single row may rightly equal an earlier one if the total counts both.
         digest = "".join(content(r) for r in page.rows)
         if digest in seen and (len(page.rows) > 1 or page.total is None):
-            raise unsound(f"page {number} repeats page {seen[digest]}, and another page is missing")
+            raise inconsistent(f"page {number} repeats page {seen[digest]}, and another page is missing")
         seen[digest] = number
 
 
@@ -120,7 +122,7 @@ def _unique(pull: ListPull, pages: Sequence[ListPage]) -> list[Row]:
     """Returns the rows with each key once.
 
     Raises:
-        UnsoundError: a row has no key, or a key has two contents.
+        InconsistentPagesError: a row has no key, or a key has two contents.
     """
     names = ", ".join(pull.unique)
     kept: dict[tuple[str, ...], tuple[str, int]] = {}
@@ -129,14 +131,14 @@ def _unique(pull: ListPull, pages: Sequence[ListPage]) -> list[Row]:
         for row in page.rows:
             key = tuple(row.get(h, "") for h in pull.unique)
             if not any(key):
-                raise unsound(f"page {number} has a row without {names}")
+                raise inconsistent(f"page {number} has a row without {names}")
             digest = content(row)
             before = kept.get(key)
             if before is None:
                 kept[key] = (digest, number)
                 rows.append(row)
             elif before[0] != digest:
-                raise unsound(f"a row ({names}) is on page {before[1]} and page {number} with different content")
+                raise inconsistent(f"a row ({names}) is on page {before[1]} and page {number} with different content")
     return rows
 
 

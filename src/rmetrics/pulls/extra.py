@@ -7,7 +7,7 @@ from typing import Any
 from rmetrics.errors import SettingsError
 
 # These log addresses, which may contain a secret.
-_TALKATIVE = ("httpx", "httpcore", "stamina", "asyncssh", "imap_tools", "fsspec")
+_VERBOSE_LOGGERS = ("httpx", "httpcore", "stamina", "asyncssh", "imap_tools", "fsspec")
 
 
 def library(name: str) -> Any:
@@ -16,7 +16,7 @@ def library(name: str) -> Any:
     Raises:
         SettingsError: it is not installed.
     """
-    for logger in _TALKATIVE:
+    for logger in _VERBOSE_LOGGERS:
         logging.getLogger(logger).setLevel(logging.CRITICAL + 1)
     try:
         return importlib.import_module(name)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rmetrics.errors import LakeError
-from rmetrics.files import PRIVATE_FOLDER, part_of, put_in_place, replace_private, write_durably
+from rmetrics.files import PRIVATE_FOLDER, move_into_place, part_of, replace_private, write_durably
 from rmetrics.pulls.answers import Row
 from rmetrics.pulls.completeness import incomplete
 from rmetrics.pulls.manifest import FOLDER, SUFFIX, Manifest, manifests
@@ -70,7 +70,7 @@ def finish(folder: Path) -> None:
                 continue
             part = part_of(folder / manifest.file)
             if part.is_file() and _digest(part) == manifest.sha256 and not (folder / manifest.file).exists():
-                put_in_place(part, folder / manifest.file)
+                move_into_place(part, folder / manifest.file)
         for part in folder.glob(".*.part"):
             part.unlink()
     except OSError as error:
@@ -113,13 +113,13 @@ def put(folder: Path, content: bytes, manifest: Manifest, fits: Fits, modified_n
             part.unlink()
             raise incomplete(f"the answer does not fit the feed {manifest.feed}: {why}", _UNFIT)
         replace_private(folder / f"{manifest.file}{SUFFIX}", manifest.document())
-        put_in_place(part, folder / manifest.file)
+        move_into_place(part, folder / manifest.file)
     except OSError as error:
         raise _unwritable(folder, error) from error
     return LandedPull(manifest, new=True)
 
 
-def judge(folder: Path, content: bytes, name: str, feed: str, fits: Fits) -> None:
+def check_file(folder: Path, content: bytes, name: str, feed: str, fits: Fits) -> None:
     """Raises an error if a file does not fit its feed; leaves no file in the folder.
 
     Raises:

@@ -6,10 +6,17 @@ from dataclasses import dataclass, replace
 
 from rmetrics.concealed import conceal
 from rmetrics.pulls.answers import ListPage, UnusableAnswerError, exact_json, found, read_page
-from rmetrics.pulls.completeness import ListReading, UnsoundError, agree, incomplete, judged, unsound
+from rmetrics.pulls.completeness import (
+    InconsistentPagesError,
+    ListReading,
+    agree,
+    consistent_reading,
+    incomplete,
+    inconsistent,
+)
 from rmetrics.pulls.paging import PAGES, Position, first_position, next_position, probes_further
 from rmetrics.pulls.requests import Request, bearer_request, filled, followed, origin, page_request
-from rmetrics.pulls.transport import AgainError, NoSuchPageError, RefusedSecretError, Response, Transport
+from rmetrics.pulls.transport import NoSuchPageError, RefusedSecretError, Response, RetryableError, Transport
 from rmetrics.pulls.window import midnight
 from rmetrics.rules.pulls import ListPull
 
@@ -63,11 +70,11 @@ def read_list(pull: ListPull, values: Mapping[str, str | int | None], progress: 
     with Transport(frozenset(origins), seconds=pull.budget, interval=pull.interval) as transport:
         reader = _Reader(pull, values, transport, progress)
         before: ListReading | None = None
-        fault: UnsoundError | None = None
+        fault: InconsistentPagesError | None = None
         for number in range(1, READINGS + 1):
             try:
-                reading = judged(pull, reader.pages())
-            except UnsoundError as error:
+                reading = consistent_reading(pull, reader.pages())
+            except InconsistentPagesError as error:
                 if fault is not None and fault.message == error.message:
                     raise  # the same fault twice: the list did not change while it was read
                 # Two consistent readings in a row are required, so the one before no longer counts.
@@ -100,7 +107,7 @@ class _Reader:
         while here is not None:
             page, link = self._page(here)
             if probes_further(here, page):
-                raise unsound(
+                raise inconsistent(
                     f"page {here.number} has rows, although the previous page was not full: rows are missing in "
                     "between",
                     "If the server returns fewer rows than size, lower size to its limit.",
@@ -110,7 +117,7 @@ class _Reader:
             self.progress(rows, page.total or 0)
             here = next_position(self.pull, here, page, rows, link)
             if here is not None and here.cursor is not None and here.cursor in asked:
-                raise unsound(f"page {here.number - 1} leads back to a page already read")
+                raise inconsistent(f"page {here.number - 1} leads back to a page already read")
             if here is not None:
                 asked.add(here.cursor)
                 if here.number > PAGES:
@@ -124,7 +131,7 @@ class _Reader:
         def read(answer: Response) -> tuple[ListPage, str | None]:
             document = exact_json(answer.body)
             if self.pull.throttled and found(self.pull.throttled, document):
-                raise AgainError("asks for a later retry")
+                raise RetryableError("asks for a later retry")
             return read_page(self.pull, document), answer.link
 
         for renewed in (False, True):

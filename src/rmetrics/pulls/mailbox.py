@@ -18,7 +18,7 @@ from rmetrics.errors import PullError
 from rmetrics.pulls.completeness import incomplete
 from rmetrics.pulls.extra import library
 from rmetrics.pulls.requests import Request, filled, origin
-from rmetrics.pulls.stores import PulledFile, fitting
+from rmetrics.pulls.stores import PulledFile, matches_glob
 from rmetrics.pulls.transport import NoSuchPageError, RefusedSecretError, Transport
 from rmetrics.rules.pulls import ImapPull
 
@@ -68,10 +68,10 @@ def _signed_in(imap: Any, pull: ImapPull, secrets: Mapping[str, str], where: str
         return box.login(user, password, initial_folder=folder)
     except (imap.errors.ImapToolsError, imaplib.IMAP4.error, OSError) as error:
         box.client.shutdown()
-        raise _not_let_in(imap, error, pull, where, folder) from None
+        raise _login_error(imap, error, pull, where, folder) from None
 
 
-def _not_let_in(imap: Any, error: Exception, pull: ImapPull, where: str, folder: str) -> Exception:
+def _login_error(imap: Any, error: Exception, pull: ImapPull, where: str, folder: str) -> Exception:
     """Translates a failed login; returns an error of another kind unchanged."""
     if isinstance(error, imap.errors.MailboxLoginError):
         named = " or ".join(pull.secrets.values()) or "the password"
@@ -117,35 +117,35 @@ def _arrived(box: Any, uid: str) -> dt.datetime:
 
 
 def _of_message(message: Any, uid: str, arrived: dt.datetime, pull: ImapPull) -> list[PulledFile]:
-    told = f"message {uid} of {arrived:%Y-%m-%d}"
+    label = f"message {uid} of {arrived:%Y-%m-%d}"
     found = [
-        PulledFile(a.filename, _payload(a, told), _nanoseconds(arrived), {"message": uid, "arrived": str(arrived)})
+        PulledFile(a.filename, _payload(a, label), _nanoseconds(arrived), {"message": uid, "arrived": str(arrived)})
         for a in message.attachments
-        if fitting(a.filename or "", pull.files)
+        if matches_glob(a.filename or "", pull.files)
     ]
     if message.obj.defects:
-        raise incomplete(f"{told} is damaged or truncated ({type(message.obj.defects[0]).__name__})")
-    found += _linked(_ADDRESS.findall(f"{message.text}\n{message.html}"), arrived, uid, pull, told)
+        raise incomplete(f"{label} is damaged or truncated ({type(message.obj.defects[0]).__name__})")
+    found += _linked(_ADDRESS.findall(f"{message.text}\n{message.html}"), arrived, uid, pull, label)
     if not found:
         wanted = ", ".join((*pull.files, *pull.links))
         raise incomplete(
-            f"{told} has neither an attachment nor a link that matches {wanted}",
+            f"{label} has neither an attachment nor a link that matches {wanted}",
             "Narrow from and subject to the reports, or widen files or links.",
         )
     return found
 
 
-def _payload(attachment: Any, told: str) -> bytes:
+def _payload(attachment: Any, label: str) -> bytes:
     content = bytes(attachment.payload)
     if attachment.part.defects:
-        raise incomplete(f"{told}: {attachment.filename} is damaged ({type(attachment.part.defects[0]).__name__})")
+        raise incomplete(f"{label}: {attachment.filename} is damaged ({type(attachment.part.defects[0]).__name__})")
     if not content:
-        raise incomplete(f"{told}: {attachment.filename} is empty")
+        raise incomplete(f"{label}: {attachment.filename} is empty")
     return content
 
 
 def _linked(
-    addresses: Sequence[str], arrived: dt.datetime, uid: str, pull: ImapPull, told: str
+    addresses: Sequence[str], arrived: dt.datetime, uid: str, pull: ImapPull, label: str
 ) -> Iterator[PulledFile]:
     wanted = [a.replace("&amp;", "&") for a in dict.fromkeys(addresses)]
     wanted = [a for a in dict.fromkeys(wanted) if any(fnmatch.fnmatchcase(a, glob) for glob in pull.links)]
@@ -154,7 +154,7 @@ def _linked(
     origins = frozenset(o for h in pull.hosts for o in (f"https://{h}:443", *([origin(h)] if "://" in h else [])))
     with Transport(origins, seconds=pull.budget) as transport:
         for number, address in enumerate(wanted, 1):
-            what = f"link {number} of {told}"
+            what = f"link {number} of {label}"
             try:
                 content = transport.ask(what, Request("GET", address), lambda answer: answer.body)
             except (RefusedSecretError, NoSuchPageError):

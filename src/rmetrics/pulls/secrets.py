@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from rmetrics.concealed import LEAST, conceal
+from rmetrics.concealed import MIN_LENGTH, conceal
 from rmetrics.environment import KEY_RING, named_setting
 from rmetrics.errors import SettingsError
 
@@ -25,8 +25,8 @@ def secrets_of(names: Mapping[str, str]) -> dict[str, str]:
                 f"Put {name}=... into .env or the environment, or into the key ring: keyring set {KEY_RING} {name}",
             )
         secret = value.get_secret_value()
-        if len(secret) < LEAST:
-            raise SettingsError(f"the secret {name} is shorter than {LEAST} characters", "Copy it again in full.")
+        if len(secret) < MIN_LENGTH:
+            raise SettingsError(f"the secret {name} is shorter than {MIN_LENGTH} characters", "Copy it again in full.")
         conceal(secret)
         found[placeholder] = secret
     return found

@@ -37,7 +37,7 @@ class PulledFile:
     source: dict[str, Any] = field(default_factory=dict)
 
 
-def fitting(name: str, globs: Sequence[str]) -> bool:
+def matches_glob(name: str, globs: Sequence[str]) -> bool:
     """Whether a file's name matches one of the globs, ignoring case; hidden and lock files never do."""
     plain = name.rpartition("/")[2].casefold()
     return not plain.startswith((".", "~$")) and any(fnmatch.fnmatchcase(plain, g.casefold()) for g in globs)
@@ -93,7 +93,7 @@ def _listing(store: Any, path: str, globs: Sequence[str]) -> Listing:
     listed: Listing = {}
     for entry in store.ls(path, detail=True):
         name = str(entry["name"]).rstrip("/").rpartition("/")[2]
-        if entry["type"] == "file" and fitting(name, globs):
+        if entry["type"] == "file" and matches_glob(name, globs):
             listed[name] = int(entry["size"] or 0), _time_of(entry)
     return listed
 
@@ -207,6 +207,6 @@ async def _read_sftp(
 async def _sftp_listing(ssh: Any, sftp: Any, path: str, globs: Sequence[str]) -> Listing:
     listed: Listing = {}
     for entry in await sftp.readdir(path):
-        if entry.attrs.type == ssh.FILEXFER_TYPE_REGULAR and fitting(str(entry.filename), globs):
+        if entry.attrs.type == ssh.FILEXFER_TYPE_REGULAR and matches_glob(str(entry.filename), globs):
             listed[str(entry.filename)] = entry.attrs.size or 0, (entry.attrs.mtime or 0) * 1_000_000_000
     return dict(sorted(listed.items()))

@@ -22,22 +22,22 @@ from rmetrics.pulls.window import SKEW
 T = TypeVar("T")
 ATTEMPTS = 6
 _READINGS = 3  # of a response that arrived but cannot be used
-_LARGEST = 256 * 2**20  # bytes of one response
+_MAX_BYTES = 256 * 2**20  # bytes of one response
 _REDIRECTS = 5
 _WAIT_SECONDS = 60.0  # for one response
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REFUSED = frozenset({401, 403})
 
 
-class AgainError(Exception):
+class RetryableError(Exception):
     """A response that is worth another attempt.
 
     Attributes:
         after: the seconds that the server asks to wait; None if it names none.
     """
 
-    def __init__(self, told: str, after: float | None = None) -> None:
-        super().__init__(told)
+    def __init__(self, message: str, after: float | None = None) -> None:
+        super().__init__(message)
         self.after = after
 
 
@@ -97,7 +97,7 @@ class Transport:
         Args:
             what: name of the part requested, for messages.
             request: the request.
-            read: parses the response; raises UnusableAnswerError or AgainError if it cannot.
+            read: parses the response; raises UnusableAnswerError or RetryableError if it cannot.
 
         Raises:
             PullError: no usable response came within the attempts and the time budget.
@@ -108,7 +108,7 @@ class Transport:
 
         def waits(error: Exception) -> bool | float:
             """Whether to retry, or the number of seconds to wait before that."""
-            if isinstance(error, AgainError):
+            if isinstance(error, RetryableError):
                 return True if error.after is None else max(error.after, 0.01)
             return isinstance(error, UnusableAnswerError) and tries < _READINGS
 
@@ -116,7 +116,7 @@ class Transport:
             for attempt in self._stamina.retry_context(
                 on=waits,
                 attempts=ATTEMPTS,
-                timeout=self._left(what),
+                timeout=self._remaining(what),
                 wait_initial=0.5,
                 wait_max=30.0,
                 wait_jitter=1.0,
@@ -124,16 +124,16 @@ class Transport:
                 with attempt:
                     tries += 1
                     return self._once(what, request, read)
-        except (AgainError, UnusableAnswerError) as error:
+        except (RetryableError, UnusableAnswerError) as error:
             asked = f" ({tries} requests)" if tries > 1 else ""
             raise incomplete(f"{what}: the answer {error}{asked}") from None
         raise AssertionError  # pragma: no cover - the loop returns or raises
 
-    def _left(self, what: str) -> float:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
+    def _remaining(self, what: str) -> float:
+        remaining = self._deadline - time.monotonic()
+        if remaining <= 0:
             raise incomplete(f"{what}: the time budget of {self._seconds:,.0f} seconds is exhausted", _BUDGET)
-        return left
+        return remaining
 
     def _once(self, what: str, request: Request, read: Callable[[Response], T]) -> T:
         for _ in range(_REDIRECTS):
@@ -160,7 +160,7 @@ class Transport:
         if pause > 0:
             time.sleep(pause)
         self._last = time.monotonic()
-        self._left(what)
+        self._remaining(what)
         httpx = self._httpx
         try:
             with self._client.stream(
@@ -172,13 +172,13 @@ class Transport:
                 self._refuse(what, response)
                 body = self._body(what, response)
         except httpx.TimeoutException:
-            raise AgainError("did not arrive in time") from None
+            raise RetryableError("did not arrive in time") from None
         except httpx.ConnectError as error:
             if "CERTIFICATE" in str(error).upper():
                 raise incomplete(f"{what}: the certificate of {request.origin} cannot be verified", _TLS) from None
-            raise AgainError(f"did not arrive: no connection to {request.origin}") from None
+            raise RetryableError(f"did not arrive: no connection to {request.origin}") from None
         except httpx.RequestError as error:
-            raise AgainError(f"broke off ({type(error).__name__})") from None
+            raise RetryableError(f"broke off ({type(error).__name__})") from None
         except (httpx.InvalidURL, ValueError):
             raise incomplete(f"{what}: the address is invalid") from None
         return Response(body, _next_link(request.url, response))
@@ -191,12 +191,12 @@ class Transport:
             raise NoSuchPageError
         if status in _PASSING:
             after = retry_after(response.headers.get("retry-after", ""), response.headers.get("date", ""))
-            if after is not None and after > self._left(what):
+            if after is not None and after > self._remaining(what):
                 raise incomplete(
                     f"{what}: the server requests a wait of {after:,.0f} seconds, longer than the time budget allows",
                     _BUDGET,
                 )
-            raise AgainError(f"is {status} {response.reason_phrase}", after)
+            raise RetryableError(f"is {status} {response.reason_phrase}", after)
         if status != 200:
             raise incomplete(f"{what}: the answer is {status} {response.reason_phrase}")
 
@@ -204,8 +204,8 @@ class Transport:
         parts, size = [], 0
         for part in response.iter_bytes():
             size += len(part)
-            if size > _LARGEST:
-                raise incomplete(f"{what}: the answer is larger than {_LARGEST // 2**20} MiB")
+            if size > _MAX_BYTES:
+                raise incomplete(f"{what}: the answer is larger than {_MAX_BYTES // 2**20} MiB")
             parts.append(part)
         return b"".join(parts)
 

@@ -123,14 +123,14 @@ def of_company(tree: Tree, name: str) -> Tree:
 def _with(tree: Tree, made: Tree, table: str, own: Mapping[str, Any], key: str) -> dict[str, Any]:
     base = _table(tree.tables.get(table))
     if table in _SINGLE:
-        made.problems += _overtaken(tree, table, base, own, key)
+        made.problems += _superseded_keys(tree, table, base, own, key)
         return _merged(base, own, _NESTED.get(table))
     result = dict(base)
     for name, of_name in own.items():
-        there = _table(base.get(name))
+        base_table = _table(base.get(name))
         if isinstance(of_name, dict):
-            made.problems += _overtaken(tree, f"{table}.{name}", there, of_name, f"{key}.{name}")
-            result[name] = _merged(there, of_name, _NESTED.get(table))
+            made.problems += _superseded_keys(tree, f"{table}.{name}", base_table, of_name, f"{key}.{name}")
+            result[name] = _merged(base_table, of_name, _NESTED.get(table))
         else:
             result[name] = of_name  # validated when the rules are loaded
     return result
@@ -146,7 +146,7 @@ def _merged(base: Mapping[str, Any], own: Mapping[str, Any], nested: str | None)
     return result
 
 
-def _overtaken(
+def _superseded_keys(
     tree: Tree, table: str, base: Mapping[str, Any], own: Mapping[str, Any], key: str
 ) -> Iterator[RuleProblem]:
     """Yields a problem for each key of an exception that a dated change of the common rules would replace."""

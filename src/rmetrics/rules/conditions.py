@@ -82,5 +82,5 @@ def _never(node: tree.Node) -> Iterator[str]:
             other = sql_of(right if left == tree.Null() else left)
             right_form = f"{other} IS {'NOT ' if sign == '<>' else ''}NULL"
             yield f"{sql_of(node)} is true for no row; write {right_form}"
-        case tree.In(value, among, True) if tree.Null() in among:
+        case tree.In(value, candidates, True) if tree.Null() in candidates:
             yield f"{sql_of(value)} NOT IN (..., NULL) is true for no row; remove NULL from the list"

@@ -373,11 +373,11 @@ def _joint(text: str) -> str | None:
     for token, after in pairwise(tokens):
         if (token.field == "z" and _kind(after, 0) == "0") or (token.field == "p" and _kind(after, 0) == "a"):
             return f"has {token.text}{after.text}: the end of the first is ambiguous; put a blank between them"
-        touching = _kind(token, -1) == _kind(after, 0) == "0"
+        adjacent = _kind(token, -1) == _kind(after, 0) == "0"
         loose = [
             t for t in (token, after) if t.field and (t.flag in {"-", "_"} or t.field in "fs" or t.text in _PADDED)
         ]
-        if touching and loose:
+        if adjacent and loose:
             return f"has {token.text}{after.text}: the end of the first is ambiguous; put a blank between them"
     return None
 

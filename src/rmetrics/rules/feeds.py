@@ -10,7 +10,7 @@ from rmetrics.rules.numbers import NumberRange
 from rmetrics.rules.table import Flag, Identifier, Name, Sql, Table, known_zone
 
 ROW_ID = "row_id"
-MOST = Decimal(1_000_000)  # per cell: more is a phone number or id in the wrong column, unless the rules allow it
+MAX_AMOUNT = Decimal(1_000_000)  # per cell: more is a phone number or id in the wrong column, unless the rules allow it
 
 
 def _several(headers: tuple[str, ...]) -> tuple[str, ...]:
@@ -85,7 +85,7 @@ class Column(Table):
     @classmethod
     def _usual_limit(cls, value: Any) -> Any:
         if isinstance(value, dict) and "most" not in value and value.get("type") == "money":
-            return {**value, "most": MOST}
+            return {**value, "most": MAX_AMOUNT}
         return value
 
     @model_validator(mode="after")
@@ -132,7 +132,7 @@ class When(Table):
         return {"headers": value} if isinstance(value, list) else value
 
     @model_validator(mode="after")
-    def _tells_something(self) -> "When":
+    def _require_condition(self) -> "When":
         if not (self.headers or self.any or self.files):
             msg = 'must select files: when = ["Header", ...], or { headers, any, without, files }'
             raise ValueError(msg)
@@ -166,7 +166,7 @@ class VariantColumn(Table):
         return value if value is None else known_zone(value)
 
     @model_validator(mode="after")
-    def _one_origin(self) -> "VariantColumn":
+    def _require_one_origin(self) -> "VariantColumn":
         if sum(map(bool, (self.from_, self.join, self.constant))) > 1:
             msg = "a value has one origin: keep only one of from, join and constant"
             raise ValueError(msg)

@@ -72,8 +72,8 @@ RATIOS: Mapping[str, tuple[str, str]] = {
 
 def funnel_names(rules: Rules) -> dict[str, str]:
     """Returns the name of each measure of journeys, in order, with its column."""
-    taken = declared(rules)
-    return {f"{PREFIX}{column}" if column in taken else column: column for column in FUNNEL}
+    own_names = declared(rules)
+    return {f"{PREFIX}{column}" if column in own_names else column: column for column in FUNNEL}
 
 
 def as_called(name: str, rules: Rules) -> str:

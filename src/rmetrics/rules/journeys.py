@@ -13,10 +13,10 @@ from rmetrics.rules.numbers import NumberRange
 from rmetrics.rules.phones import is_number, read_phone
 from rmetrics.rules.table import Table
 
-LONGEST_WINDOW = 3650  # days
+MAX_WINDOW = 3650  # days
 SHARED_WITHIN = 365  # days over which the jobs of a number are counted
 
-Days = Annotated[int, NumberRange(Decimal(0), Decimal(LONGEST_WINDOW), decimals=0, unit="amount")]
+Days = Annotated[int, NumberRange(Decimal(0), Decimal(MAX_WINDOW), decimals=0, unit="amount")]
 Number = Annotated[int, NumberRange(Decimal(1), Decimal(1_000_000), decimals=0, unit="amount")]
 
 
@@ -99,4 +99,4 @@ class JourneyRules:
         yield from sorted({v.shared_when for _, v in self.common.versions})
 
 
-__all__ = ["LONGEST_WINDOW", "SHARED_WITHIN", "JourneyRules", "Journeys", "SourceJourneys"]
+__all__ = ["MAX_WINDOW", "SHARED_WITHIN", "JourneyRules", "Journeys", "SourceJourneys"]

@@ -214,8 +214,8 @@ class _Loader:
         if IDENTIFIER.fullmatch(name) is None:
             self.problem(key, f"{IDENTIFIER_RULE}, found {_shown(name)}")
         pull = self.model(KINDS[kind], key, table)
-        for inner, told in problems_of(pull) if pull else ():
-            self.problem(f"{key}.{inner}", told)
+        for inner, message in problems_of(pull) if pull else ():
+            self.problem(f"{key}.{inner}", message)
         return pull
 
     def change(
@@ -240,7 +240,7 @@ class _Loader:
             return kind.model_validate(table)
         except ValidationError as error:
             details = error.errors(include_url=False)
-            for detail in _without_echoes(details):
+            for detail in _without_duplicates(details):
                 if only is None or not detail["loc"] or detail["loc"][0] in only:
                     self.detail(kind, given or key, detail)
             return _rest(kind, table, details)
@@ -256,8 +256,8 @@ class _Loader:
         else:
             # The value may itself be a secret or a customer's number.
             hidden = {"secrets", "own_numbers", "shared_numbers"} & {*loc}
-            told = isinstance(detail["input"], dict) or hidden or detail["type"] == HIDDEN
-            found = "" if told else f", found {_shown(detail['input'])}"
+            omitted = isinstance(detail["input"], dict) or hidden or detail["type"] == HIDDEN
+            found = "" if omitted else f", found {_shown(detail['input'])}"
             self.problem(path, f"{_expectation(detail)}{found}")
 
 
@@ -331,14 +331,14 @@ def _rest(kind: type[M], table: Any, details: list[ErrorDetails]) -> M | None:
         return None
 
 
-def _without_echoes(details: list[ErrorDetails]) -> list[ErrorDetails]:
+def _without_duplicates(details: list[ErrorDetails]) -> list[ErrorDetails]:
     """Removes duplicate reports: for a union (a word or a table), the errors of the branch that was not meant."""
     kept = []
     for detail in details:
         branch = next((str(p) for p in detail["loc"] if _is_union_tag(p) and p != "[key]"), "")
-        a_word = branch.startswith("literal")
-        meant_word = detail["type"] in {"literal_error", "model_type"} and not isinstance(detail["input"], dict)
-        if not branch or a_word == meant_word:
+        is_word = branch.startswith("literal")
+        expects_word = detail["type"] in {"literal_error", "model_type"} and not isinstance(detail["input"], dict)
+        if not branch or is_word == expects_word:
             kept.append(detail)
     return kept or details
 

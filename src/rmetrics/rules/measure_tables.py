@@ -18,7 +18,7 @@ JOURNEYS = "journeys"
 NONE, REST = "(none)", "(other)"
 
 
-MOST_MEMBERS = 200
+MAX_MEMBERS = 200
 
 
 FREE_TEXT = 2000
@@ -32,7 +32,7 @@ Format = Literal["count", "money", "percent", "number"]
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
 
 
-Most = Annotated[int, NumberRange(Decimal(1), Decimal(100_000), decimals=0, unit="amount")]
+MaxMembers = Annotated[int, NumberRange(Decimal(1), Decimal(100_000), decimals=0, unit="amount")]
 
 
 class Unit(StrEnum):
@@ -68,7 +68,7 @@ class Measure(Table):
         return "true" if value is True else value
 
     @model_validator(mode="after")
-    def _one_form(self) -> "Measure":
+    def _require_one_form(self) -> "Measure":
         forms = [k for k in ("count", "sum", "ratio") if getattr(self, k) is not None]
         if len(forms) != 1:
             msg = 'use one of count = "condition", sum = "column", ratio = ["above", "below"]'
@@ -102,12 +102,12 @@ class Dimension(Table):
     sql: Sql | None = None
     split: Annotated[str, StringConstraints(min_length=1, max_length=8)] | None = None
     count_for: Literal["first", "each"] = "first"
-    most: Most | None = None
+    most: MaxMembers | None = None
     title: Title | None = None
     comment: str = ""
 
     @model_validator(mode="after")
-    def _one_origin(self) -> "Dimension":
+    def _require_one_origin(self) -> "Dimension":
         if (self.column is None) == (self.sql is None):
             msg = 'use one of column = "..." and sql = "..."'
             raise ValueError(msg)
@@ -119,7 +119,7 @@ class Dimension(Table):
     @property
     def limit(self) -> int:
         """The number of members kept by name."""
-        return self.most or MOST_MEMBERS
+        return self.most or MAX_MEMBERS
 
 
 class Return(Table):

@@ -35,8 +35,8 @@ def dimension_in_words(dimension: Dimension) -> str:
 def return_in_words(rule: Return) -> str:
     """Which days a return counts."""
     days = "since the nearest earlier" if rule.look == "back" else "until the nearest later"
-    sought = "" if rule.where is None else f" when {condition_in_words(rule.where)}"
-    return f"days {days} job of the same {' and '.join(rule.same)}{sought}"
+    condition = "" if rule.where is None else f" when {condition_in_words(rule.where)}"
+    return f"days {days} job of the same {' and '.join(rule.same)}{condition}"
 
 
 __all__ = ["dimension_in_words", "measure_in_words", "return_in_words"]

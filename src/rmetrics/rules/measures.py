@@ -32,7 +32,7 @@ SHIPPED: Mapping[str, Measure] = {
 }
 """The seven measures of the published metrics, as declared in ``rules/measures.toml``."""
 
-TAKEN = frozenset(
+RESERVED = frozenset(
     [
         *("date", "month", "time", "source", "segment", "value", "measure", "member", "dimension"),
         *("conv_l2u", "conv_l2r", "conv_u2r", "cpl", "cost_per_repair", "avg_ticket", "profit"),
@@ -141,7 +141,7 @@ def measure_row(rules: Rules, name: str) -> Row:
     return Row.of({**added, **columns}, rules.business.timezone, cells=True)
 
 
-def sought_row(rules: Rules) -> Row:
+def return_row(rules: Rules) -> Row:
     """What the condition of a return is over: what measures over jobs may name, but for the returns themselves."""
     return _job_row(rules, ())
 
@@ -273,8 +273,26 @@ def is_additive(dimension: Dimension, measure: Measure) -> bool:
 
 
 __all__ = [
-    "CALLS", "JOBS", "PAYMENTS", "SHIPPED", "TAKEN",
-    "Declared", "applies", "customer_column", "declared", "is_additive", "links_to_jobs",
-    "measure_row", "member_columns", "member_text", "ratios", "reached", "reading", "shown_format", "sought_row",
-    "sum_kind", "sums", "unit_of",
+    "CALLS",
+    "JOBS",
+    "PAYMENTS",
+    "RESERVED",
+    "SHIPPED",
+    "Declared",
+    "applies",
+    "customer_column",
+    "declared",
+    "is_additive",
+    "links_to_jobs",
+    "measure_row",
+    "member_columns",
+    "member_text",
+    "ratios",
+    "reached",
+    "reading",
+    "return_row",
+    "shown_format",
+    "sum_kind",
+    "sums",
+    "unit_of",
 ]  # fmt: skip

@@ -56,7 +56,7 @@ class Channel(Table):
 
     @field_validator("url")
     @classmethod
-    def _only_a_name(cls, value: str) -> str:
+    def _require_setting_name(cls, value: str) -> str:
         if not value or not set(value) <= set(_SETTING) or value[0].isdigit():
             raise PydanticCustomError(
                 HIDDEN,
@@ -116,13 +116,13 @@ def braces_in(text: str) -> Iterator[str]:
         yield name
 
 
-def judge_messages(
+def check_messages(
     channels: Mapping[str, Channel],
     alerts: Mapping[str, Alert],
     brief: BriefRules,
     feeds: Collection[str],
     zone: str,
-    say: Callable[..., None],
+    report: Callable[..., None],
 ) -> None:
     """Reports problems of these tables that concern each other or the feeds.
 
@@ -132,42 +132,42 @@ def judge_messages(
         brief: the settings of the brief.
         feeds: the names of the declared feeds.
         zone: the zone of business days.
-        say: reports a problem of a key; ``warn`` makes it a warning.
+        report: reports a problem of a key; ``warn`` makes it a warning.
     """
     for name in brief.feeds:
         if name not in feeds:
-            say("brief.feeds", f"there is no feed {name!r}{did_you_mean(name, feeds)}")
+            report("brief.feeds", f"there is no feed {name!r}{did_you_mean(name, feeds)}")
     for name, channel in channels.items():
         if not channel.gets:
-            say(f"notify.{name}.gets", 'is empty, so nothing is sent: use "brief", "alerts" or both', warn=True)
+            report(f"notify.{name}.gets", 'is empty, so nothing is sent: use "brief", "alerts" or both', warn=True)
     times = Counter(a.name for a in alerts.values())
     for at, alert in alerts.items():
         if times[alert.name] > 1:
-            say(f"{at}.name", f"{times[alert.name]} alerts are named {alert.name!r}; each needs its own name")
-        _judge_alert(at, alert, VIEWS[alert.over], zone, say)
-        _judge_command(f"{at}.explain", alert, say)
+            report(f"{at}.name", f"{times[alert.name]} alerts are named {alert.name!r}; each needs its own name")
+        _check_alert(at, alert, VIEWS[alert.over], zone, report)
+        _check_command(f"{at}.explain", alert, report)
 
 
-def _judge_alert(at: str, alert: Alert, view: PublishedView, zone: str, say: Callable[..., None]) -> None:
+def _check_alert(at: str, alert: Alert, view: PublishedView, zone: str, report: Callable[..., None]) -> None:
     reading = read_condition(alert.where, view.row(zone))
     if reading.problem:
-        say(f"{at}.where", f"{reading.problem} (over {alert.over})")
+        report(f"{at}.where", f"{reading.problem} (over {alert.over})")
     for part in reading.never:
-        say(f"{at}.where", part, warn=True)
+        report(f"{at}.where", part, warn=True)
     for key in ("months", "days"):
         if getattr(alert, key) is not None and view.window != key:
             can = f"takes {view.window}" if view.window else "has current values only"
-            say(f"{at}.{key}", f"cannot be used with {alert.over}, which {can}")
+            report(f"{at}.{key}", f"cannot be used with {alert.over}, which {can}")
     for name in alert.show:
         if name not in view.columns:
-            say(f"{at}.show", f"{alert.over} has no column {name!r}{did_you_mean(name, view.columns)}")
+            report(f"{at}.show", f"{alert.over} has no column {name!r}{did_you_mean(name, view.columns)}")
 
 
-def _judge_command(at: str, alert: Alert, say: Callable[..., None]) -> None:
+def _check_command(at: str, alert: Alert, report: Callable[..., None]) -> None:
     columns = VIEWS[alert.over].columns
     try:
         for name in braces_in(alert.command):
             if name not in columns:
-                say(at, f"{alert.over} has no column {name!r}{did_you_mean(name, columns)}")
+                report(at, f"{alert.over} has no column {name!r}{did_you_mean(name, columns)}")
     except ValueError as error:
-        say(at, f"{error}, found {alert.command!r}")
+        report(at, f"{error}, found {alert.command!r}")

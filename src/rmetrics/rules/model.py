@@ -153,7 +153,7 @@ class Cost(Table):
     monthly: Fee | None = None
 
     @model_validator(mode="after")
-    def _one_form(self) -> "Cost":
+    def _require_one_form(self) -> "Cost":
         forms = [k for k in ("feed", "per_lead", "per_unit", "per_repair", "monthly") if getattr(self, k) is not None]
         if len(forms) != 1:
             msg = "use one of feed (with sum), per_lead, per_unit, per_repair, monthly"

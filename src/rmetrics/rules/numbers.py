@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-_MOST_DIGITS = 30  # more than any number in rules needs; keeps the arithmetic below exact and fast
+_MAX_DIGITS = 30  # more than any number in rules needs; keeps the arithmetic below exact and fast
 _HUNDRED = Decimal(100)
 
 
@@ -44,8 +44,8 @@ class NumberRange:
             msg = f"{self.allowed()}, without quotes" if isinstance(value, str) else self.allowed()
             raise ValueError(msg)  # noqa: TRY004 - pydantic reports a ValueError, a TypeError would end the run
         number = Decimal(value)
-        if not (number.is_finite() and self.low <= number <= self.high and self._fine_enough(number)):
-            raise ValueError(self.allowed() + self._meant(number))
+        if not (number.is_finite() and self.low <= number <= self.high and self._within_precision(number)):
+            raise ValueError(self.allowed() + self._percentage_hint(number))
         return value
 
     def allowed(self) -> str:
@@ -54,20 +54,22 @@ class NumberRange:
             return f"must be a power of ten up to {self.high}, such as 100 for cents or 1000000 for millionths"
         return f"must be a number from {self.low:,} to {self.high:,f} with at most {self.decimals} decimals"
 
-    def _fine_enough(self, number: Decimal) -> bool:
+    def _within_precision(self, number: Decimal) -> bool:
         _, digits, exponent = number.as_tuple()
         significant = "".join(map(str, digits)).rstrip("0") or "0"
         places = -int(exponent) - (len(digits) - len(significant))
-        if len(significant) > _MOST_DIGITS or places > self.decimals:
+        if len(significant) > _MAX_DIGITS or places > self.decimals:
             return number == 0
         return self.unit != "scale" or significant == "1"
 
-    def _meant(self, number: Decimal) -> str:
+    def _percentage_hint(self, number: Decimal) -> str:
         """Returns the hint for a share that was entered as a percentage; "" for any other number."""
         if self.unit != "share" or not (number.is_finite() and 1 < number <= _HUNDRED):
             return ""
         as_share = number / _HUNDRED
-        return f"; for {number.normalize():f} % write {as_share.normalize():f}" if self._fine_enough(as_share) else ""
+        return (
+            f"; for {number.normalize():f} % write {as_share.normalize():f}" if self._within_precision(as_share) else ""
+        )
 
 
 __all__ = ["NumberRange"]

@@ -10,8 +10,8 @@ SEPARATOR = ";"
 _NORTH_AMERICA = 1  # the country code
 _NATIONAL = re.compile(r"[2-9][0-9]{9}", re.ASCII)
 _RUNS = frozenset({"1234567890", "0123456789", "9876543210", "0987654321"})
-_SHORTEST = 7  # digits of a placeholder; fewer, such as 1111, may be an office's extension
-_LONGEST_EXTENSION = 7  # digits; more are a second number
+_MIN_DIGITS = 7  # digits of a placeholder; fewer, such as 1111, may be an office's extension
+_MAX_EXTENSION = 7  # digits; more are a second number
 _PIN = re.compile(r"(?:^|(?<=[\s\d,;)]))(?:pin|(?:access )?code)[\s:.#]*(?=[0-9])", re.IGNORECASE)
 _KEY = re.compile(r"(?:[2-9][0-9]{9}|\+[0-9]{7,15})(?:x[0-9]{1,20})?", re.ASCII)
 
@@ -42,11 +42,7 @@ def _numbers(text: str) -> list[tuple[int, str, str]]:
         whole = phonenumbers.parse(text, "US")
     except phonenumbers.NumberParseException:
         whole = None
-    if (
-        whole is not None
-        and phonenumbers.is_possible_number(whole)
-        and len(whole.extension or "") <= _LONGEST_EXTENSION
-    ):
+    if whole is not None and phonenumbers.is_possible_number(whole) and len(whole.extension or "") <= _MAX_EXTENSION:
         numbers = [whole]
     else:
         matches = phonenumbers.PhoneNumberMatcher(text, "US", leniency=phonenumbers.Leniency.POSSIBLE)
@@ -72,7 +68,7 @@ def _is_placeholder(text: str) -> bool:
         return False
     digits = re.sub(r"\D", "", main)
     own = digits[1:] if len(digits) == 11 and digits.startswith("1") else digits
-    return (len(own) >= _SHORTEST and len(set(own)) == 1) or own in _RUNS
+    return (len(own) >= _MIN_DIGITS and len(set(own)) == 1) or own in _RUNS
 
 
 def is_number(text: str) -> bool:

@@ -36,7 +36,7 @@ def without_prices_and_own_measures(rules: Rules) -> Rules:
     return without_own_measures(without_prices(rules))
 
 
-def alike(one: Rules, other: Rules) -> bool:
+def same_meaning(one: Rules, other: Rules) -> bool:
     """Whether both rules give the same meaning to every row and figure, including the order of declaration."""
     return all(_ordered(getattr(one, part)) == _ordered(getattr(other, part)) for part in _MEANING)
 
@@ -56,4 +56,4 @@ def _ordered(part: Any) -> Any:
     return list(part.items()) if isinstance(part, dict) else part
 
 
-__all__ = ["alike", "without_own_measures", "without_prices", "without_prices_and_own_measures"]
+__all__ = ["same_meaning", "without_own_measures", "without_prices", "without_prices_and_own_measures"]

@@ -100,7 +100,7 @@ class Paging(Table):
     more: JmesPath | None = None
 
     @model_validator(mode="after")
-    def _fits_its_kind(self) -> "Paging":
+    def _require_matching_kind(self) -> "Paging":
         counted, named = self.kind in {"offset", "page"}, self.kind in {"cursor", "token"}
         if counted and self.size is None:
             msg = f'kind = "{self.kind}" needs size, the rows of a full page'
@@ -216,7 +216,7 @@ class HttpPull(ListPull):
     body: dict[str, Any] | None = None
 
     @model_validator(mode="after")
-    def _sends_what_it_can(self) -> "HttpPull":
+    def _require_sendable(self) -> "HttpPull":
         if self.body is not None and self.method != "POST":
             msg = 'body requires method = "POST"'
             raise ValueError(msg)
@@ -255,7 +255,7 @@ class ImapPull(FilePull):
     hosts: tuple[Text, ...] = ()
 
     @model_validator(mode="after")
-    def _says_which_mail(self) -> "ImapPull":
+    def _require_mail_filter(self) -> "ImapPull":
         if not (self.from_ or self.subject):
             msg = "needs from or subject, to select messages"
             raise ValueError(msg)
@@ -309,7 +309,7 @@ def problems_of(pull: Pull) -> Iterator[tuple[str, str]]:
         yield "url", 'is a web address: use kind = "http" for it; a folder is a path or the URL of a store'
     if isinstance(pull, ListPull):
         if pull.bearer:
-            yield from ((f"bearer.{k}", told) for k, told in _address(pull.bearer.url, "https", "http"))
+            yield from ((f"bearer.{k}", message) for k, message in _address(pull.bearer.url, "https", "http"))
         yield from _paging(pull)
     yield from _placeholders(pull)
 

@@ -10,10 +10,10 @@ from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.feeds import ROW_ID, Column, ColumnType, Feed, Variant, When
 from rmetrics.rules.identifiers import IDENTIFIER, IDENTIFIER_RULE, OWN_TABLES, is_reserved
 from rmetrics.rules.measure_problems import MeasureProblems
-from rmetrics.rules.messages import judge_messages
+from rmetrics.rules.messages import check_messages
 from rmetrics.rules.model import ALL, UNATTRIBUTED, Cost, FeedLeads, Place, Rules, Source
 from rmetrics.rules.names import CALLS, JOB_KEY, JOBS, PAYMENTS, TARGETS, normal_source
-from rmetrics.rules.return_problems import judge_returns
+from rmetrics.rules.return_problems import check_returns
 from rmetrics.rules.rows import feed_row, filled_columns, job_columns, job_row, mapped_row
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.rules.variants import with_variant
@@ -53,7 +53,7 @@ def validate(rules: Rules, broken: frozenset[str] = frozenset()) -> tuple[list[R
     check.measures()
     check.pulls()
     feeds = rules.feeds if "*" not in broken else {*rules.feeds, *rules.brief.feeds}
-    judge_messages(rules.notify, rules.alerts, rules.brief, feeds, check.zone, check.say)
+    check_messages(rules.notify, rules.alerts, rules.brief, feeds, check.zone, check.report)
     return check.problems, check.warnings
 
 
@@ -64,7 +64,7 @@ class _Validation:
         self.problems: list[RuleProblem] = []
         self.warnings: list[RuleProblem] = []
 
-    def say(self, key: str, message: str, *, warn: bool = False) -> None:
+    def report(self, key: str, message: str, *, warn: bool = False) -> None:
         probe = key
         while probe and probe not in self.rules.places:
             probe = probe.rpartition(".")[0]
@@ -79,23 +79,23 @@ class _Validation:
             for name in names:
                 self.identifier(f"{group}.{name}", name, group.removesuffix("s"))
         if self.usable(JOBS):
-            judge_returns(rules, _ADDED[JOBS], self.say, self.condition)
-        MeasureProblems(self.rules, self.broken, self.usable, self.say, self.condition).judge()
+            check_returns(rules, _ADDED[JOBS], self.report, self.condition)
+        MeasureProblems(self.rules, self.broken, self.usable, self.report, self.condition).check()
 
     def pulls(self) -> None:
         """Requires the feed of each pull to exist."""
         for name, pull in self.rules.pulls.items():
-            judged = pull.feed in self.rules.feeds or {"*", f"feeds.{pull.feed}"} & self.broken
-            if not judged:
+            known_feed = pull.feed in self.rules.feeds or {"*", f"feeds.{pull.feed}"} & self.broken
+            if not known_feed:
                 known = did_you_mean(pull.feed, self.rules.feeds)
-                self.say(f"pulls.{name}.feed", f"there is no feed {pull.feed!r}{known}")
+                self.report(f"pulls.{name}.feed", f"there is no feed {pull.feed!r}{known}")
 
     def journeys(self) -> None:
         """Requires the sources with their own journeys to exist: declared, or named by calls."""
         known = [*self.rules.sources, *(s.name for _, calls in self.rules.calls.versions for s in calls.sources)]
         for name in self.rules.journeys.sources:
             if name not in known and not {"*", f"sources.{name}", "calls"} & self.broken:
-                self.say(f"journeys.sources.{name}", f"there is no source {name!r}{did_you_mean(name, known)}")
+                self.report(f"journeys.sources.{name}", f"there is no source {name!r}{did_you_mean(name, known)}")
 
     def condition(
         self,
@@ -109,20 +109,20 @@ class _Validation:
         """Checks a condition, or the expression of a derived column of type ``kind``; ``filled``: never blank."""
         reading = read_condition(text, row, kind=kind)
         if reading.problem:
-            self.say(key, reading.problem)
+            self.report(key, reading.problem)
         for part in reading.never:
-            self.say(key, part, warn=True)
+            self.report(key, part, warn=True)
         for operator, column in reading.blank_unsafe:
             if column not in filled:
                 instead = f"{column} IS DISTINCT FROM ..." if operator == "<>" else f"... OR {column} IS NULL"
                 message = f"{operator} excludes rows where {column} is blank; if they count, write {instead}"
-                self.say(key, message, warn=True)
+                self.report(key, message, warn=True)
 
     def identifier(self, key: str, name: str, what: str) -> None:
         if not IDENTIFIER.fullmatch(name):
-            self.say(key, IDENTIFIER_RULE)
+            self.report(key, IDENTIFIER_RULE)
         elif is_reserved(name):
-            self.say(key, f"{name!r} is a reserved word of PostgreSQL; choose another {what} name")
+            self.report(key, f"{name!r} is a reserved word of PostgreSQL; choose another {what} name")
 
     # -- feeds
 
@@ -130,13 +130,13 @@ class _Validation:
         at = f"feeds.{name}"
         self.identifier(at, name, "feed")
         if name in OWN_TABLES:
-            self.say(at, f"{name!r} is a table of rmetrics; choose another feed name")
+            self.report(at, f"{name!r} is a table of rmetrics; choose another feed name")
         self._names(at, name, feed)
         for missing in sorted(CORE_COLUMNS.get(name, frozenset()) - set(feed.columns)):
-            self.say(at, f"the metrics need the column {missing!r} of this feed")
+            self.report(at, f"the metrics need the column {missing!r} of this feed")
         if name == JOBS and feed.key != (JOB_KEY,):
             why = "payments, calls and metrics refer to jobs by it"
-            self.say(f"{at}.key", f"is {list(feed.key)}, but must be ['{JOB_KEY}']: {why}")
+            self.report(f"{at}.key", f"is {list(feed.key)}, but must be ['{JOB_KEY}']: {why}")
         self._named_columns(at, feed)
         self._formats(at, feed)
         self._headers(at, feed)
@@ -161,16 +161,18 @@ class _Validation:
         for column, spec in feed.columns.items():
             self.identifier(f"{at}.columns.{column}", column, "column")
             if column in added:
-                self.say(f"{at}.columns.{column}", f"rmetrics itself adds {column!r} to this feed; choose another name")
+                self.report(
+                    f"{at}.columns.{column}", f"rmetrics itself adds {column!r} to this feed; choose another name"
+                )
             if self.usable(name) and feed.date != column == feed.business_date and spec.type not in _DAYS:
-                self.say(
+                self.report(
                     f"{at}.columns.{column}",
                     f"{column!r} is the column for the business day of {feed.date!r}; choose another name, or set "
                     "local_date",
                 )
         for column in feed.publish_by or feed.key:
             if column in feed.columns and not feed.columns[column].publish:
-                self.say(
+                self.report(
                     f"{at}.columns.{column}",
                     "is part of the key, and the key is published: remove publish = false, or remove the column from "
                     "the key and list under identity the columns that identify a row",
@@ -181,51 +183,53 @@ class _Validation:
     def _named_columns(self, at: str, feed: Feed) -> None:
         dates = (ColumnType.TIMESTAMP, ColumnType.DATE, ColumnType.MONTH)
         if feed.date not in feed.columns:
-            self.say(f"{at}.date", f"names no column of the feed: {feed.date!r}{did_you_mean(feed.date, feed.columns)}")
+            self.report(
+                f"{at}.date", f"names no column of the feed: {feed.date!r}{did_you_mean(feed.date, feed.columns)}"
+            )
         elif feed.columns[feed.date].type not in dates:
-            self.say(f"{at}.date", f"{feed.date!r} is {feed.columns[feed.date].type}, not timestamp, date or month")
+            self.report(f"{at}.date", f"{feed.date!r} is {feed.columns[feed.date].type}, not timestamp, date or month")
         lists = {"key": feed.key, "identity": feed.identity, "publish_by": feed.publish_by, "one_of": feed.one_of}
         lists["needs"] = feed.needs
         for key, names in lists.items():
             for column in names:
                 if column not in feed.mapped:
-                    self.say(f"{at}.{key}", f"names no mapped column: {column!r}{did_you_mean(column, feed.mapped)}")
+                    self.report(f"{at}.{key}", f"names no mapped column: {column!r}{did_you_mean(column, feed.mapped)}")
         if feed.identity and len(feed.key) > 1:
-            self.say(f"{at}.identity", "requires a key of one text column, or none")
+            self.report(f"{at}.identity", "requires a key of one text column, or none")
         if feed.repeats == "sum" and not any(c.type is ColumnType.MONEY for c in feed.mapped.values()):
-            self.say(f"{at}.repeats", '"sum" needs a money column to add up')
+            self.report(f"{at}.repeats", '"sum" needs a money column to add up')
         self._job_link(at, feed)
 
     def _job_link(self, at: str, feed: Feed) -> None:
         if feed.job is None:
             return
         if feed.job.column not in feed.columns:
-            self.say(f"{at}.job.column", f"names no column: {feed.job.column!r}")
+            self.report(f"{at}.job.column", f"names no column: {feed.job.column!r}")
         jobs = self.rules.feeds.get(JOBS)
         for column in feed.job.match:
             if jobs is None or column not in jobs.columns:
-                self.say(f"{at}.job.match", f"names no column of {JOBS}: {column!r}")
+                self.report(f"{at}.job.match", f"names no column of {JOBS}: {column!r}")
 
     def _formats(self, at: str, feed: Feed) -> None:
         for name, column in feed.columns.items():
-            self._column_keys(f"{at}.columns.{name}", column, months=_beside_months(feed, column))
+            self._column_keys(f"{at}.columns.{name}", column, months=_shares_month_header(feed, column))
             if name in feed.key and not (column.required or feed.identity or feed.repeats == "sum" or column.default):
-                self.say(f"{at}.columns.{name}", "is part of the key: write required = true")
+                self.report(f"{at}.columns.{name}", "is part of the key: write required = true")
 
     def _column_keys(self, at: str, column: Column, *, months: bool) -> None:
         """Reports keys that do not apply to the column's type; ``months``: its cells may be whole months."""
         dated = column.type in (ColumnType.TIMESTAMP, ColumnType.DATE, ColumnType.MONTH)
         if column.formats and not dated:
-            self.say(f"{at}.formats", f"a {column.type} column has no formats")
+            self.report(f"{at}.formats", f"a {column.type} column has no formats")
         for text in column.formats if dated else ():
             if problem := form_problem(text, column.type, whole_months=months):
-                self.say(f"{at}.formats", problem)
+                self.report(f"{at}.formats", problem)
         for key, of_type in (("scale", ColumnType.MONEY), ("minus", ColumnType.MONEY), ("values", ColumnType.TEXT)):
             given = column.scale != 1 if key == "scale" else getattr(column, key)
             if given and column.type is not of_type:
-                self.say(f"{at}.{key}", f"requires a {of_type} column; this one is {column.type}")
+                self.report(f"{at}.{key}", f"requires a {of_type} column; this one is {column.type}")
         if column.constant and column.type is not ColumnType.TEXT:
-            self.say(f"{at}.constant", f"requires a text column; this one is {column.type}")
+            self.report(f"{at}.constant", f"requires a text column; this one is {column.type}")
 
     # -- variants
 
@@ -239,20 +243,20 @@ class _Validation:
                 for column in names:
                     if column not in feed.mapped:
                         near = did_you_mean(column, feed.mapped)
-                        self.say(f"{place}.{key}", f"names no mapped column: {column!r}{near}")
+                        self.report(f"{place}.{key}", f"names no mapped column: {column!r}{near}")
             self._variant_as_read(place, feed, variant)
             for j, earlier in enumerate(feed.variants[:i]):
                 if _overlap(earlier.when, variant.when):
                     first = f"{feed.variant_name(j)!r} ({self.rules.place(f'{at}.variants.{j}')})"
                     message = f"every file of it would also be a file of {first}; add without = [...] to one of them"
-                    self.say(f"{place}.when", message)
+                    self.report(f"{place}.when", message)
 
     def _variant_column(self, place: str, feed: Feed, column: str) -> None:
         if column not in feed.columns:
             near = did_you_mean(column, feed.mapped)
-            self.say(f"{place}.columns.{column}", f"the feed has no column {column!r}{near}")
+            self.report(f"{place}.columns.{column}", f"the feed has no column {column!r}{near}")
         elif column not in feed.mapped:
-            self.say(f"{place}.columns.{column}", "is computed by sql from other columns: change those instead")
+            self.report(f"{place}.columns.{column}", "is computed by sql from other columns: change those instead")
 
     def _variant_as_read(self, place: str, feed: Feed, variant: Variant) -> None:
         """Checks that a feed as read through a variant is as consistent as the feed itself must be."""
@@ -260,23 +264,23 @@ class _Validation:
         for name in variant.columns:
             if name in read.mapped:
                 changed = read.mapped[name]
-                self._column_keys(f"{place}.columns.{name}", changed, months=_beside_months(read, changed))
+                self._column_keys(f"{place}.columns.{name}", changed, months=_shares_month_header(read, changed))
         for name in feed.key:
             column = read.mapped.get(name)
-            told = column and (column.required or read.identity or feed.repeats == "sum" or column.default)
-            if column is not None and not told and not column.constant:
-                self.say(f"{place}.columns.{name}", "is part of the key: it must also be required here")
+            needed = column and (column.required or read.identity or feed.repeats == "sum" or column.default)
+            if column is not None and not needed and not column.constant:
+                self.report(f"{place}.columns.{name}", "is part of the key: it must also be required here")
         if variant.identity is not None and not feed.identity:
-            self.say(f"{place}.identity", "the feed has a key and no identity, which its variants share")
+            self.report(f"{place}.identity", "the feed has a key and no identity, which its variants share")
         dated = read.mapped.get(feed.date)
         if dated is not None and not dated.required and feed.mapped[feed.date].required:
-            self.say(f"{place}.columns.{feed.date}", "gives the day of a row: it must also be required here")
+            self.report(f"{place}.columns.{feed.date}", "gives the day of a row: it must also be required here")
 
     def _headers(self, at: str, feed: Feed) -> None:
         if not feed.files:
-            self.say(f"{at}.files", 'is empty: add at least one glob such as "leads*"')
+            self.report(f"{at}.files", 'is empty: add at least one glob such as "leads*"')
         if not any(c.required for c in feed.mapped.values()):
-            self.say(f"{at}.columns", "no column is required: a feed is recognised by its required columns' headers")
+            self.report(f"{at}.columns", "no column is required: a feed is recognised by its required columns' headers")
 
     # -- jobs, revenue, calls
 
@@ -284,7 +288,7 @@ class _Validation:
         rules = self.rules
         for needed in (JOBS, PAYMENTS):
             if needed not in rules.feeds and not self.broken & {"*", f"feeds.{needed}"}:
-                self.say("feeds", f"the feed [feeds.{needed}] is missing")
+                self.report("feeds", f"the feed [feeds.{needed}] is missing")
         if not self.usable(JOBS):
             return
         columns, row = job_columns(rules), job_row(rules)
@@ -293,7 +297,7 @@ class _Validation:
             at = "jobs" if i == 0 else f"jobs.changes.{i - 1}"
             if jobs.date not in rules.feeds[JOBS].columns or columns[jobs.date] not in dates:
                 known = [n for n, t in columns.items() if t in dates and n != "metric_date"]
-                self.say(
+                self.report(
                     f"{at}.date", f"must be a date column of jobs, found {jobs.date!r}{did_you_mean(jobs.date, known)}"
                 )
             filled = filled_columns(rules.feeds[JOBS]) | {"paid", "source"}
@@ -311,7 +315,7 @@ class _Validation:
                 and CALLS not in rules.feeds
                 and not self.broken & {"*", f"feeds.{CALLS}"}
             ):
-                self.say(at, f"the feed [feeds.{CALLS}] is missing")
+                self.report(at, f"the feed [feeds.{CALLS}] is missing")
             if not self.usable(CALLS):
                 continue
             for j, label in enumerate(calls.sources):
@@ -332,14 +336,14 @@ class _Validation:
                 or not name
                 or normal_source(name) in {normal_source(ALL), normal_source(UNATTRIBUTED)}
             ):
-                self.say(
+                self.report(
                     f"sources.{name}", f"{name!r} is not allowed for a source ({ALL}, {UNATTRIBUTED} are reserved)"
                 )
             for spelling in (name, *dated.latest.aliases):
                 owner = claimed.setdefault(normal_source(spelling), name)
                 if owner != name:
                     where = self.rules.place(f"sources.{owner}")
-                    self.say(
+                    self.report(
                         f"sources.{name}.aliases",
                         f"{spelling!r} is also a spelling of {owner!r} ({where}); it can belong to one of them only",
                     )
@@ -350,7 +354,7 @@ class _Validation:
     def _source(self, at: str, source: Source) -> None:
         known = self.rules.segment_order
         if source.segment not in known and not self.broken & {"*", "jobs"}:
-            self.say(
+            self.report(
                 f"{at}.segment",
                 f"no such segment: {source.segment!r}; there are {', '.join(known)}"
                 f"{did_you_mean(source.segment, known, near=True)}",
@@ -366,7 +370,7 @@ class _Validation:
         """Requires leads from a feed's rows for terms; their conditions use the facts of a lead."""
         if not isinstance(source.leads, FeedLeads):
             if source.disputes:
-                self.say(f"{at}.disputes", 'requires leads = { feed = "..." }: claims refer to rows of the vendor')
+                self.report(f"{at}.disputes", 'requires leads = { feed = "..." }: claims refer to rows of the vendor')
             return
         feed = source.leads.feed
         if not self.usable(feed):
@@ -382,7 +386,7 @@ class _Validation:
     def _feed_rows(self, at: str, name: str, where: str | None) -> bool:
         """Checks a condition over a feed; returns whether the feed can be checked further."""
         if name not in self.rules.feeds and not self.broken & {"*", f"feeds.{name}"}:
-            self.say(f"{at}.feed", f"no such feed: {name!r}{did_you_mean(name, self.rules.feeds)}")
+            self.report(f"{at}.feed", f"no such feed: {name!r}{did_you_mean(name, self.rules.feeds)}")
         if not self.usable(name):
             return False
         if where is not None:
@@ -396,7 +400,7 @@ class _Validation:
         columns = self.rules.feeds[cost.feed].columns
         money = [n for n, c in columns.items() if c.type is ColumnType.MONEY]
         if cost.sum not in money:
-            self.say(
+            self.report(
                 f"{at}.sum", f"names no money column of {cost.feed}: {cost.sum!r}{did_you_mean(cost.sum or '', money)}"
             )
 
@@ -420,7 +424,7 @@ def _covers(wide: When, narrow: When) -> bool:
     )
 
 
-def _beside_months(feed: Feed, column: Column) -> bool:
+def _shares_month_header(feed: Feed, column: Column) -> bool:
     """Whether a month column is read from the same header."""
     return any(o.type is ColumnType.MONTH and set(o.from_) & set(column.from_) for o in feed.mapped.values())
 

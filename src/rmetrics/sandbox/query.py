@@ -76,9 +76,9 @@ def lake_views(
 
 def _select(connection: duckdb.DuckDBPyConnection, view: LakeView) -> str:
     parquet = f"read_parquet([{', '.join(text(file_name(p)) for p in view.paths)}])"
-    there = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {parquet}").fetchall()]
-    shown = ", ".join(f"r.{ident(n)}" for n in there if n not in {*view.hidden, _RANK})
-    if _RANK not in there:
+    columns = [row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {parquet}").fetchall()]
+    shown = ", ".join(f"r.{ident(n)}" for n in columns if n not in {*view.hidden, _RANK})
+    if _RANK not in columns:
         return f"SELECT {shown} FROM {parquet} r"
     return f"SELECT {shown}, e.name AS {_EXPORT} FROM {parquet} r LEFT JOIN _work.exports e ON e.rank = r.{_RANK}"
 

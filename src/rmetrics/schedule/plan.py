@@ -12,7 +12,7 @@ from rmetrics.schedule.launchd import plist_text
 from rmetrics.schedule.systemd import service_text, timer_text
 from rmetrics.schedule.windows import task_xml
 
-FORGET_FIRST = ["launchctl", "bootout"]
+UNLOAD = ["launchctl", "bootout"]
 """Start of the command that precedes an install on launchd; it may fail, because there may be no earlier agent."""
 
 
@@ -94,9 +94,9 @@ def commands_of(
             return [[*base, "disable", "--now", timer]]
         case Scheduler.LAUNCHD:
             domain = f"gui/{user}"
-            gone = [*FORGET_FIRST, f"{domain}/{plan.name}"]
+            unload = [*UNLOAD, f"{domain}/{plan.name}"]
             # launchd refuses an agent that is already loaded, so a new time needs a bootout first.
-            return [gone, *(["launchctl", "bootstrap", domain, str(p)] for p in files)] if install else [gone]
+            return [unload, *(["launchctl", "bootstrap", domain, str(p)] for p in files)] if install else [unload]
         case Scheduler.WINDOWS:
             if install:
                 return [["schtasks", "/Create", "/TN", plan.name, "/XML", str(p), "/F"] for p in files]

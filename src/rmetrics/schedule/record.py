@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from rmetrics.files import PRIVATE_FOLDER, replace_private
 from rmetrics.schedule.plan import Scheduler
 
-_INSTALLED, _RAN = "schedule.json", "schedule-run.json"
+_INSTALLED, _LAST_RUN = "schedule.json", "schedule-run.json"
 GRACE = dt.timedelta(hours=1)  # a run may start late and takes some time
 
 
@@ -35,7 +35,7 @@ class Installed:
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class LastRun:
     """The last scheduled run.
 
     Attributes:
@@ -70,17 +70,17 @@ def installed_in(data: Path) -> Installed | None:
         return None
 
 
-def keep_ran(data: Path, ran: Ran) -> None:
+def record_run(data: Path, ran: LastRun) -> None:
     """Records a scheduled run."""
-    _write(data / _RAN, asdict(ran))
+    _write(data / _LAST_RUN, asdict(ran))
 
 
-def ran_in(data: Path) -> Ran | None:
+def last_run_of(data: Path) -> LastRun | None:
     """Returns the last scheduled run; None if there was none or the record is unreadable."""
-    kept = _read(data / _RAN)
+    kept = _read(data / _LAST_RUN)
     try:
         end = kept["finished_at"]
-        return Ran(
+        return LastRun(
             dt.datetime.fromisoformat(kept["started_at"]),
             dt.datetime.fromisoformat(end) if end else None,
             kept["sync"],
@@ -100,7 +100,7 @@ def last_due(installed: Installed, now: dt.datetime) -> dt.datetime | None:
     return due if due >= installed.installed_at else None
 
 
-def trouble(installed: Installed, ran: Ran | None, now: dt.datetime) -> str:
+def trouble(installed: Installed, ran: LastRun | None, now: dt.datetime) -> str:
     """Describes what is wrong with the last scheduled run; empty if nothing is."""
     due = last_due(installed, now)
     if due is not None and (ran is None or ran.started_at < due - dt.timedelta(minutes=5)):

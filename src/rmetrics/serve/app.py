@@ -12,9 +12,9 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from rmetrics.errors import BusyError, RmetricsError, SettingsError
+from rmetrics.serve.controls import Edited
 from rmetrics.serve.current import Current
 from rmetrics.serve.frame import Page, PageRequest, document, error_page
-from rmetrics.serve.knobs import Edited
 from rmetrics.serve.pages.explanation import OutdatedError, explanation
 from rmetrics.serve.pages.funnel import funnel
 from rmetrics.serve.pages.health import health
@@ -24,7 +24,7 @@ from rmetrics.serve.pages.rejected import rejected
 from rmetrics.serve.pages.rules import rules
 from rmetrics.serve.pages.runs import runs
 from rmetrics.serve.pages.source import source
-from rmetrics.serve.pages.what_if import asked_edit, what_if
+from rmetrics.serve.pages.what_if import requested_edit, what_if
 from rmetrics.serve.trial import SECONDS, Trials
 from rmetrics.serve.view import View
 from rmetrics.settings import Settings
@@ -42,7 +42,7 @@ PAGES: dict[str, Callable[[PageRequest], Page]] = {
     "/rules": rules,
 }
 _KINDS = {"style.css": "text/css", "serve.css": "text/css", "live.js": "text/javascript"}
-_MOST_CHARTS = 500
+_MAX_CHARTS = 500
 
 
 class Site:
@@ -67,7 +67,7 @@ class Site:
 
     def asked(self, request: Request, view: View) -> PageRequest:
         """Combines a request with everything its page is built from."""
-        if len(self._charts) > _MOST_CHARTS:  # most belong to earlier versions
+        if len(self._charts) > _MAX_CHARTS:  # most belong to earlier versions
             self._charts.clear()
         return PageRequest(self.settings, view, self.rows, request.query_params, request.path_params, self._charts)
 
@@ -98,7 +98,7 @@ class Site:
 
     def _edit(self, request: Request) -> Edited | None:
         with self.current.view() as view:
-            return asked_edit(self.asked(request, view))
+            return requested_edit(self.asked(request, view))
 
     def _mark(self) -> str:
         try:

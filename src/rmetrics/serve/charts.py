@@ -52,7 +52,7 @@ def with_links(spec: Json, name: str, page: PageData, links: Links) -> Json:
     rows = []
     for row in spec["data"]["values"]:
         href = _leads_to(name, row, page, links)
-        rows.append({**row, "_says": _says(row), **({"_href": f"{_BASE}{href}"} if href else {})})
+        rows.append({**row, "_says": _tooltip(row), **({"_href": f"{_BASE}{href}"} if href else {})})
     encoding = {**spec["encoding"], "description": {"field": "_says", "type": "nominal"}}
     if any("_href" in row for row in rows) and spec["mark"]["type"] == "bar":
         encoding["href"] = {"field": "_href", "type": "nominal"}
@@ -73,7 +73,7 @@ def svg(spec: Json) -> str:
     return text.replace(_BASE, "")
 
 
-def _says(row: Mapping[str, Any]) -> str:
+def _tooltip(row: Mapping[str, Any]) -> str:
     when = row.get("month", row.get("day"))
     value = row["value"]
     figure = f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 100 else f"{value:,.2f}"

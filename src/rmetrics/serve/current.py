@@ -12,7 +12,7 @@ from rmetrics.settings import Settings
 
 
 @dataclass(slots=True)
-class _Held:
+class _Shared:
     """A view and the number of requests that use it."""
 
     view: View
@@ -32,7 +32,7 @@ class Current:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._lock = threading.Lock()
-        self._held: _Held | None = None
+        self._shared: _Shared | None = None
         self._server = contextlib.ExitStack()
         self._serving = False
 
@@ -48,33 +48,33 @@ class Current:
         Raises:
             RmetricsError: there is nothing to show; see ``open_view``.
         """
-        held = self._taken(newest=newest)
+        shared = self._acquire(newest=newest)
         try:
-            yield held.view
+            yield shared.view
         finally:
             with self._lock:
-                held.users -= 1
-                held.close_if_done()
+                shared.users -= 1
+                shared.close_if_done()
 
-    def _taken(self, *, newest: bool) -> _Held:
+    def _acquire(self, *, newest: bool) -> _Shared:
         with self._lock:
-            held = self._held
-            if held is None or self._outdated(held.view, newest=newest):
+            shared = self._shared
+            if shared is None or self._outdated(shared.view, newest=newest):
                 try:
-                    held = self._opened()
+                    shared = self._opened()
                 except BusyError:
-                    if held is None:
+                    if shared is None:
                         raise
-            held.users += 1
-            return held
+            shared.users += 1
+            return shared
 
     def _outdated(self, view: View, *, newest: bool) -> bool:
         return view.mark != mark(self.settings) and (newest or not sync_runs(self.settings))
 
-    def _opened(self) -> _Held:
+    def _opened(self) -> _Shared:
         stack = contextlib.ExitStack()
-        made = _Held(stack.enter_context(open_view(self.settings)), stack)
-        before, self._held = self._held, made
+        made = _Shared(stack.enter_context(open_view(self.settings)), stack)
+        before, self._shared = self._shared, made
         if before is not None:
             before.retired = True
             before.close_if_done()
@@ -93,15 +93,15 @@ class Current:
     def newest_mark(self) -> str:
         """Returns the mark of the version that would be shown now, without opening it."""
         with self._lock:
-            held = self._held
+            shared = self._shared
         found = mark(self.settings)
-        return held.view.mark if held is not None and sync_runs(self.settings) else found
+        return shared.view.mark if shared is not None and sync_runs(self.settings) else found
 
     def close(self) -> None:
         """Closes the view and the server; a view still in use is closed by its last user."""
         with self._lock:
-            if self._held is not None:
-                self._held.retired = True
-                self._held.close_if_done()
-                self._held = None
+            if self._shared is not None:
+                self._shared.retired = True
+                self._shared.close_if_done()
+                self._shared = None
         self._server.close()

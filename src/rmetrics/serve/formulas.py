@@ -47,7 +47,7 @@ def _projected(title: str, measure: str) -> Formula:
         f"an estimate: {measure} up to the last full day, plus the level of the last six weeks for each remaining day, "
         "by the pattern of weekdays and holidays; blank for fewer than eight weeks of data, for a segment and for a day"
     )
-    return Formula(title, words, (measure,), value, cells.whole)
+    return Formula(title, words, (measure,), value, cells.whole_number)
 
 
 def _pace(title: str, measure: str) -> Formula:

@@ -140,16 +140,16 @@ def _locked(request: Request) -> Response:
     itself once: that request comes from this origin and carries the cookie.
     """
     query = urlencode([(n, v) for n, v in request.query_params.multi_items() if n != "token"])
-    again = "/" + quote(request.url.path.lstrip("/\\"), safe="/%") + (f"?{query}" if query else "")
+    target = "/" + quote(request.url.path.lstrip("/\\"), safe="/%") + (f"?{query}" if query else "")
     linked = (
         request.headers.get("sec-fetch-site") in {"cross-site", "same-site"} and "token" not in request.query_params
     )
-    retry = f'<meta http-equiv="refresh" content="0;url={escape(again)}">' if linked else ""
+    retry = f'<meta http-equiv="refresh" content="0;url={escape(target)}">' if linked else ""
     text = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8">{retry}<title>rmetrics: locked</title>'
         f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>'
         "<body><h1>Locked</h1><p>Open the address that <code>rmetrics serve</code> printed: it contains the token.</p>"
-        f'<p>If you have already done so in this browser, <a href="{escape(again)}">continue</a>.</p></body></html>'
+        f'<p>If you have already done so in this browser, <a href="{escape(target)}">continue</a>.</p></body></html>'
     )
     policy = _POLICY.format(style=f" 'sha256-{_STYLE_HASH}'")
     return HTMLResponse(text, 401, {"Content-Security-Policy": policy, "WWW-Authenticate": "Token"})

@@ -55,9 +55,10 @@ def listen(host: str, port: int) -> socket.socket:
             found.close()
             raise
     except (OSError, UnicodeError, OverflowError) as error:
-        told = getattr(error, "strerror", None) or str(error)
+        reason = getattr(error, "strerror", None) or str(error)
         raise SettingsError(
-            f"cannot listen on {host}, port {port}: {told}", "Use another port or host: --port 8788, --host 127.0.0.1."
+            f"cannot listen on {host}, port {port}: {reason}",
+            "Use another port or host: --port 8788, --host 127.0.0.1.",
         ) from error
     return found
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from rmetrics.errors import BusyError, LakeError, SettingsError
 from rmetrics.rules.files import rule_files
-from rmetrics.serve.knobs import Edited
+from rmetrics.serve.controls import Edited
 from rmetrics.settings import Settings
 
 SECONDS = 60.0

@@ -17,19 +17,19 @@ from typing import TypeVar
 import polars as pl
 
 from rmetrics.errors import BusyError, LakeError
-from rmetrics.explain.asked import MEASURES, Asked
+from rmetrics.explain.asked import MEASURES, Query
 from rmetrics.explain.explainer import Explainer, explainer_of
 from rmetrics.explain.explanation import Explanation
 from rmetrics.explain.funnel_figures import computed_days
 from rmetrics.explain.members import Members, explain_member, explain_members
-from rmetrics.explain.own_measures import beside, own_scales
+from rmetrics.explain.own_measures import own_scales, with_own_columns
 from rmetrics.html_report.data import PageData
 from rmetrics.lake import DECISIONS, LANDED, Lake
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import STATE, load
 from rmetrics.locks import held
 from rmetrics.opening import open_lake, open_project
-from rmetrics.pipeline.asked import Months
+from rmetrics.pipeline.asked import MonthRange
 from rmetrics.pipeline.project import Project
 from rmetrics.pipeline.workspace import Workspace, opened
 from rmetrics.postgres.compare import published_session
@@ -47,7 +47,7 @@ def mark(settings: Settings) -> str:
     """Returns a digest that changes whenever figures may: new computation, edited rules, an export withdrawn."""
     lake = open_lake(settings)
     records = (f"{STATE}.json", f"{lake.raw.name}/{DECISIONS}")
-    versions = [there.version if (there := lake.store.head(name)) else "-" for name in records]
+    versions = [entry.version if (entry := lake.store.head(name)) else "-" for name in records]
     files = map(_state_of, rule_files(settings.rules_dir))
     return hashlib.sha256("\n".join([*versions, *files]).encode()).hexdigest()[:16]
 
@@ -94,7 +94,7 @@ class View:
         """
         with self._reading:
             if month not in self._pages:
-                made = page_data(self.lake, Months(last=month, one=True))
+                made = page_data(self.lake, MonthRange(last=month, one=True))
                 self._pages[month] = self._pages[made.month] = made
             return self._pages[month]
 
@@ -105,9 +105,9 @@ class View:
             return load(self.lake.lake).scan(name).filter(pl.col("date").dt.month_start() == month).collect()
 
         rules = self.lake.rules
-        return beside(of_month(DAILY), of_month(MEASURE_DAILY), rules, list(own_scales(rules)))
+        return with_own_columns(of_month(DAILY), of_month(MEASURE_DAILY), rules, list(own_scales(rules)))
 
-    def journey_days(self, asked: Asked) -> pl.DataFrame:
+    def journey_days(self, asked: Query) -> pl.DataFrame:
         """Returns the figures of journeys by day and source; see ``explain.funnel_figures``."""
         return computed_days(load(self.lake.lake).scan(JOURNEYS), asked)
 
@@ -134,7 +134,7 @@ class View:
                 oldest.close()
             yield self._open[month][0]
 
-    def explanation(self, asked: Asked, metrics: tuple[str, ...] = MEASURES, *, offline: bool = False) -> Explanation:
+    def explanation(self, asked: Query, metrics: tuple[str, ...] = MEASURES, *, offline: bool = False) -> Explanation:
         """Explains a figure and compares it with the published one.
 
         Raises:
@@ -145,16 +145,16 @@ class View:
         return self._with_published(asked, lambda one: one.explain(asked, metrics), offline)
 
     def member(
-        self, asked: Asked, dimension: str, member: str, metrics: tuple[str, ...], *, offline: bool = False
+        self, asked: Query, dimension: str, member: str, metrics: tuple[str, ...], *, offline: bool = False
     ) -> Explanation:
         """Explains the figures of one member of a dimension; see ``explanation``."""
         return self._with_published(asked, lambda one: explain_member(one, asked, dimension, member, metrics), offline)
 
-    def members(self, asked: Asked, dimension: str, metrics: tuple[str, ...], *, offline: bool = False) -> Members:
+    def members(self, asked: Query, dimension: str, metrics: tuple[str, ...], *, offline: bool = False) -> Members:
         """Explains the figures of every member of a dimension; see ``explanation``."""
         return self._with_published(asked, lambda one: explain_members(one, asked, dimension, metrics), offline)
 
-    def _with_published(self, asked: Asked, answer: Callable[[Explainer], T], offline: bool) -> T:  # noqa: FBT001
+    def _with_published(self, asked: Query, answer: Callable[[Explainer], T], offline: bool) -> T:  # noqa: FBT001
         with self.explainer(asked.month) as one:
             if offline:
                 return answer(one)
@@ -207,10 +207,12 @@ def _without_new(scratch: Lake) -> tuple[str, ...]:
     # file that no catalog names is left in: every command reports it.
     unknown = {raw.sha256 for raw in new} | {d.sha256 for d in damaged if d.export and d.sha256 not in known}
     if unknown:
-        scratch.leave_out(landed, unknown)
+        scratch.exclude(landed, unknown)
     account = scratch.load_json(LANDED).get("exports", {})
-    there = known | {raw.sha256 for raw in landed if raw.withdrawn}
-    scratch.save_json(LANDED, {"exports": {sha256: facts for sha256, facts in account.items() if sha256 in there}})
+    known_exports = known | {raw.sha256 for raw in landed if raw.withdrawn}
+    scratch.save_json(
+        LANDED, {"exports": {sha256: facts for sha256, facts in account.items() if sha256 in known_exports}}
+    )
     return tuple(raw.name for raw in new)
 
 

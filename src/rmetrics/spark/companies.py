@@ -19,7 +19,7 @@ from rmetrics.errors import EngineError, RmetricsError
 from rmetrics.lake import Lake
 from rmetrics.lake.staged import put_in_force
 from rmetrics.parallel import in_order
-from rmetrics.pipeline.companies import CompanyMade, CompanyWork, Failure, make_company
+from rmetrics.pipeline.companies import CompanyWork, ComputedCompany, Failure, make_company
 from rmetrics.pipeline.project import Places
 from rmetrics.progress import Progress
 from rmetrics.rules.files import rule_files
@@ -29,22 +29,22 @@ _FOR_EACH_SLOT, _FEWEST, _MOST = 4, 16, 128  # companies per wave; each holds a 
 _AT_ONCE = 8  # lakes locked, or put in force, at a time: in a bucket these are requests with long waits
 _SCHEMA: dict[str, pl.DataType] = {"name": pl.String(), "made": pl.Binary()}
 Rules = tuple[tuple[str, bytes], ...]
-Wave = tuple[contextlib.ExitStack, list[tuple[CompanyMade, Lake | None]]]
+Wave = tuple[contextlib.ExitStack, list[tuple[ComputedCompany, Lake | None]]]
 
 
-def work_for(places: Places, **of: Any) -> CompanyWork:
+def company_work(places: Places, **of: Any) -> CompanyWork:
     """Returns a company's work, ready to send to an executor.
 
     Args:
         places: the company's.
         of: the other fields of ``CompanyWork``.
     """
-    return CompanyWork(places=places.travelling(), **of)
+    return CompanyWork(places=places.portable_settings(), **of)
 
 
 def computed_companies(
     engine: Tasks, works: Sequence[CompanyWork], progress: Progress
-) -> Iterator[tuple[CompanyMade, Lake | None]]:
+) -> Iterator[tuple[ComputedCompany, Lake | None]]:
     """Computes companies; yields the result of each, with its lake.
 
     When a result is yielded it is in force, and its lake stays locked at least until the next one is requested.
@@ -83,27 +83,27 @@ def _waves(works: Sequence[CompanyWork], slots: int) -> list[Sequence[CompanyWor
 
 def _of_wave(
     engine: Tasks, wave: Sequence[CompanyWork], rules: Rules, stack: contextlib.ExitStack
-) -> Iterator[tuple[CompanyMade, Lake | None]]:
+) -> Iterator[tuple[ComputedCompany, Lake | None]]:
     """Locks the lakes, runs the tasks, and puts their results in force."""
-    held, lakes = list[CompanyWork](), dict[str, Lake]()
+    locked, lakes = list[CompanyWork](), dict[str, Lake]()
     for work, lake, failure in in_order(functools.partial(_locked, stack=stack), wave, workers=_AT_ONCE):
         if failure is None:
-            held.append(work)
+            locked.append(work)
             lakes[work.name] = lake
         else:
-            yield CompanyMade(work.name, failure=failure), None
+            yield ComputedCompany(work.name, failure=failure), None
 
-    def commit(made: CompanyMade) -> tuple[CompanyMade, Lake]:
+    def commit(made: ComputedCompany) -> tuple[ComputedCompany, Lake]:
         lake = lakes[made.name]
         try:
             if made.run is not None:  # first, because the results name these rules
                 lake.keep_rules(made.run.rules_hash, rule_files(wave[0].places.rules_dir))
             put_in_force(lake, made.records)
         except RmetricsError as error:
-            made = CompanyMade(made.name, failure=_told(error))
+            made = ComputedCompany(made.name, failure=_failure(error))
         return made, lake
 
-    yield from in_order(commit, _tasks(engine, held, rules), workers=_AT_ONCE)
+    yield from in_order(commit, _tasks(engine, locked, rules), workers=_AT_ONCE)
 
 
 def _locked(work: CompanyWork, stack: contextlib.ExitStack) -> tuple[CompanyWork, Lake, Failure | None]:
@@ -112,11 +112,11 @@ def _locked(work: CompanyWork, stack: contextlib.ExitStack) -> tuple[CompanyWork
         stack.enter_context(lake.locked())
         lake.sweep_drafts()
     except RmetricsError as error:
-        return work, lake, _told(error)
+        return work, lake, _failure(error)
     return work, lake, None
 
 
-def _tasks(engine: Tasks, works: Sequence[CompanyWork], rules: Rules) -> list[CompanyMade]:
+def _tasks(engine: Tasks, works: Sequence[CompanyWork], rules: Rules) -> list[ComputedCompany]:
     """Returns the tasks' results; if Spark gives up, runs each company by itself, so that one fault stops no other."""
     if not works:
         return []
@@ -125,11 +125,11 @@ def _tasks(engine: Tasks, works: Sequence[CompanyWork], rules: Rules) -> list[Co
         return [pickle.loads(made) for made in engine.collected(rows, _SCHEMA)["made"]]  # noqa: S301 - of our executors
     except EngineError as error:
         if len(works) == 1:
-            return [CompanyMade(works[0].name, failure=_told(error))]
+            return [ComputedCompany(works[0].name, failure=_failure(error))]
         return [made for work in works for made in _tasks(engine, [work], rules)]
 
 
-def _told(error: RmetricsError) -> Failure:
+def _failure(error: RmetricsError) -> Failure:
     return Failure(type(error).__name__, error.message, error.hint)
 
 
@@ -157,4 +157,4 @@ def _rules_folder(rules: Rules) -> Path:
     return Path(_kept[rules].name)
 
 
-__all__ = ["computed_companies", "work_for"]
+__all__ = ["company_work", "computed_companies"]

@@ -30,7 +30,7 @@ class SparkEngine:
 
     def __init__(self, spark: Any) -> None:
         self.spark, self.wanted = spark, versions()
-        self._held: list[DataFrame] = []
+        self._persisted: list[DataFrame] = []
 
     def made(
         self, items: Sequence[Piece], step: Callable[[Piece], Iterator[pl.DataFrame]], schema: Schema
@@ -88,8 +88,8 @@ class SparkEngine:
 
     def chosen(self, rows: SparkRows, columns: Sequence[str], *, notes: bool) -> SparkRows:
         """Selects some columns of the rows, or of the notes among them."""
-        told = F.col(_KIND).isNotNull() if notes else F.col(_KIND).isNull()
-        return SparkRows(rows.frame.filter(told).select(*columns), {c: rows.schema[c] for c in columns})
+        selected = F.col(_KIND).isNotNull() if notes else F.col(_KIND).isNull()
+        return SparkRows(rows.frame.filter(selected).select(*columns), {c: rows.schema[c] for c in columns})
 
     def together(self, rows: Sequence[SparkRows]) -> SparkRows:
         """Returns the union of all rows."""
@@ -110,31 +110,31 @@ class SparkEngine:
             table = rows.frame.select(*schema).toArrow()
         return from_arrow(table.cast(arrow_schema(schema)), schema)
 
-    def held(self, rows: SparkRows) -> SparkRows:
+    def persisted(self, rows: SparkRows) -> SparkRows:
         """Returns the same rows, kept in the executors' memory or on their disks once computed."""
         from pyspark import StorageLevel
 
         kept = rows.frame.persist(StorageLevel.MEMORY_AND_DISK)
-        self._held.append(kept)
+        self._persisted.append(kept)
         return SparkRows(kept, rows.schema)
 
     def released(self) -> None:
         """Frees all held rows."""
         import contextlib
 
-        for frame in self._held:
+        for frame in self._persisted:
             with contextlib.suppress(Exception):  # the error that ended the plan must not be hidden by another
                 frame.unpersist()
-        self._held.clear()
+        self._persisted.clear()
 
     @property
     def slots(self) -> int:
         """Number of tasks that run at a time."""
         return slots(self.spark)
 
-    def buckets(self, rows: int, most: int) -> int:
-        """Returns the number of buckets: at most ``most`` rows in each, and for many rows enough to use all slots."""
-        return max(-(-rows // most), min(self.slots * 2, -(-rows // 20_000)), 1)
+    def buckets(self, rows: int, limit: int) -> int:
+        """Returns the number of buckets: at most ``limit`` rows in each, and for many rows enough to use all slots."""
+        return max(-(-rows // limit), min(self.slots * 2, -(-rows // 20_000)), 1)
 
 
 def _types(schema: Schema) -> Any:

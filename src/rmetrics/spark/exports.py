@@ -12,7 +12,7 @@ import polars as pl
 from rmetrics.lake import Lake, LakeAt, RawFile
 from rmetrics.lake.staged import open_staged
 from rmetrics.pipeline.landing.bucket_inbox import InboxAt
-from rmetrics.pipeline.landing.spread import Arrival, Landed, land_some, type_some
+from rmetrics.pipeline.landing.spread import PendingFile, TaskResult, land_batch, type_batch
 from rmetrics.rules import Rules
 from rmetrics.spark.tasks import Tasks
 
@@ -30,8 +30,8 @@ class _Where:
 
 
 def landed_on(
-    engine: Tasks, inbox: InboxAt, lake: Lake, rules: Rules, tasks: Sequence[Sequence[Arrival]]
-) -> Iterator[Landed]:
+    engine: Tasks, inbox: InboxAt, lake: Lake, rules: Rules, tasks: Sequence[Sequence[PendingFile]]
+) -> Iterator[TaskResult]:
     """Lands files of the inbox on executors; see ``Runner.land``.
 
     Raises:
@@ -41,7 +41,7 @@ def landed_on(
     return map(pickle.loads, engine.collected(engine.each(tasks, step, _SCHEMA), _SCHEMA)["made"])
 
 
-def typed_on(engine: Tasks, lake: Lake, rules: Rules, tasks: Sequence[Exports]) -> Iterator[Landed]:
+def typed_on(engine: Tasks, lake: Lake, rules: Rules, tasks: Sequence[Exports]) -> Iterator[TaskResult]:
     """Types exports again on executors; see ``Runner.retype``.
 
     Raises:
@@ -54,7 +54,7 @@ def typed_on(engine: Tasks, lake: Lake, rules: Rules, tasks: Sequence[Exports]) 
 # -- on an executor
 
 
-def _land(arrivals: Sequence[Arrival], where: _Where) -> Iterator[pl.DataFrame]:
+def _land(arrivals: Sequence[PendingFile], where: _Where) -> Iterator[pl.DataFrame]:
     inbox = where.inbox
     if inbox is None:
         msg = "who lands knows the inbox"
@@ -63,16 +63,16 @@ def _land(arrivals: Sequence[Arrival], where: _Where) -> Iterator[pl.DataFrame]:
         if inbox.url is not None:
             inbox = replace(inbox, folder=Path(own) / "inbox")
         lake, _ = open_staged(where.at, Path(own) / "lake")
-        yield _answer(land_some(arrivals, inbox.open(), lake, where.rules))
+        yield _answer(land_batch(arrivals, inbox.open(), lake, where.rules))
 
 
 def _type(exports: Exports, where: _Where) -> Iterator[pl.DataFrame]:
     with tempfile.TemporaryDirectory(prefix="rmetrics-", ignore_cleanup_errors=True) as own:
         lake, _ = open_staged(where.at, Path(own) / "lake")
-        yield _answer(type_some(exports, lake, where.rules))
+        yield _answer(type_batch(exports, lake, where.rules))
 
 
-def _answer(made: Landed) -> pl.DataFrame:
+def _answer(made: TaskResult) -> pl.DataFrame:
     return pl.DataFrame({"made": [pickle.dumps(made)]}, schema=_SCHEMA)
 
 

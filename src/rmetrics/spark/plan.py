@@ -22,8 +22,8 @@ from rmetrics.metrics.tallies import added
 from rmetrics.pipeline.compute.local import (
     Tables,
     classes_of,
-    measured_alone,
     measured_of_jobs,
+    measured_without_job,
     published_rows,
     write_journeys,
     write_measures,
@@ -43,7 +43,7 @@ from rmetrics.pipeline.compute.names import (
 )
 from rmetrics.pipeline.compute.returns import write_returns
 from rmetrics.pipeline.compute.rows import Rows, Typed
-from rmetrics.pipeline.compute.stages import LINKS, REPLACED, standing_schema
+from rmetrics.pipeline.compute.stages import LINKS, REPLACED, in_force_schema
 from rmetrics.positions import POSITION
 from rmetrics.postgres.publish.digests import month_sums
 from rmetrics.progress import Progress
@@ -94,7 +94,7 @@ class Engine(Protocol[D]):
     def collected(self, rows: D, schema: Schema) -> pl.DataFrame:
         """Returns the rows on this machine."""
 
-    def held(self, rows: D) -> D:
+    def persisted(self, rows: D) -> D:
         """Returns the same rows, kept for repeated use, so that they need not be computed each time."""
 
     def released(self) -> None:
@@ -143,12 +143,12 @@ class _Plan(Generic[D]):
     def run(self, progress: Progress, newest_day: dt.date | None) -> Tables:
         engine, work, rules = self.engine, self.work, self.rules
         progress("keeping the newest rows", 0, 1)
-        kept = {name: engine.held(self._kept(name)) for name in order(rules)}
+        kept = {name: engine.persisted(self._kept(name)) for name in order(rules)}
         jobs, jobs_schema = kept[JOBS], steps.kept_schema(rules, JOBS)
         first = engine.collected(
-            engine.mapped(jobs, functools.partial(steps.spelt, work=work), steps.SPELT), steps.SPELT
+            engine.mapped(jobs, functools.partial(steps.spellings_of, work=work), steps.SPELLED), steps.SPELLED
         )
-        spelt = earliest(first.lazy()).collect()
+        spelled = earliest(first.lazy()).collect()
         progress("keeping the newest rows", 1, 1)
         progress("applying the rules", 0, 3)
         feeds, parts = {JOBS: jobs}, []
@@ -160,14 +160,16 @@ class _Plan(Generic[D]):
             if rules.feeds[name].job is not None:  # their state before linking has notes, too
                 parts.append(engine.mapped(kept[name], steps.notes_only, steps.FACTS_SCHEMA))
         paid = steps.paid_schema(rules)
-        judged = functools.partial(steps.judged, work=work, own=own_names(spelt.lazy()).collect())
+        facts_of = functools.partial(steps.facts_of, work=work, own=own_names(spelled.lazy()).collect())
         payments = engine.chosen(feeds[PAYMENTS], list(paid), notes=False)
         plain = [c for c in jobs_schema if c not in steps.NOTES]
         counted = engine.chosen(jobs, plain, notes=False)
         parts.append(
-            engine.paired((counted, [JOB_ID]), (payments, [JOB_ID, POSITION]), self.buckets, judged, steps.FACTS_SCHEMA)
+            engine.paired(
+                (counted, [JOB_ID]), (payments, [JOB_ID, POSITION]), self.buckets, facts_of, steps.FACTS_SCHEMA
+            )
         )
-        everything = engine.held(engine.together(parts))
+        everything = engine.persisted(engine.together(parts))
         progress("applying the rules", 1, 3)
         long = engine.summed(
             engine.chosen(everything, list(steps.TALLY), notes=False),
@@ -179,9 +181,9 @@ class _Plan(Generic[D]):
         # Added up within each task first, so that the single bucket after it stays small.
         fewer = engine.mapped(notes, steps.added_notes, steps.FACTS_SCHEMA)
         merged = engine.grouped(fewer, ["feed"], 1, steps.added_notes, steps.FACTS_SCHEMA)
-        told = engine.collected(merged, steps.FACTS_SCHEMA)
+        job_notes = engine.collected(merged, steps.FACTS_SCHEMA)
         progress("applying the rules", 2, 3)
-        tables = self._tables(told, spelt, steps.tallies(long), newest_day)
+        tables = self._tables(job_notes, spelled, steps.tallies(long), newest_day)
         progress("applying the rules", 3, 3)
         return tables
 
@@ -212,39 +214,43 @@ class _Plan(Generic[D]):
         schema = steps.linked_schema(self.rules, name)
         # A row that names no job matches nothing: its position spreads such rows evenly over the buckets.
         made = engine.paired((asked, [link.column, POSITION]), (called, [steps.NAME]), self.buckets, linked, schema)
-        return engine.held(made)
+        return engine.persisted(made)
 
     def _tables(
-        self, told: pl.DataFrame, spelt: pl.DataFrame, tallies: dict[str, pl.LazyFrame], newest_day: dt.date | None
+        self,
+        job_notes: pl.DataFrame,
+        spelled: pl.DataFrame,
+        tallies: dict[str, pl.LazyFrame],
+        newest_day: dt.date | None,
     ) -> Tables:
         """Returns every table: those written by the steps, and those computed from sums."""
         lake, rules = self.lake, self.rules
-        layers = steps.layers(told)
+        layers = steps.layers(job_notes)
         tables: Tables = {}
         for name in order(rules):
             schemas: dict[str, Schema] = {
                 replaced(name): dict(REPLACED),
-                together(name): standing_schema(rules.feeds[name]),
+                together(name): in_force_schema(rules.feeds[name]),
             }
             if rules.feeds[name].job is not None:
                 schemas[links(name)] = dict(LINKS)
             for table, schema in schemas.items():
                 empty = pl.LazyFrame(schema=schema)
                 tables[table] = tuple(layers.get(table, ())) or (write_layer(lake, table, empty),)
-        tables[SPELLINGS] = (write_layer(lake, SPELLINGS, spelt),)
+        tables[SPELLINGS] = (write_layer(lake, SPELLINGS, spelled),)
         tables[FACTS] = tuple(layers.get(FACTS, ())) or (write_layer(lake, FACTS, steps.no_facts(rules)),)
         rows = Rows(lake, rules, self.typed, Snapshot(lake.store, tables=tables))
         if CALLS in rules.feeds:  # following phone numbers across feeds cannot be cut into buckets
             tables[CLASSES] = written(lake, CLASSES, classes_of(rows), CLASSED)
         write_returns(lake, rows, tables)
         every = rows.snapshot.scan(FACTS)
-        own = together_sums([measured_of_jobs(rows, every, pl.lit(value=True)), measured_alone(rows)])
+        own = together_sums([measured_of_jobs(rows, every, pl.lit(value=True)), measured_without_job(rows)])
         tallies = {**tallies, "measures": own.daily, "members": own.members}
         summed = {n: added(n, [tallies[n]]).collect() for n in TALLIES}
         tables |= write_metrics(lake, rules, summed, newest_day)
         write_journeys(lake, rows, tables)
         tables |= write_measures(lake, rows)
-        known = steps.contents(told)
+        known = steps.contents(job_notes)
         sums = [
             known.filter(pl.col("table") == t.name)
             if steps.by_row(rules, t)

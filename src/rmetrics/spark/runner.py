@@ -14,7 +14,7 @@ from rmetrics.pipeline.compute.local import Tables
 from rmetrics.pipeline.compute.names import tables
 from rmetrics.pipeline.compute.rows import Typed
 from rmetrics.pipeline.landing.bucket_inbox import InboxAt
-from rmetrics.pipeline.landing.spread import Arrival, Landed
+from rmetrics.pipeline.landing.spread import PendingFile, TaskResult
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import Rules
 
@@ -43,7 +43,9 @@ class SparkRunner:
         self._master, self._folder, self._stack = master, folder, stack
         self._session: Any = None
 
-    def land(self, inbox: InboxAt, lake: Lake, rules: Rules, tasks: Sequence[Sequence[Arrival]]) -> Iterator[Landed]:
+    def land(
+        self, inbox: InboxAt, lake: Lake, rules: Rules, tasks: Sequence[Sequence[PendingFile]]
+    ) -> Iterator[TaskResult]:
         """Lands files of the inbox on executors.
 
         Raises:
@@ -53,7 +55,7 @@ class SparkRunner:
 
         return landed_on(self.engine(silent), inbox, lake, rules, tasks)
 
-    def retype(self, lake: Lake, rules: Rules, tasks: Sequence[Sequence[tuple[RawFile, str]]]) -> Iterator[Landed]:
+    def retype(self, lake: Lake, rules: Rules, tasks: Sequence[Sequence[tuple[RawFile, str]]]) -> Iterator[TaskResult]:
         """Types exports again on executors.
 
         Raises:
@@ -64,7 +66,7 @@ class SparkRunner:
         return typed_on(self.engine(silent), lake, rules, tasks)
 
     def compute_all(
-        self, lake: Lake, rules: Rules, typed: Typed, progress: Progress, *, most: int, newest_day: dt.date | None
+        self, lake: Lake, rules: Rules, typed: Typed, progress: Progress, *, max_rows: int, newest_day: dt.date | None
     ) -> Tables:
         """Computes every table.
 
@@ -75,7 +77,7 @@ class SparkRunner:
 
         engine = self.engine(progress)
         largest = max((sum(f.rows for f, _ in typed.get(name, ())) for name in rules.feeds), default=0)
-        buckets = engine.buckets(largest, most)
+        buckets = engine.buckets(largest, max_rows)
         made = compute_on(engine, lake, rules, typed, progress, buckets=buckets, newest_day=newest_day)
         if missing := set(tables(rules)) - set(made):
             raise EngineError(

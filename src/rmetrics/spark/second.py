@@ -151,20 +151,20 @@ class SparkConnection:
 
     def _insert(self, tree: exp.Expr, params: list[Any]) -> None:
         name, query = view_name(_table(tree)), tree.expression
-        held = self._views[name]
-        schema = held[0].schema
+        existing = self._views[name]
+        schema = existing[0].schema
         lists = [e for e in query.expressions if list(e.find_all(exp.Parameter, exp.Placeholder))]
         if params and len(lists) == len(query.expressions) == len(params):  # columns given as lists
             new = self.spark.createDataFrame(pa.table(dict(zip(schema.names, map(pa.array, params), strict=True))))
         else:
-            ahead = tree.args.get("with_") or tree.args.get("with")
-            if ahead is not None:
+            expressions = tree.args.get("with_") or tree.args.get("with")
+            if expressions is not None:
                 query = query.copy()
-                query.set("with_" if "with_" in query.arg_types else "with", ahead.copy())
+                query.set("with_" if "with_" in query.arg_types else "with", expressions.copy())
             new = self.spark.sql(self._query(query, params)).toDF(*schema.names)
         new = new.select(*(F.col(f.name).cast(f.dataType).alias(f.name) for f in schema.fields)).localCheckpoint()
-        self._views[name] = [*held, new]
-        whole = held[0]
+        self._views[name] = [*existing, new]
+        whole = existing[0]
         for part in self._views[name][1:]:
             whole = whole.union(part)
         whole.createOrReplaceTempView(name)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rmetrics.errors import EngineError, RmetricsError, SettingsError
-from rmetrics.spark.tasks import refuse_other, told_by, versions
+from rmetrics.spark.tasks import carried_error, refuse_other, versions
 
 _HERE = re.compile(r"^local(-cluster)?(\[|$)")
 _PROCESSES = re.compile(r"^local-cluster\[\d+,\d+,(\d+)\]$")
@@ -36,11 +36,11 @@ def started(address: str, folder: Path) -> Iterator[Any]:
     _needed(address)
     from pyspark.sql import SparkSession
 
-    there = SparkSession.getActiveSession()
-    if there is not None:
+    active = SparkSession.getActiveSession()
+    if active is not None:
         with spark_errors("compare the versions of its executors"):
-            same_versions(there)
-        yield there
+            same_versions(active)
+        yield active
         return
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="session-", dir=folder, ignore_cleanup_errors=True) as own:
@@ -175,7 +175,7 @@ def spark_errors(doing: str) -> Iterator[None]:
     except RmetricsError:
         raise
     except (PySparkException, Py4JError, ConnectionError, RuntimeError) as error:
-        ours = told_by(str(error))
+        ours = carried_error(str(error))
         if ours is not None:
             raise ours from error
         raise EngineError(
@@ -196,7 +196,7 @@ _REASONS = {
 
 
 def _why(message: str) -> str:
-    return next((f": {told}" for part, told in _REASONS.items() if part in message), "")
+    return next((f": {reason}" for part, reason in _REASONS.items() if part in message), "")
 
 
 def _shown(address: str) -> str:

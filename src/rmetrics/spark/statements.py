@@ -64,8 +64,8 @@ def _unions(tree: exp.Expr) -> None:
     selects = [s for u in unions for s in (u.left, u.right) if isinstance(s, exp.Select)]
     names = list(dict.fromkeys(e.alias_or_name for s in selects for e in s.expressions))
     for select in selects:
-        there = {e.alias_or_name: e for e in select.expressions}
-        select.set("expressions", [there.get(n) or exp.alias_(exp.Null(), n) for n in names])
+        by_alias = {e.alias_or_name: e for e in select.expressions}
+        select.set("expressions", [by_alias.get(n) or exp.alias_(exp.Null(), n) for n in names])
     for union in unions:
         union.set("by_name", None)
 
@@ -81,12 +81,12 @@ def _stars(tree: exp.Expr, columns: Columns) -> None:
         if select is None:
             continue
         source = next(t for t in select.find_all(exp.Table) if not alias or t.alias_or_name == alias)
-        left_out = {c.name for c in star.args.get("except_") or star.args.get("except") or []}
+        excluded = {c.name for c in star.args.get("except_") or star.args.get("except") or []}
         new = {e.alias: e.this for e in replaced}
         written = [
             exp.alias_(new.get(c, exp.column(c, table=alias or None, quoted=True)), c, quoted=True)
             for c in columns(source.name)
-            if c not in left_out
+            if c not in excluded
         ]
         select.set("expressions", [w for e in select.expressions for w in (written if e is of else [e])])
 

@@ -19,7 +19,7 @@ from rmetrics.metrics.costs import feed_costs
 from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import JOB_ID, dated_jobs, own_names, spellings
 from rmetrics.metrics.leads import feed_leads
-from rmetrics.metrics.newest import TypedExport, every_row
+from rmetrics.metrics.newest import TypedExport, all_versions
 from rmetrics.metrics.tallies import SUMS, activity, days, revenue
 from rmetrics.pipeline.compute.names import FACTS, links, replaced, together
 from rmetrics.pipeline.compute.rows import typed_exports
@@ -93,16 +93,16 @@ class Piece:
     height: int | None = None
 
 
-def pieces(feed: str, files: Sequence[tuple[TypedFile, int]], most: int) -> list[Piece]:
-    """Cuts the typed rows of a feed into pieces of at most ``most`` rows; a pack, which is small, is one piece."""
+def pieces(feed: str, files: Sequence[tuple[TypedFile, int]], max_rows: int) -> list[Piece]:
+    """Cuts the typed rows of a feed into pieces of at most ``max_rows`` rows; a pack, which is small, is one piece."""
     packs: dict[str, list[tuple[TypedFile, int]]] = {}
     found = list[Piece]()
     for file, rank in files:
         if file.packed:
             packs.setdefault(file.name, []).append((file, rank))
         else:
-            starts = range(0, max(file.rows, 1), most)
-            found += [Piece(feed, ((file, rank),), first, min(most, max(file.rows, 1) - first)) for first in starts]
+            starts = range(0, max(file.rows, 1), max_rows)
+            found += [Piece(feed, ((file, rank),), first, min(max_rows, max(file.rows, 1) - first)) for first in starts]
     return found + [Piece(feed, tuple(pack)) for pack in packs.values()]
 
 
@@ -111,7 +111,7 @@ def pieces(feed: str, files: Sequence[tuple[TypedFile, int]], most: int) -> list
 
 def every_schema(rules: Rules, name: str) -> Schema:
     """Returns the columns of typed rows as read."""
-    return {**every_row([], rules.feeds[name]).collect_schema(), POSITION: pl.Int64()}
+    return {**all_versions([], rules.feeds[name]).collect_schema(), POSITION: pl.Int64()}
 
 
 def kept_schema(rules: Rules, name: str) -> Schema:
@@ -133,7 +133,7 @@ def paid_schema(rules: Rules) -> Schema:
 
 
 FACTS_SCHEMA: Schema = {**TALLY, **NOTES}
-SPELT: Schema = {"_fold": pl.String(), "source_raw": pl.String(), "metric_date": pl.Date(), JOB_ID: pl.String()}
+SPELLED: Schema = {"_fold": pl.String(), "source_raw": pl.String(), "metric_date": pl.Date(), JOB_ID: pl.String()}
 
 
 # -- steps
@@ -147,11 +147,11 @@ def read(piece: Piece, work: Work) -> Iterator[pl.DataFrame]:
     """
     columns, lake = list(every_schema(work.rules, piece.feed)), work.lake
     file = piece.files[0][0]
-    if not lake.typed_is_sound(file, used=True):
+    if not lake.typed_is_intact(file, used=True):
         raise CorruptError(lake.store, f"{lake.typed.name}/{file.name}")
     for export in typed_exports(lake, piece.files):
         rows = export.rows if piece.height is None else export.rows.slice(piece.first, piece.height)
-        frame = every_row([TypedExport(rows, export.columns, export.ranks)], work.rules.feeds[piece.feed])
+        frame = all_versions([TypedExport(rows, export.columns, export.ranks)], work.rules.feeds[piece.feed])
         yield frame.with_columns(position()).select(columns).collect()
 
 
@@ -161,8 +161,8 @@ def keep(rows: pl.DataFrame, name: str, work: Work) -> pl.DataFrame:
     exports = [TypedExport(pl.LazyFrame(), columns, ranks) for columns, ranks in work.exports[name]]
     found = newest(rows.lazy(), exports, feed)
     plain = rows.join(found.replaced, on=POSITION, how="anti").join(found.together, on=POSITION, how="anti")
-    standing = pl.concat([plain, found.together.select(plain.columns)])
-    kept = kept_rows(standing.lazy(), work.rules, name).collect()
+    in_force = pl.concat([plain, found.together.select(plain.columns)])
+    kept = kept_rows(in_force.lazy(), work.rules, name).collect()
     notes = [
         *_layer(work.lake, replaced(name), found.replaced),
         *_layer(work.lake, together(name), found.together),
@@ -172,16 +172,16 @@ def keep(rows: pl.DataFrame, name: str, work: Work) -> pl.DataFrame:
     return _with_notes(kept, notes, kept_schema(work.rules, name))
 
 
-def spelt(jobs: pl.DataFrame, work: Work) -> pl.DataFrame:
+def spellings_of(jobs: pl.DataFrame, work: Work) -> pl.DataFrame:
     """Returns the spellings of undeclared sources in some jobs."""
-    return spellings(dated_jobs(_rows(jobs).lazy(), work.rules), work.rules).select(*SPELT).collect()
+    return spellings(dated_jobs(_rows(jobs).lazy(), work.rules), work.rules).select(*SPELLED).collect()
 
 
 def names_of(jobs: pl.DataFrame, match: Sequence[str]) -> pl.DataFrame:
     """Returns the names of jobs: one row per name."""
-    there = _rows(jobs).filter(pl.col(COUNTED))
+    counted = _rows(jobs).filter(pl.col(COUNTED))
     called = [
-        there.select(pl.col(column).cast(pl.String).alias(NAME), pl.lit(i, pl.Int32).alias("_which"), JOB_ID)
+        counted.select(pl.col(column).cast(pl.String).alias(NAME), pl.lit(i, pl.Int32).alias("_which"), JOB_ID)
         for i, column in enumerate(match)
     ]
     return pl.concat(called).drop_nulls(NAME).select(*NAMES)
@@ -212,7 +212,7 @@ def tallied(rows: pl.DataFrame, name: str, work: Work) -> pl.DataFrame:
     return pl.concat([_long(parts), notes_only(rows)])
 
 
-def judged(jobs: pl.DataFrame, payments: pl.DataFrame, work: Work, own: pl.DataFrame) -> pl.DataFrame:
+def facts_of(jobs: pl.DataFrame, payments: pl.DataFrame, work: Work, own: pl.DataFrame) -> pl.DataFrame:
     """Returns the tallies of jobs, all their payments, and payments without a job; adds notes of facts."""
     jobs = _rows(jobs)
     made = facts(jobs.lazy(), payments.lazy(), work.rules, own.lazy()).collect()
@@ -240,7 +240,7 @@ def no_facts(rules: Rules) -> pl.LazyFrame:
     """Returns the facts of no jobs."""
     jobs = pl.LazyFrame(schema={n: t for n, t in kept_schema(rules, JOBS).items() if n not in NOTES})
     payments = pl.LazyFrame(schema=paid_schema(rules))
-    return facts(jobs, payments, rules, own_names(pl.LazyFrame(schema=SPELT)))
+    return facts(jobs, payments, rules, own_names(pl.LazyFrame(schema=SPELLED)))
 
 
 # -- notes
@@ -250,9 +250,9 @@ def layers(notes: pl.DataFrame) -> dict[str, list[Layer]]:
     """Returns the layers recorded in notes, by table, in an order that does not depend on which task wrote them."""
     found: dict[str, dict[str, Layer]] = {}
     for text in notes.filter(pl.col(KIND) == FILE_WRITTEN)[NOTE]:
-        told = json.loads(text)
-        layer = Layer(Stored(**told["file"]), told["rows"])
-        found.setdefault(told["table"], {})[layer.file.name] = layer
+        entry = json.loads(text)
+        layer = Layer(Stored(**entry["file"]), entry["rows"])
+        found.setdefault(entry["table"], {})[layer.file.name] = layer
     return {table: [named[n] for n in sorted(named)] for table, named in found.items()}
 
 
@@ -327,15 +327,15 @@ def _noted(notes: Sequence[tuple[str, str]]) -> pl.DataFrame:
 
 
 def _with_notes(rows: pl.DataFrame, notes: Sequence[tuple[str, str]], schema: Schema) -> pl.DataFrame:
-    told = pl.DataFrame(list(notes), schema=NOTES, orient="row")
+    note_rows = pl.DataFrame(list(notes), schema=NOTES, orient="row")
     frames = [rows.with_columns(pl.lit(None, t).alias(n) for n, t in NOTES.items())]
-    frames.append(told.select(pl.col(n) if n in NOTES else pl.lit(None, t).alias(n) for n, t in schema.items()))
+    frames.append(note_rows.select(pl.col(n) if n in NOTES else pl.lit(None, t).alias(n) for n, t in schema.items()))
     return pl.concat(frame.select(*schema) for frame in frames)
 
 
 __all__ = [
-    "FACTS_SCHEMA", "NAME", "NAMES", "NOTES", "SPELT", "TALLY", "TALLY_KEYS", "TALLY_SUMS", "Piece", "Schema", "Work",
-    "added_notes", "by_row", "contents", "every_schema", "judged", "keep", "kept_schema", "layers", "link",
-    "linked_schema", "names_of", "no_facts", "notes_only", "paid_schema", "pieces", "read", "spelt", "tallied",
+    "FACTS_SCHEMA", "NAME", "NAMES", "NOTES", "SPELLED", "TALLY", "TALLY_KEYS", "TALLY_SUMS", "Piece", "Schema", "Work",
+    "added_notes", "by_row", "contents", "every_schema", "facts_of", "keep", "kept_schema", "layers", "link",
+    "linked_schema", "names_of", "no_facts", "notes_only", "paid_schema", "pieces", "read", "spellings_of", "tallied",
     "tallies",
 ]  # fmt: skip

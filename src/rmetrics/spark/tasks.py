@@ -29,7 +29,7 @@ _TYPES: Mapping[Any, pa.DataType] = {
     pl.Boolean: pa.bool_(),
 }
 _ERRORS = {kind.__name__: kind for kind in (LakeError, SettingsError, CheckError, BusyError)}
-_TOLD = re.compile(r"rmetrics-error:([A-Za-z0-9+/=]+)")
+_CARRIED = re.compile(r"rmetrics-error:([A-Za-z0-9+/=]+)")
 
 Versions = tuple[tuple[str, str], ...]
 Schema = dict[str, pl.DataType]
@@ -107,7 +107,7 @@ class Task:
             yield from self._run(pa.Table.from_batches([batch])).to_batches()
 
     def _run(self, *tables: pa.Table) -> pa.Table:
-        with _telling():
+        with _encoded_errors():
             refuse_other(self.wanted)
             frames = [from_arrow(t, schema) for t, schema in zip(tables, self.given, strict=True)]
             return to_arrow(self.step(*frames), self.made)
@@ -126,7 +126,7 @@ class Maker:
         """Yields the rows of each item."""
         for batch in batches:
             for item in batch.column("item").to_pylist():
-                with _telling():
+                with _encoded_errors():
                     refuse_other(self.wanted)
                     for frame in self.step(self.loads(item)):
                         yield from to_arrow(frame, self.made).to_batches(max_chunksize=100_000)
@@ -166,17 +166,17 @@ def refuse_other(wanted: Versions, found: Versions | None = None, where: str = "
     Raises:
         SettingsError: a library is missing or has another version; names it and both versions.
     """
-    there = dict(versions() if found is None else found)
+    installed = dict(versions() if found is None else found)
     for name, version in wanted:
-        if there.get(name) != version:
+        if installed.get(name) != version:
             raise SettingsError(
-                f"{where} has {name} {there.get(name) or 'not installed'}, this machine has {version}: "
+                f"{where} has {name} {installed.get(name) or 'not installed'}, this machine has {version}: "
                 "numbers could differ",
                 f"Install the same versions on all executors: {' '.join(f'{n}=={v}' for n, v in wanted)}",
             )
 
 
-class _telling:  # noqa: N801 - reads as the verb it is
+class _encoded_errors:  # noqa: N801 - reads as the verb it is
     """Encodes our errors in a form that survives in Spark's messages."""
 
     def __enter__(self) -> None: ...
@@ -186,13 +186,13 @@ class _telling:  # noqa: N801 - reads as the verb it is
         if ours is None:
             return
         known = next((c.__name__ for c in type(ours).__mro__ if c.__name__ in _ERRORS), "LakeError")
-        told = json.dumps([known, ours.message, ours.hint]).encode()
-        raise RuntimeError(f"rmetrics-error:{base64.b64encode(told).decode()}") from error
+        payload = json.dumps([known, ours.message, ours.hint]).encode()
+        raise RuntimeError(f"rmetrics-error:{base64.b64encode(payload).decode()}") from error
 
 
-def told_by(message: str) -> RmetricsError | None:
+def carried_error(message: str) -> RmetricsError | None:
     """Returns our error that a Spark message carries; None if there is none."""
-    match = _TOLD.search(message)
+    match = _CARRIED.search(message)
     if match is None:
         return None
     kind, text, hint = json.loads(base64.b64decode(match[1]))
@@ -200,6 +200,17 @@ def told_by(message: str) -> RmetricsError | None:
 
 
 __all__ = [
-    "LIBRARIES", "Listed", "Maker", "Schema", "Task", "Tasks", "Versions", "arrow_schema", "from_arrow", "refuse_other",
-    "to_arrow", "told_by", "versions",
+    "LIBRARIES",
+    "Listed",
+    "Maker",
+    "Schema",
+    "Task",
+    "Tasks",
+    "Versions",
+    "arrow_schema",
+    "carried_error",
+    "from_arrow",
+    "refuse_other",
+    "to_arrow",
+    "versions",
 ]  # fmt: skip

@@ -81,8 +81,8 @@ def alerts(settings: Settings, *, send_them: bool = True, now: dt.datetime | Non
         since = ledger.occurring([(o.name, o.key) for o in found], now)
         # The start time in the key makes a later occurrence of the same alert a new message.
         sent = _send(ledger, rules, channels, {f"{o.name}/{o.key}@{since[o.name, o.key]}": o for o in found})
-    told = tuple(_raised(o, since[o.name, o.key]) for o in found)
-    return AlertsResult(len(rules.alerts), evaluated=True, alerts=told, sent=sent)
+    raised = tuple(_raised(o, since[o.name, o.key]) for o in found)
+    return AlertsResult(len(rules.alerts), evaluated=True, alerts=raised, sent=sent)
 
 
 def _found(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[Occurrence, ...] | None:
@@ -105,8 +105,8 @@ def _send(
         return ()
 
     def message(channel: Channel, keys: Collection[str]) -> Message:
-        told = [Raised(o.name, o.title, o.of, o.cause, o.command) for k, o in found.items() if k in keys]
-        return Message(*alarm_text(told, channel.language or rules.brief.language, rules.business.timezone))
+        raised = [Raised(o.name, o.title, o.of, o.cause, o.command) for k, o in found.items() if k in keys]
+        return Message(*alarm_text(raised, channel.language or rules.brief.language, rules.business.timezone))
 
     return send(ledger, channels, "alerts", list(found), message)
 

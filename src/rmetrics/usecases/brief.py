@@ -21,7 +21,7 @@ from rmetrics.notify.ledger import Ledger, open_ledger
 from rmetrics.notify.sending import Delivery, channels_of, send, troubles_in
 from rmetrics.opening import database_of, open_lake
 from rmetrics.pipeline.claims import ClaimState, lead_claims
-from rmetrics.pipeline.compute.standing import last_rows
+from rmetrics.pipeline.compute.last import last_rows
 from rmetrics.postgres.connection import connect
 from rmetrics.postgres.server import existing_server
 from rmetrics.pulls.covered import covered_feeds
@@ -164,10 +164,10 @@ def _pulls(settings: Settings, rules: Rules, now: dt.datetime) -> tuple[PullTrou
 
 def _message(facts: Facts, made: Brief, channel: Channel) -> Message:
     """Returns the brief for a channel: in its language and form, with details only if it asks for them."""
-    said = brief_of(facts, channel.language) if channel.language else made
+    translated = brief_of(facts, channel.language) if channel.language else made
     html = channel.form == "html"
-    body = (as_html if html else as_text)(said, details=channel.details)
-    return Message(said.subject, body, html)
+    body = (as_html if html else as_text)(translated, details=channel.details)
+    return Message(translated.subject, body, html)
 
 
 def _write(page: Path, text: str) -> None:

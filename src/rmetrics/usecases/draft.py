@@ -23,7 +23,7 @@ from rmetrics.drafting.known import Likeness, likeness, variant_text
 from rmetrics.drafting.toml_text import DraftPlan, rules_text
 from rmetrics.errors import LakeError, RuleProblem, RulesError, SettingsError
 from rmetrics.files import write_private
-from rmetrics.ingest.dates import Reading
+from rmetrics.ingest.dates import ParseContext
 from rmetrics.ingest.read import PROBLEM, Export, RefusedError, open_export
 from rmetrics.ingest.recognise import normal_header
 from rmetrics.ingest.sniff import blocks
@@ -41,9 +41,9 @@ from rmetrics.shipped import shipped
 
 _HEAD = 64 * 2**10  # bytes searched for a header
 _ROWS = 20_000  # enough to show every form of a column
-_LONGEST_SOURCE = 63  # characters
-_MOST_COLUMNS = 400  # further ones are not read; a PostgreSQL table has at most 1,600 columns, fewer if they are wide
-_COUNTED_ALREADY = (JOBS, PAYMENTS, CALLS, TARGETS)  # feeds that count without a source
+_MAX_SOURCE = 63  # characters
+_MAX_COLUMNS = 400  # further ones are not read; a PostgreSQL table has at most 1,600 columns, fewer if they are wide
+_SOURCELESS_FEEDS = (JOBS, PAYMENTS, CALLS, TARGETS)  # feeds that count without a source
 EXAMPLES = "examples"  # rules for well-known exports, a subfolder of the rules that no command reads
 
 
@@ -97,16 +97,16 @@ def draft_rules(settings: Settings, source: str, export: Path) -> Draft:
         raise SettingsError(f"{export} has a header but no rows that match it", "Export a period that contains leads.")
     today = dt.datetime.fromtimestamp(export.stat().st_mtime, dt.UTC).date()
     readable, skipped = _readable(opened.layout.headers)
-    found = guesses(rows, readable, Reading(rules.business.timezone, today, rules.business.currency))
+    found = guesses(rows, readable, ParseContext(rules.business.timezone, today, rules.business.currency))
     if (like := likeness(found, rows.height)) is not None:
         _refuse_like(rules, like, source, export)
     key, date = choose_key(found, rows.height), choose_date(found, rows.height)
     feed = _feed_name(slug, found)
     if feed in rules.feeds:
         raise SettingsError(f"the feed {feed} is already declared ({rules.place(f'feeds.{feed}')})", "Edit it there.")
-    found = _clear_of_the_day(_with_required(found, key, date), date)
+    found = _avoid_day_name(_with_required(found, key, date), date)
     plan = DraftPlan(source, slug, feed, export.name, key, date, skipped)
-    found, text, problems = _that_takes_nothing(settings, project.lake, rules, plan, found, export)
+    found, text, problems = _without_conflicts(settings, project.lake, rules, plan, found, export)
     path = target.with_name(f"{target.name}.draft") if problems else target
     _write(path, text)
     notes = tuple(_notes(found, plan, opened, path, problems))
@@ -126,10 +126,10 @@ def _slug(source: str) -> str:
         raise SettingsError(
             f"{source!r} gives no valid name of a file or feed", f"The feed's name is {IDENTIFIER_RULE[3:]}."
         )
-    if len(source) > _LONGEST_SOURCE or not source.isprintable():
+    if len(source) > _MAX_SOURCE or not source.isprintable():
         raise SettingsError(
             f"{source!r} cannot be a source's name",
-            f"Use at most {_LONGEST_SOURCE} characters, all of them printable.",
+            f"Use at most {_MAX_SOURCE} characters, all of them printable.",
         )
     if normal_source(source) in {normal_source(ALL), normal_source(UNATTRIBUTED)}:
         raise SettingsError(f"{source!r} cannot be a source's name: rmetrics reserves it", "Choose another name.")
@@ -209,11 +209,11 @@ def _readable(headers: Sequence[str]) -> tuple[list[str], tuple[str, ...]]:
 
     def clear(header: str) -> bool:
         base = normal_header(re.sub(r" \(\d+\)'*$", "", header))
-        twice = counts[base] > 1 and (plain[base] > 0 or plain[normal_header(header)] > 1)
-        return bool(normal_header(header)) and not twice and not re.fullmatch(r"column \d+'*", header)
+        repeated = counts[base] > 1 and (plain[base] > 0 or plain[normal_header(header)] > 1)
+        return bool(normal_header(header)) and not repeated and not re.fullmatch(r"column \d+'*", header)
 
     good = [h for h in headers if clear(h)]
-    return good[:_MOST_COLUMNS], tuple(h for h in headers if h not in set(good[:_MOST_COLUMNS]))
+    return good[:_MAX_COLUMNS], tuple(h for h in headers if h not in set(good[:_MAX_COLUMNS]))
 
 
 # -- known exports
@@ -225,8 +225,8 @@ def _refuse_fitting(settings: Settings, rules: Rules, export: Path) -> None:
         feed, variant = fits[0].feed, fits[0].variant
         place_of = rules.place(f"feeds.{feed}")
         known = f" ({variant})" if variant else ""
-        alone = f'Count it in the rules of a source: leads = {{ feed = "{feed}", where = "..." }}'
-        hint = "Put it into the inbox: it needs no rules of its own." if feed in _COUNTED_ALREADY else alone
+        source_hint = f'Count it in the rules of a source: leads = {{ feed = "{feed}", where = "..." }}'
+        hint = "Put it into the inbox: it needs no rules of its own." if feed in _SOURCELESS_FEEDS else source_hint
         raise SettingsError(f"{export} is already read as {feed}{known} ({place_of})", hint)
     for path, feeds in _examples(settings):
         if any(f.fits for f in open_export(export, export.name, feeds).fits):
@@ -297,7 +297,7 @@ def _with_required(found: Sequence[Guess], key: str, date: str) -> list[Guess]:
     return marked if any(g.required for g in marked) else [replace(g, required=i < 2) for i, g in enumerate(marked)]
 
 
-def _clear_of_the_day(found: Sequence[Guess], date: str) -> list[Guess]:
+def _avoid_day_name(found: Sequence[Guess], date: str) -> list[Guess]:
     """Renames a column that clashes with the business day, which rmetrics adds for a timestamp."""
     kinds = {g.name: g.type for g in found}
     if kinds.get(date) is not ColumnType.TIMESTAMP:
@@ -306,7 +306,7 @@ def _clear_of_the_day(found: Sequence[Guess], date: str) -> list[Guess]:
     return [replace(g, name=f"{g.name}_given") if g.name == day else g for g in found]
 
 
-def _that_takes_nothing(
+def _without_conflicts(
     settings: Settings, lake: Lake, rules: Rules, plan: DraftPlan, found: list[Guess], export: Path
 ) -> tuple[list[Guess], str, list[RuleProblem]]:
     """Returns the draft with as many required columns as needed to take no exports of other feeds."""
@@ -318,7 +318,7 @@ def _that_takes_nothing(
         loaded = _loaded(settings, target, text)
         if not isinstance(loaded, Rules):
             return found, text, loaded
-        if not _takes(raws, were, loaded):
+        if not _claimed_exports(raws, were, loaded):
             return found, text, _unread(loaded, plan, export, target)
         spare = [i for i, g in enumerate(found) if not g.required and g.note != BLANK]
         if not spare:
@@ -329,7 +329,7 @@ def _that_takes_nothing(
         found = [replace(g, required=g.required or i == spare[0]) for i, g in enumerate(found)]
 
 
-def _takes(raws: list[RawFile], were: Mapping[str, str], loaded: Rules) -> bool:
+def _claimed_exports(raws: list[RawFile], were: Mapping[str, str], loaded: Rules) -> bool:
     now = {p.raw.sha256: p.feed for p in place(raws, loaded)[0]}
     return any(now.get(sha) != feed for sha, feed in were.items())
 

@@ -7,17 +7,17 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from rmetrics.errors import SettingsError
-from rmetrics.explain.asked import MEASURES, Asked
+from rmetrics.explain.asked import MEASURES, Query
 from rmetrics.explain.explainer import Explainer, explainer
 from rmetrics.explain.explanation import Explanation, Question, with_ratios
 from rmetrics.explain.gaps import Gap, gap_of
 from rmetrics.explain.journeys import Story, job_story, lead_story
-from rmetrics.explain.lists import against_list, listed_metric
+from rmetrics.explain.lists import compare_list, listed_metric
 from rmetrics.explain.members import Members, explain_member, explain_members
 from rmetrics.metrics.figures import Figure, figures_of
 from rmetrics.opening import open_project
 from rmetrics.periods import parse_month
-from rmetrics.pipeline.asked import Months
+from rmetrics.pipeline.asked import MonthRange
 from rmetrics.pipeline.workspace import opened
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import ALL
@@ -35,7 +35,7 @@ def parse_question(
     expect: str | None,
     against: Path | None,
     key: str | None,
-    span: Months | None = None,
+    span: MonthRange | None = None,
     *,
     dimension: str | None = None,
     member: str | None = None,
@@ -66,7 +66,7 @@ def parse_question(
         raise SettingsError("--against and --key require each other", 'Use both: --against FILE.csv --key "Job #"')
     return Question(
         source,
-        span if span is not None and not span.one else Months(last=first, one=True),
+        span if span is not None and not span.one else MonthRange(last=first, one=True),
         segment,
         on,
         tuple(dict.fromkeys(metrics)) if metrics else MEASURES,
@@ -151,14 +151,14 @@ def explain_numbers(
         parts, made = _numbers_of(one, question.metrics)
         source, segment = one.source(question.source), one.segment(question.segment)
         first, last = one.months(question.months)
-        asked = Asked(source, first, segment, question.day, last, question.until)
+        asked = Query(source, first, segment, question.day, last, question.until)
         expected = _expected(one, question.expect)
         listed = [] if question.against is None else [listed_metric(one, asked, parts)]
         metrics = tuple(dict.fromkeys([*parts, *expected, *listed]))
         found = with_ratios(one.explain(asked, metrics), made)
         gaps = [gap_of(one, asked, found.metrics[m], number) for m, number in expected.items()]
         if question.against is not None and question.key is not None:
-            gaps.append(against_list(one, asked, found.metrics[listed[0]], question.against, question.key))
+            gaps.append(compare_list(one, asked, found.metrics[listed[0]], question.against, question.key))
         return found, tuple(gaps)
 
 
@@ -196,9 +196,9 @@ def explain_member_of(
         return with_ratios(explain_member(one, asked, dimension, question.member or "", parts), made)
 
 
-def _months_of(one: Explainer, question: Question) -> Asked:
+def _months_of(one: Explainer, question: Question) -> Query:
     first, last = one.months(question.months)
-    return Asked(ALL, first, last=last)
+    return Query(ALL, first, last=last)
 
 
 def explain_members_of(
@@ -234,7 +234,7 @@ def _numbers_of(one: Explainer, metrics: Sequence[str]) -> tuple[tuple[str, ...]
     for name in names:
         known_measure(name, "--metric", (*figures_of(one.rules), *one.funnel))
     each = [((name,), []) if name in one.funnel else _parts(one, [name]) for name in names]
-    parts = dict.fromkeys(part for some, _ in each for part in some)
+    parts = dict.fromkeys(part for group, _ in each for part in group)
     return tuple(parts), [figure for _, made in each for figure in made]
 
 
@@ -265,8 +265,8 @@ def explain_journey(
     with opened(open_project(settings), progress) as lake:
         exports = {rank: raw.name for rank, raw in lake.exports.items()}
         rows = lake.computed.rows
-        told = lead_story(rows, exports, lead) if lead is not None else job_story(rows, exports, job or "")
-        return replace(told, problems=lake.problems)
+        story = lead_story(rows, exports, lead) if lead is not None else job_story(rows, exports, job or "")
+        return replace(story, problems=lake.problems)
 
 
 def explain(
@@ -298,4 +298,4 @@ def explain(
         PostgresError: the database cannot be reached.
     """
     with explainer(open_project(settings), month=month, offline=offline, progress=progress) as one:
-        return one.explain(Asked(one.source(source), one.month(month), one.segment(segment), day), metrics)
+        return one.explain(Query(one.source(source), one.month(month), one.segment(segment), day), metrics)

@@ -13,7 +13,7 @@ from rmetrics.pipeline.landing.placement import place
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings
 
-_SHORTEST = 8  # minimum digits of a hash that identify an export
+_MIN_HASH_DIGITS = 8  # minimum digits of a hash that identify an export
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +56,10 @@ def landed_exports(settings: Settings) -> tuple[LandedExport, ...]:
     project = open_project(settings)
     rules, raws = project.rules, project.lake.raw_files()
     feeds = {p.raw.sha256: p.feed for p in place(raws, rules)[0]}
-    return tuple(_told(raw, feeds.get(raw.sha256)) for raw in raws)
+    return tuple(_landed(raw, feeds.get(raw.sha256)) for raw in raws)
 
 
-def _told(raw: RawFile, feed: str | None) -> LandedExport:
+def _landed(raw: RawFile, feed: str | None) -> LandedExport:
     exported = dt.datetime.fromtimestamp(raw.age[0] / 1e9, dt.UTC)
     return LandedExport(
         raw.name, raw.sha256, feed or raw.feed, raw.rows, raw.landed_at, exported, feed is not None, raw.withdrawn
@@ -88,9 +88,9 @@ def restore(settings: Settings, which: str) -> Decision:
 def _decide(settings: Settings, which: str, *, withdraw: bool) -> Decision:
     lake = open_lake(settings)
     raws = lake.raw_files()
-    _one(raws, which)
+    _find_export(raws, which)
     with lake.locked():
-        raw = _one(lake.raw_files(), which)
+        raw = _find_export(lake.raw_files(), which)
         changed = bool(raw.withdrawn) is not withdraw
         if changed:
             now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
@@ -99,16 +99,16 @@ def _decide(settings: Settings, which: str, *, withdraw: bool) -> Decision:
     return Decision(export, changed)
 
 
-def _one(raws: list[RawFile], which: str) -> RawFile:
+def _find_export(raws: list[RawFile], which: str) -> RawFile:
     """Returns the export that a name or a hash identifies."""
     named = [r for r in raws if r.name == which]
     digits = which.lower()
-    if not named and len(digits) >= _SHORTEST:
+    if not named and len(digits) >= _MIN_HASH_DIGITS:
         named = [r for r in raws if r.sha256.startswith(digits)]
     if not named:
         raise SettingsError(
             f"no landed export is called {which!r}{did_you_mean(which, {r.name for r in raws}, near=True)}",
-            f"Use a name or at least {_SHORTEST} digits of a hash from `rmetrics exports`.",
+            f"Use a name or at least {_MIN_HASH_DIGITS} digits of a hash from `rmetrics exports`.",
         )
     if len(named) > 1:
         hashes = ", ".join(r.sha256[:12] for r in named)

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from rmetrics.errors import SettingsError
 from rmetrics.opening import database_of
-from rmetrics.pipeline.asked import Months, months_named, only_source
+from rmetrics.pipeline.asked import MonthRange, months_named, only_source
 from rmetrics.postgres.connection import Server, Session, connect
 from rmetrics.postgres.ddl import has_all
 from rmetrics.postgres.server import existing_server
@@ -85,7 +85,7 @@ class _Wanted:
 
 def history(
     settings: Settings,
-    months: Months,
+    months: MonthRange,
     *,
     source: str | None = None,
     metric: str | None = None,
@@ -145,7 +145,7 @@ def _nothing() -> SettingsError:
     return SettingsError("nothing is published yet", "Put exports into the inbox and run: rmetrics sync")
 
 
-def _history(server: Server, settings: Settings, rules: Rules, asked: Months, wanted: _Wanted) -> History:
+def _history(server: Server, settings: Settings, rules: Rules, asked: MonthRange, wanted: _Wanted) -> History:
     with connect(server, schema=settings.pg_schema) as session:
         if not has_all(session, ["sync_runs", "metric_changes", "monthly_metrics"]):
             raise _nothing()
@@ -163,7 +163,7 @@ def _history(server: Server, settings: Settings, rules: Rules, asked: Months, wa
         )
         by_member = _members(session, month, last, rules, wanted)
         first_run, first_at = _first(session, month)
-        there = session.query(
+        stored = session.query(
             "SELECT 1 FROM monthly_metrics WHERE month BETWEEN $1::text::date AND $2::text::date LIMIT 1",
             [month.isoformat(), last.isoformat()],
         )
@@ -182,7 +182,7 @@ def _history(server: Server, settings: Settings, rules: Rules, asked: Months, wa
         first_at=first_at,
         changes=tuple(changes),
         days=sum(r.date is not None for r in recorded),
-        published=bool(there),
+        published=bool(stored),
         last=last,
         members=counts,
         dimension=wanted.dimension or None,
@@ -218,8 +218,8 @@ def _members(session: Session, month: dt.date, last: dt.date, rules: Rules, want
     ]
 
 
-def run_changes(settings: Settings, run_id: str, *, most: int) -> tuple[Recorded, ...]:
-    """Returns the published monthly figures that a run changed, by month, source, segment, measure; at most ``most``.
+def run_changes(settings: Settings, run_id: str, *, limit: int) -> tuple[Recorded, ...]:
+    """Returns the published monthly figures that a run changed, by month, source, segment, measure; at most ``limit``.
 
     Raises:
         PostgresError: the server cannot be reached.
@@ -234,7 +234,7 @@ def run_changes(settings: Settings, run_id: str, *, most: int) -> tuple[Recorded
                 "SELECT c.run_id, r.finished_at, c.month, c.source, c.segment, c.metric, c.old_value, c.new_value, "
                 "c.cause FROM metric_changes AS c JOIN sync_runs AS r USING (run_id) WHERE c.run_id = $1::text "
                 "AND c.date IS NULL ORDER BY c.month, c.source, c.segment, c.metric LIMIT $2::bigint",
-                [run_id, most],
+                [run_id, limit],
             )
     return tuple(
         Recorded(run, at, month, None, whose, segment, what, _number(was), _number(now), cause)

@@ -15,7 +15,7 @@ from rmetrics.metrics.journeys import ByNumber, matches, pairs
 from rmetrics.metrics.touches import TOUCH
 from rmetrics.money import dollars
 from rmetrics.opening import open_project
-from rmetrics.pipeline.asked import Months, months_named, only_source
+from rmetrics.pipeline.asked import MonthRange, months_named, only_source
 from rmetrics.pipeline.compute.journeys import gathered
 from rmetrics.pipeline.compute.names import FACTS
 from rmetrics.pipeline.compute.rows import Rows
@@ -68,7 +68,7 @@ class Funnel:
 
 
 @dataclass(frozen=True, slots=True)
-class WhoSays:
+class SourceAgreement:
     """Number of jobs by the source that the CRM names and the source of their touch, ``none`` without a touch.
 
     Attributes:
@@ -147,7 +147,7 @@ class JourneysResult:
     source: str | None
     window: int
     funnel: tuple[Funnel, ...]
-    agreement: tuple[WhoSays, ...]
+    agreement: tuple[SourceAgreement, ...]
     accuracy: Accuracy | None
     sensitivity: tuple[Sensitivity, ...] = ()
     rows: tuple[Touch, ...] = ()
@@ -156,7 +156,7 @@ class JourneysResult:
 
 def journeys(
     settings: Settings,
-    months: Months,
+    months: MonthRange,
     *,
     source: str | None = None,
     sensitivity: bool = False,
@@ -178,25 +178,25 @@ def journeys(
         LakeError: nothing landed yet, or a landed export is damaged.
     """
     with opened(open_project(settings), progress) as lake:
-        held, rules = lake.computed.rows, lake.rules
-        metrics = held.scan(JOURNEY_METRICS).collect()
+        rows_of, rules = lake.computed.rows, lake.rules
+        metrics = rows_of.scan(JOURNEY_METRICS).collect()
         only = only_source(source, rules, metrics["source"])
         first, last = months_named(months, set(metrics["month"]))
         inside = pl.col("month").is_between(first, last)
         mine = metrics.filter(inside & (pl.lit(value=True) if only is None else pl.col("source") == only))
-        of, _ = gathered(held)
+        of, _ = gathered(rows_of)
         window = rules.journeys.common.latest.window
-        calls = held.feed(CALLS) if CALLS in rules.feeds else None
+        calls = rows_of.feed(CALLS) if CALLS in rules.feeds else None
         return JourneysResult(
             month=first,
             last=last,
             source=only,
             window=window,
             funnel=tuple(_funnel(mine, whole=only is None)),
-            agreement=tuple(_agreement(held, first, last, only)),
+            agreement=tuple(_agreement(rows_of, first, last, only)),
             accuracy=accuracy(of, calls, rules, window),
             sensitivity=tuple(_sensitivity(of, calls, rules, first, last, only)) if sensitivity else (),
-            rows=tuple(_touches(held, first, last, only)) if rows else (),
+            rows=tuple(_touches(rows_of, first, last, only)) if rows else (),
             problems=lake.problems,
         )
 
@@ -221,7 +221,7 @@ def ratio(amount: Decimal | int, by: Decimal | int) -> Decimal | None:
     return (Decimal(amount) / Decimal(by)).quantize(Decimal("0.0001")) if by else None
 
 
-def _agreement(rows: Rows, first: dt.date, last: dt.date, only: str | None) -> list[WhoSays]:
+def _agreement(rows: Rows, first: dt.date, last: dt.date, only: str | None) -> list[SourceAgreement]:
     known = (
         pl.when(pl.col("matched_by") == "uuid").then(pl.lit(BY_LINK))
         .when(pl.col("matched_by").is_not_null()).then(pl.lit(BY_NUMBER))
@@ -236,7 +236,7 @@ def _agreement(rows: Rows, first: dt.date, last: dt.date, only: str | None) -> l
         .agg(pl.len().alias("jobs"), pl.col("paid").sum())
         .sort(SOURCE, "source_matched", "known")
     )
-    return [WhoSays(**row) for row in found.collect().iter_rows(named=True)]
+    return [SourceAgreement(**row) for row in found.collect().iter_rows(named=True)]
 
 
 def _sensitivity(
@@ -248,13 +248,20 @@ def _sensitivity(
         inside &= pl.col("source_matched") == only
     widest = pl.lit(max(WINDOWS), dtype=pl.Int64).alias("window")
     wide = ByNumber(
-        of.touches.with_columns(widest), of.touch_keys.with_columns(widest), of.jobs, of.job_keys, of.links, of.heard
+        of.touches.with_columns(widest),
+        of.touch_keys.with_columns(widest),
+        of.jobs,
+        of.job_keys,
+        of.links,
+        of.call_evidence,
     )
     every = pairs(wide).collect(engine="streaming").lazy()
     found = []
     for window in WINDOWS:
-        some = every.filter((pl.col("step") == 1) | (pl.col("days") <= window))
-        matched = matches(of, some, rules).join(of.touches.select(TOUCH, "touch_date"), on=TOUCH).filter(inside)
+        within_window = every.filter((pl.col("step") == 1) | (pl.col("days") <= window))
+        matched = (
+            matches(of, within_window, rules).join(of.touches.select(TOUCH, "touch_date"), on=TOUCH).filter(inside)
+        )
         named = pl.col(SOURCE) != UNATTRIBUTED
         sums = (
             matched.join(of.jobs.select(JOB_ID, SOURCE, "paid_cents"), on=JOB_ID)
@@ -292,4 +299,4 @@ def _touches(rows: Rows, first: dt.date, last: dt.date, only: str | None) -> lis
     return [Touch(**row) for row in found.iter_rows(named=True)]
 
 
-__all__ = ["WINDOWS", "Funnel", "JourneysResult", "Sensitivity", "Touch", "WhoSays", "journeys", "ratio"]
+__all__ = ["WINDOWS", "Funnel", "JourneysResult", "Sensitivity", "SourceAgreement", "Touch", "journeys", "ratio"]

@@ -209,12 +209,12 @@ def _check_ages(asked: MetricsRequest) -> None:
 
 def _metrics(lake: Workspace, asked: MetricsRequest, figures: Sequence[Figure]) -> Metrics:
     daily = lake.computed.snapshot.scan(DAILY)
-    data, ahead = _reach(lake, daily, figures)
+    data, last_planned = _data_range(lake, daily, figures)
     known = daily.select(pl.col("source").unique()).collect()["source"].to_list()
     source = only_source(asked.source, lake.rules, known)
     segment = _segment(asked.segment, lake.rules)
-    ages = list(ages_of(data, ahead)) if asked.aged else None
-    periods = ages or list(periods_of(_wanted(asked, data, ahead), data, asked.by))
+    ages = list(ages_of(data, last_planned)) if asked.aged else None
+    periods = ages or list(periods_of(_wanted(asked, data, last_planned), data, asked.by))
     others = [None if asked.compare is None else compared_with(p, asked.compare, data) for p in periods]
     others = _whole_months(asked, periods, others)
     spans = list(dict.fromkeys(_spans(periods, others)))
@@ -231,7 +231,7 @@ def _metrics(lake: Workspace, asked: MetricsRequest, figures: Sequence[Figure]) 
     return Metrics(asked, data, lake.rules.business.currency, tuple(rows), lake.problems)
 
 
-def _reach(lake: Workspace, daily: pl.LazyFrame, figures: Sequence[Figure]) -> tuple[Span, dt.date]:
+def _data_range(lake: Workspace, daily: pl.LazyFrame, figures: Sequence[Figure]) -> tuple[Span, dt.date]:
     """Returns the days with data, and the last day with a figure, which may be a planned one after them.
 
     Own measures may reach further than the published ones: a part may be used in a month without a job.
@@ -247,17 +247,17 @@ def _reach(lake: Workspace, daily: pl.LazyFrame, figures: Sequence[Figure]) -> t
     return Span(month_of(first), last), max(end, last)
 
 
-def _wanted(asked: MetricsRequest, data: Span, ahead: dt.date) -> Span:
+def _wanted(asked: MetricsRequest, data: Span, last_planned: dt.date) -> Span:
     """Returns the requested days, without periods outside the data.
 
     Raises:
         SettingsError: none of them has data.
     """
-    end = next_period(period_of(ahead, asked.by), asked.by) - _DAY
+    end = next_period(period_of(last_planned, asked.by), asked.by) - _DAY
     first, last = max(asked.first or data.first, data.first), min(asked.last or end, end)
     if first > last:
-        message = f"no data from {asked.first or data.first} to {asked.last or ahead}"
-        raise SettingsError(message, f"The data span {data.first} to {ahead}.")
+        message = f"no data from {asked.first or data.first} to {asked.last or last_planned}"
+        raise SettingsError(message, f"The data span {data.first} to {last_planned}.")
     if asked.first is None:
         first = period_of(first, asked.by)
     return Span(first, last)

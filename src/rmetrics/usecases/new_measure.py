@@ -10,8 +10,8 @@ import polars as pl
 from rmetrics.errors import LakeError, RulesError, SettingsError
 from rmetrics.files import write_private
 from rmetrics.opening import open_lake
+from rmetrics.pipeline.compute.last import last_rows
 from rmetrics.pipeline.compute.names import FACTS
-from rmetrics.pipeline.compute.standing import last_rows
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.feeds import ColumnType
 from rmetrics.rules.files import rule_files
@@ -22,7 +22,7 @@ from rmetrics.rules.names import JOBS
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.settings import Settings
 
-_MOST_WORDS = 30  # a text column with more values is not listed
+_MAX_WORDS = 30  # a text column with more values is not listed
 _SHOWN = 8
 _ADDED_UP = (ColumnType.MONEY, ColumnType.INTEGER, ColumnType.DURATION)
 
@@ -139,7 +139,7 @@ def _words(settings: Settings, rules: Rules, of: str, column: str) -> str:
     if column not in frame.collect_schema().names():
         return ""
     found = frame.group_by(pl.col(column).alias("word")).len().drop_nulls("word").collect()
-    if not 0 < found.height <= _MOST_WORDS:
+    if not 0 < found.height <= _MAX_WORDS:
         return ""
     listed = found.sort("len", "word", descending=[True, False])["word"].head(_SHOWN).to_list()
     shown = ", ".join(f"'{word}'" for word in listed if str(word).isprintable())

@@ -17,9 +17,8 @@ from rmetrics.memory import rows_at_once
 from rmetrics.opening import open_project
 from rmetrics.periods import month_of
 from rmetrics.pipeline.asked import month_named, only_source
-from rmetrics.pipeline.changes.causes import MEASURES, Causes, as_new, find_causes, whole_cause
+from rmetrics.pipeline.changes.causes import MEASURES, Causes, as_new, find_causes, overall_cause
 from rmetrics.pipeline.changes.figure_changes import FigureChange, Figures, own_changes, ratio_changes
-from rmetrics.pipeline.changes.hands import changed_hands
 from rmetrics.pipeline.changes.own_figures import (
     MemberChange,
     OwnFigures,
@@ -27,9 +26,10 @@ from rmetrics.pipeline.changes.own_figures import (
     member_changes,
     published_own,
 )
+from rmetrics.pipeline.changes.reassigned import reassigned_jobs
 from rmetrics.pipeline.changes.row_changes import State, moved_rows
 from rmetrics.pipeline.compute.compute import Computed, compute
-from rmetrics.pipeline.compute.standing import last_rows, old_rules
+from rmetrics.pipeline.compute.last import last_rows, old_rules
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.landing.inbox import InboxFile, empty_inbox, land_inbox
 from rmetrics.pipeline.project import Project
@@ -66,7 +66,7 @@ class RowMove:
 
 
 @dataclass(frozen=True, slots=True)
-class HandOver:
+class Reassignment:
     """A job that would come from another touch.
 
     Attributes:
@@ -116,7 +116,7 @@ class Plan:
     findings: tuple[Finding, ...]
     restated: tuple[dt.date, ...] = ()
     instead: tuple[str, ...] = ()
-    journeys: tuple[HandOver, ...] = ()
+    journeys: tuple[Reassignment, ...] = ()
     members: tuple[MemberChange, ...] = ()
 
     @property
@@ -161,7 +161,7 @@ def plan(
         exports = basis.published.exports or frozenset(e.sha256[:16] for e in load(lake).exports)
         digest = basis.published.rules_hash or load(lake).rules
         old = old_rules(lake, digest, rules)
-        whole = whole_cause(exports, digest, basis.published.version, computed, rules)
+        whole = overall_cause(exports, digest, basis.published.version, computed, rules)
         explanations = Explanations()
         causes = explanations.of(
             "the causes of changes",
@@ -185,9 +185,9 @@ def plan(
         after = State(computed.rows, {p.rank: p.raw.name for p in computed.placed})
         with _before(lake, old, basis, exports, progress) as before:
             known = before is not None or not basis.monthly
-            most = rows_at_once(project.memory)
-            rows = _moves(before, after, month, source, computed, exports, causes, most=most) if known else None
-            hands = _hands(before, after, month, source)
+            max_rows = rows_at_once(project.memory)
+            rows = _moves(before, after, month, source, computed, exports, causes, max_rows=max_rows) if known else None
+            reassigned = _reassigned(before, after, month, source)
         findings = (*run_findings(scratch, rules, computed, seen, explanations), *explanations.failed)
         if not seen:
             findings = (empty_inbox(project.inbox.open(), len(computed.placed)), *findings)
@@ -206,15 +206,17 @@ def plan(
         findings=findings,
         restated=restated,
         instead=instead,
-        journeys=hands,
+        journeys=reassigned,
         members=tuple(c for c in members if source is None and month in {None, c.month}),
     )
 
 
-def _hands(before: State | None, after: State, month: dt.date | None, source: str | None) -> tuple[HandOver, ...]:
-    found = changed_hands(before.rows if before else None, after.rows)
-    hands = (
-        HandOver(
+def _reassigned(
+    before: State | None, after: State, month: dt.date | None, source: str | None
+) -> tuple[Reassignment, ...]:
+    found = reassigned_jobs(before.rows if before else None, after.rows)
+    reassigned = (
+        Reassignment(
             row["job_id"],
             row["month"],
             row["paid"],
@@ -226,7 +228,7 @@ def _hands(before: State | None, after: State, month: dt.date | None, source: st
         )
         for row in found.iter_rows(named=True)
     )
-    return tuple(h for h in hands if month in {None, h.month} and source in {None, h.from_source, h.to_source})
+    return tuple(h for h in reassigned if month in {None, h.month} and source in {None, h.from_source, h.to_source})
 
 
 def _restated(
@@ -235,9 +237,13 @@ def _restated(
     """Returns the months before the newest that edits change, and those edits as changes from the newest month on."""
     if newest is None:
         return (), ()
-    guilty = {e: {c.month for c in changes if c.month < newest and f"rule edit {e}" in c.cause} for e in causes.edits}
-    months = {m for those in guilty.values() for m in those}
-    return tuple(sorted(months)), dated_instead([e for e, those in guilty.items() if those], causes.new, newest)
+    months_by_edit = {
+        e: {c.month for c in changes if c.month < newest and f"rule edit {e}" in c.cause} for e in causes.edits
+    }
+    months = {m for affected in months_by_edit.values() for m in affected}
+    return tuple(sorted(months)), dated_instead(
+        [e for e, affected in months_by_edit.items() if affected], causes.new, newest
+    )
 
 
 def _wanted(at: dt.date, of: str, month: dt.date | None, source: str | None) -> bool:
@@ -365,10 +371,10 @@ def _moves(
     known: frozenset[str],
     causes: Causes,
     *,
-    most: int,
+    max_rows: int,
 ) -> tuple[RowMove, ...]:
     fresh = {p.rank: p.raw.name for p in computed.placed if p.raw.sha256[:16] not in known}
-    moved = moved_rows(before, after, month, source, most=most)
+    moved = moved_rows(before, after, month, source, max_rows=max_rows)
     found = []
     known_causes: dict[tuple[object, ...], str] = {}  # a million rows share a handful of causes
     for feed, key, was, now, month_was, month_now, source_was, source_now, file in moved.iter_rows():
@@ -393,7 +399,7 @@ def _row_cause(
         if _edit_feed(e.key) in {None, feed} and any(_can_touch(e.key, s) or (s and can_move(e, s, m, old, causes.new))
                                                      for s in sources for m in MEASURES)
     ]  # fmt: skip
-    return "; ".join(edits) or causes.whole
+    return "; ".join(edits) or causes.overall
 
 
 def _edit_feed(key: str) -> str | None:
@@ -420,4 +426,4 @@ def summary(rows: Sequence[RowMove]) -> list[RowCount]:
     return [RowCount(feed, cause, n) for (feed, cause), n in Counter((r.feed, r.cause) for r in rows).most_common()]
 
 
-__all__ = ["FigureChange", "HandOver", "Plan", "RowCount", "RowMove", "plan", "summary"]
+__all__ = ["FigureChange", "Plan", "Reassignment", "RowCount", "RowMove", "plan", "summary"]

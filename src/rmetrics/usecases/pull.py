@@ -19,7 +19,7 @@ from rmetrics.locks import lock, lock_file, named_holder
 from rmetrics.opening import inbox_at
 from rmetrics.pipeline.landing.placement import chosen
 from rmetrics.pulls.answers import headers_of
-from rmetrics.pulls.landing import finish, folder_of, judge, named_for, put, table_bytes
+from rmetrics.pulls.landing import check_file, finish, folder_of, named_for, put, table_bytes
 from rmetrics.pulls.lists import Proved, first_request, read_list, values_of
 from rmetrics.pulls.mailbox import read_mailbox
 from rmetrics.pulls.manifest import Manifest, manifests
@@ -127,7 +127,7 @@ def pull(
         raise SettingsError(
             f"the inbox {settings.inbox_dir} does not exist", f"Create it: mkdir -p {settings.inbox_dir}"
         )
-    with _alone(settings.data_dir):
+    with _pull_lock(settings.data_dir):
         found = tuple(_noted(n, p, rules, settings, since, progress) for n, p in chosen_pulls.items())
     return Pulled(found, time.monotonic() - clock)
 
@@ -140,13 +140,13 @@ def _known(name: str, rules: Rules) -> str:
 
 
 @contextlib.contextmanager
-def _alone(data: Path) -> Iterator[None]:
+def _pull_lock(data: Path) -> Iterator[None]:
     """Holds the lock of pulls."""
     path = data / "pulls.lock"
     try:
         data.mkdir(parents=True, exist_ok=True)
         with lock_file(path) as file:
-            if not lock(file, alone=True):
+            if not lock(file, exclusive=True):
                 raise BusyError(f"another pull is running ({named_holder(file)})", "Try again when it has finished.")
             yield
     except OSError as error:
@@ -239,7 +239,7 @@ class _Pull:
         status: Literal["complete", "unchanged", "empty"] = (
             "complete" if landed.new else "unchanged" if rows else "empty"
         )
-        return self._told(
+        return self._result(
             status,
             [landed.manifest.file] if landed.manifest.file else [],
             rows=len(rows),
@@ -250,11 +250,11 @@ class _Pull:
 
     def _files(self, found: list[PulledFile], since: dt.date | None) -> PullResult:
         """Puts into the inbox the whole files that it does not have."""
-        have = {m.sha256 for m in self.before if m.file is not None}
+        known_hashes = {m.sha256 for m in self.before if m.file is not None}
         new = {hashlib.sha256(f.content).hexdigest(): f for f in sorted(found, key=lambda f: f.modified_ns or 0)}
-        new = {sha256: file for sha256, file in new.items() if sha256 not in have}
+        new = {sha256: file for sha256, file in new.items() if sha256 not in known_hashes}
         for file in new.values():  # all are judged before the first one lands
-            judge(self.folder, file.content, _plain(file.name), self.declared.feed, self._fits)
+            check_file(self.folder, file.content, _plain(file.name), self.declared.feed, self._fits)
         written: list[str] = []
         for file in new.values():
             manifest = self._manifest(
@@ -269,7 +269,7 @@ class _Pull:
         if not written:
             put(self.folder, b"", self._manifest(None, since=since and since.isoformat()), self._fits)
         message = f"{count(len(written), 'new file')}, in full size" if written else "no new file"
-        return self._told("complete" if written else "unchanged", written, since=since, message=message)
+        return self._result("complete" if written else "unchanged", written, since=since, message=message)
 
     def _manifest(self, file: str | None, **known: Any) -> Manifest:
         given = {"since": None, "rows": None, "pages": None, "total": None, **known}
@@ -298,7 +298,7 @@ class _Pull:
             return f"it looks like {fit.feed}"
         return why if fit is None else ""
 
-    def _told(self, status: Any, files: Sequence[str], **known: Any) -> PullResult:
+    def _result(self, status: Any, files: Sequence[str], **known: Any) -> PullResult:
         inside = tuple((self.folder / f).relative_to(self.settings.inbox_dir).as_posix() for f in files)
         return PullResult(self.name, self.declared.kind, self.declared.feed, status, inside, **known)
 

@@ -17,7 +17,7 @@ from rmetrics.html_report.own_data import own_data
 from rmetrics.lake.snapshot import load
 from rmetrics.metrics import tallies
 from rmetrics.opening import open_project
-from rmetrics.pipeline.asked import Months, months_named
+from rmetrics.pipeline.asked import MonthRange, months_named
 from rmetrics.pipeline.compute.names import TALLIES
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.forecasts import Estimate, month_estimates
@@ -32,7 +32,7 @@ from rmetrics.settings import Settings
 from rmetrics.tables import DAILY, DIMENSION_MONTHLY, JOURNEY_METRICS, MONTHLY
 from rmetrics.version import __version__
 
-_NEWEST = Months(one=True)
+_NEWEST = MonthRange(one=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class PageResult:
 def write_page(
     settings: Settings,
     *,
-    months: Months = _NEWEST,
+    months: MonthRange = _NEWEST,
     output: Path | None = None,
     pictures: Path | None = None,
     progress: Progress = silent,
@@ -99,7 +99,7 @@ def write_page(
     return PageResult(page.month, target, len(text.encode()), tuple(drawn), tuple(made), page.lines[0].month)
 
 
-def page_data(lake: Workspace, wanted: Months = _NEWEST) -> PageData:
+def page_data(lake: Workspace, wanted: MonthRange = _NEWEST) -> PageData:
     """Returns the data of the page.
 
     Raises:
@@ -112,8 +112,8 @@ def page_data(lake: Workspace, wanted: Months = _NEWEST) -> PageData:
         raise LakeError("no row of the data counts in any month", "Run `rmetrics check`, then sync again.")
     reached = _last_day(lake)
     # The spend of a month may be entered ahead: a month with nothing else is not the newest one.
-    come = [m for m in months if reached is None or m <= reached] or months
-    first, last = months_named(wanted, months if wanted.last else come)
+    past = [m for m in months if reached is None or m <= reached] or months
+    first, last = months_named(wanted, months if wanted.last else past)
     if wanted.one:
         picked, first = last, months[0]
         last = months[-1]

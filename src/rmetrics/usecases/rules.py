@@ -15,15 +15,15 @@ from rmetrics.metrics.leads import between
 from rmetrics.metrics.measures import member
 from rmetrics.opening import open_project
 from rmetrics.pipeline.asked import only_source
+from rmetrics.pipeline.compute.last import last_rows
 from rmetrics.pipeline.compute.names import FACTS
 from rmetrics.pipeline.compute.rows import Rows
-from rmetrics.pipeline.compute.standing import last_rows
 from rmetrics.pipeline.verify.agreement import Disagreement, disagreements, in_words
 from rmetrics.pipeline.verify.placed_conditions import conditions
 from rmetrics.positions import COUNTED
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.conditions import read_condition
-from rmetrics.rules.describe import Said, next_changes, rules_in_words
+from rmetrics.rules.describe import RuleText, next_changes, rules_in_words
 from rmetrics.rules.expressions import tree
 from rmetrics.rules.expressions.parsing import parse
 from rmetrics.rules.expressions.polars_form import is_true
@@ -44,8 +44,8 @@ class RulesInForce:
     """The rules in force on a day, and their later changes."""
 
     as_of: dt.date
-    rules: tuple[Said, ...]
-    later: tuple[Said, ...]
+    rules: tuple[RuleText, ...]
+    later: tuple[RuleText, ...]
 
 
 def rules_in_force(settings: Settings, day: dt.date | None, source: str | None = None) -> RulesInForce:
@@ -62,11 +62,11 @@ def rules_in_force(settings: Settings, day: dt.date | None, source: str | None =
     """
     rules = load_rules(settings.rules_dir, settings.company)
     day = day or dt.datetime.now(ZoneInfo(rules.business.timezone)).date()
-    said, later = rules_in_words(rules, day), next_changes(rules, day)
-    topic = only_source(source, rules, {s.topic for s in (*said, *later)})
+    current, later = rules_in_words(rules, day), next_changes(rules, day)
+    topic = only_source(source, rules, {s.topic for s in (*current, *later)})
     if topic is None:
-        return RulesInForce(day, said, later)
-    return RulesInForce(day, *(tuple(s for s in those if s.topic == topic) for those in (said, later)))
+        return RulesInForce(day, current, later)
+    return RulesInForce(day, *(tuple(s for s in selection if s.topic == topic) for selection in (current, later)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,11 +131,11 @@ def _problems_of_companies(settings: Settings, rules: Rules) -> Iterator[RulePro
 
 def _differs(found: Disagreement, rules: Rules) -> RuleProblem:
     """Returns a condition that the engines read differently, as a problem at its place."""
-    told = in_words(found, rules).partition(f"{found.condition.key}: ")[2]
+    difference = in_words(found, rules).partition(f"{found.condition.key}: ")[2]
     return _problem(
         rules,
         found.condition.key,
-        f"{told}; this is a bug in rmetrics: please report it, and write the condition another way",
+        f"{difference}; this is a bug in rmetrics: please report it, and write the condition another way",
     )
 
 
@@ -162,7 +162,7 @@ def _problem(rules: Rules, key: str, message: str) -> RuleProblem:
 def _spellings(facts: pl.LazyFrame, rules: Rules) -> Iterator[RuleProblem]:
     names = declared_names(rules)
     found = facts.group_by(pl.col("source_raw").str.strip_chars()).len().drop_nulls().collect()
-    beside = next((rules.places[k].path for n in rules.sources if (k := f"sources.{n}") in rules.places), rules.folder)
+    path = next((rules.places[k].path for n in rules.sources if (k := f"sources.{n}") in rules.places), rules.folder)
     unknown: dict[str, tuple[str, int]] = {}
     present = set()
     for spelling, jobs in found.sort("len", "source_raw", descending=[True, False]).iter_rows():
@@ -177,7 +177,7 @@ def _spellings(facts: pl.LazyFrame, rules: Rules) -> Iterator[RuleProblem]:
         message = (
             f"{shown!r} is the source of {count(jobs, 'job')}, but no rule declares it: leads and cost are 0; {add}"
         )
-        yield RuleProblem(beside, 0, "sources", message)
+        yield RuleProblem(path, 0, "sources", message)
     for name, dated in rules.sources.items():
         if name not in present and any(not isinstance(s.leads, FeedLeads) for _, s in dated.versions):
             message = "no job has this source, so it has no leads; check its name and aliases"

@@ -17,8 +17,17 @@ from rmetrics.files import replace_private
 from rmetrics.notify.sending import channels_of
 from rmetrics.rules import load_rules
 from rmetrics.schedule.cron import block_in, cron_lines, with_block, without_block
-from rmetrics.schedule.plan import FORGET_FIRST, DailyRun, Scheduler, commands_of, files_of
-from rmetrics.schedule.record import Installed, Ran, installed_in, keep_installed, keep_ran, last_due, ran_in, trouble
+from rmetrics.schedule.plan import UNLOAD, DailyRun, Scheduler, commands_of, files_of
+from rmetrics.schedule.record import (
+    Installed,
+    LastRun,
+    installed_in,
+    keep_installed,
+    last_due,
+    last_run_of,
+    record_run,
+    trouble,
+)
 from rmetrics.settings import Settings
 
 _SECONDS = 60
@@ -50,7 +59,7 @@ class ShownSchedule:
     """The installed schedule, its last run, and its trouble; None if there is none."""
 
     installed: Installed | None
-    ran: Ran | None
+    ran: LastRun | None
     due: dt.datetime | None
     trouble: str
     files: dict[str, str]
@@ -139,8 +148,8 @@ def _installed(settings: Settings, kind: Scheduler, plan: DailyRun, *, known: bo
     elif changed and not dry_run:
         _hand_over(kind, files, commands)
     zone = plan.zone if kind is Scheduler.SYSTEMD else ""
-    told = tuple(tuple(c) for c in commands) if changed else ()
-    return ScheduleResult(kind, f"{plan.at:%H:%M}", zone, shown, told, changed, _notes(kind, plan))
+    issued = tuple(tuple(c) for c in commands) if changed else ()
+    return ScheduleResult(kind, f"{plan.at:%H:%M}", zone, shown, issued, changed, _notes(kind, plan))
 
 
 def _hand_over(kind: Scheduler, files: Mapping[Path, bytes], commands: Sequence[Sequence[str]]) -> None:
@@ -152,16 +161,16 @@ def _hand_over(kind: Scheduler, files: Mapping[Path, bytes], commands: Sequence[
         for path, content in files.items():
             _write(path, content)
         for command in commands:
-            if command[:2] == FORGET_FIRST:
+            if command[:2] == UNLOAD:
                 _run(command)  # it fails if there is nothing to forget
             else:
                 _must(command)
     except SettingsError:
-        for path, there in old.items():
-            if there is None:
+        for path, previous in old.items():
+            if previous is None:
                 path.unlink(missing_ok=True)
             else:
-                _write(path, there)
+                _write(path, previous)
         raise
 
 
@@ -171,9 +180,9 @@ def _notes(kind: Scheduler, plan: DailyRun) -> tuple[str, ...]:
         notes.append(_LINGER)
     now = dt.datetime.now().astimezone()
     if kind is not Scheduler.SYSTEMD and now.utcoffset() != now.astimezone(ZoneInfo(plan.zone)).utcoffset():
-        there = now.replace(hour=plan.at.hour, minute=plan.at.minute).astimezone(ZoneInfo(plan.zone))
+        zoned = now.replace(hour=plan.at.hour, minute=plan.at.minute).astimezone(ZoneInfo(plan.zone))
         notes.append(
-            f"{kind} uses this machine's clock: {plan.at:%H:%M} here is now {there:%H:%M} in {plan.zone}; "
+            f"{kind} uses this machine's clock: {plan.at:%H:%M} here is now {zoned:%H:%M} in {plan.zone}; "
             "choose --at accordingly."
         )
     only_here = sorted(n for n in os.environ if n.startswith("RMETRICS_"))
@@ -228,7 +237,7 @@ def _found(settings: Settings, plan: DailyRun) -> Scheduler | None:
 def show(settings: Settings, now: dt.datetime | None = None) -> ShownSchedule:
     """Returns what is installed, with the text of its files, and whether it ran when due."""
     now = now or dt.datetime.now(dt.UTC)
-    installed, ran = installed_in(settings.data_dir), ran_in(settings.data_dir)
+    installed, ran = installed_in(settings.data_dir), last_run_of(settings.data_dir)
     if installed is None:
         return ShownSchedule(None, ran, None, "", {})
     kind = Scheduler(installed.kind)
@@ -237,25 +246,25 @@ def show(settings: Settings, now: dt.datetime | None = None) -> ShownSchedule:
         files = {"crontab": block} if (block := block_in(_crontab(), plan.name)) else {}
     else:
         files = {p: _text(kind, c) for p in installed.files if (c := _content(Path(p))) is not None}
-    gone = "" if len(files) == len(installed.files) else "its files are missing: rmetrics schedule install"
-    return ShownSchedule(installed, ran, last_due(installed, now), gone or trouble(installed, ran, now), files)
+    files_missing = "" if len(files) == len(installed.files) else "its files are missing: rmetrics schedule install"
+    return ShownSchedule(installed, ran, last_due(installed, now), files_missing or trouble(installed, ran, now), files)
 
 
-def run_now(settings: Settings) -> Ran:
+def run_now(settings: Settings) -> LastRun:
     """Runs, for the scheduler, a sync and then the brief to its channels, whatever the result of the sync.
 
     The sync pulls first if pulls are declared. Each is a process of its own, so that a crash of one spares the other.
     """
     started = dt.datetime.now(dt.UTC)
-    keep_ran(settings.data_dir, Ran(started))
+    record_run(settings.data_dir, LastRun(started))
     base = [sys.executable, "-m", "rmetrics", "-C", str(project_folder().resolve())]
     pull = ["--pull"] if _pulls(settings) else []
     synced = subprocess.run([*base, "sync", "--quiet", *pull], check=False).returncode  # noqa: S603 - our own program
     briefed = None
     if _gets_the_brief(settings):
         briefed = subprocess.run([*base, "brief", "--send", "--quiet"], check=False).returncode  # noqa: S603
-    ran = Ran(started, dt.datetime.now(dt.UTC), synced, briefed)
-    keep_ran(settings.data_dir, ran)
+    ran = LastRun(started, dt.datetime.now(dt.UTC), synced, briefed)
+    record_run(settings.data_dir, ran)
     return ran
 
 
@@ -323,8 +332,8 @@ def _ours(content: bytes, kind: Scheduler) -> bool:
 
 
 def _refuse_foreign(path: Path, kind: Scheduler) -> None:
-    there = _content(path)
-    if there is not None and not _ours(there, kind):
+    previous = _content(path)
+    if previous is not None and not _ours(previous, kind):
         raise SettingsError(f"{path} exists and was not written by rmetrics", "Move it, then install again.")
 
 

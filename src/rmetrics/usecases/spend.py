@@ -6,13 +6,13 @@ from rmetrics.errors import SettingsError
 from rmetrics.opening import open_project
 from rmetrics.pipeline.asked import source_named
 from rmetrics.pipeline.entered import (
-    Entered,
+    EnteredRow,
     as_figure,
     declared_feed,
-    entered_name,
+    entered_file_name,
     figures_before,
-    put_entered,
-    refuse_beside,
+    refuse_double_count,
+    write_entered,
 )
 from rmetrics.rules import Rules
 from rmetrics.rules.companies import require_company
@@ -28,7 +28,7 @@ def set_spend(
     source: str | None = None,
     campaign: str | None = None,
     add: bool = False,
-) -> Entered:
+) -> EnteredRow:
     """Writes a channel's advertising spend of a month.
 
     Args:
@@ -54,11 +54,11 @@ def set_spend(
         if part is None:
             raise SettingsError(f"{name} has no campaigns", "Leave out --campaign.")
         row[part] = campaign
-    file = project.inbox.folder / entered_name(name, [row[feed.date], *([campaign] if campaign else [])])
+    file = project.inbox.folder / entered_file_name(name, [row[feed.date], *([campaign] if campaign else [])])
     if not add:
-        refuse_beside(project, name, feed, column, month, row)
+        refuse_double_count(project, name, feed, column, month, row)
     key = {c: v for c, v in row.items() if c != column}
-    return put_entered(project, name, file, row, figures_before(project, name, feed, file, month, key))
+    return write_entered(project, name, file, row, figures_before(project, name, feed, file, month, key))
 
 
 def _spend_feed(rules: Rules, source: str | None) -> tuple[str, str]:
@@ -71,9 +71,13 @@ def _spend_feed(rules: Rules, source: str | None) -> tuple[str, str]:
     found = {(feed, column) for name in wanted for feed, column in of.get(name, ()) if feed and column}
     if len(found) == 1:
         return found.pop()
-    having = ", ".join(name for name, feeds in of.items() if feeds)
+    with_spend = ", ".join(name for name, feeds in of.items() if feeds)
     if not found:
         message = f"no monthly spend is declared{f' for {wanted[0]}' if source else ''}"
-        hint = f"Sources with one: {having}." if having else 'Declare it: cost = { feed = "...", sum = "...", spread = '
-        raise SettingsError(message, hint if having else f'{hint}"days" }}, see docs/rules.md.')
-    raise SettingsError("several sources have a monthly spend", f"Name one: --source NAME ({having}).")
+        hint = (
+            f"Sources with one: {with_spend}."
+            if with_spend
+            else 'Declare it: cost = { feed = "...", sum = "...", spread = '
+        )
+        raise SettingsError(message, hint if with_spend else f'{hint}"days" }}, see docs/rules.md.')
+    raise SettingsError("several sources have a monthly spend", f"Name one: --source NAME ({with_spend}).")

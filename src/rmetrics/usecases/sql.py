@@ -14,8 +14,8 @@ from rmetrics.errors import LakeError, SettingsError
 from rmetrics.lake import writing
 from rmetrics.opening import open_project
 from rmetrics.pipeline.compute.compute import inputs_digest
+from rmetrics.pipeline.compute.last import last_rows
 from rmetrics.pipeline.compute.names import FACTS, FIGURES
-from rmetrics.pipeline.compute.standing import last_rows
 from rmetrics.pipeline.workspace import landed
 from rmetrics.positions import PARTS
 from rmetrics.sandbox.query import LakeView, batches, lake_views, query_errors, rows, select, tables_named
@@ -27,7 +27,7 @@ _HIDDEN = (PARTS,)
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class StatementResult:
     """A running statement.
 
     Attributes:
@@ -42,7 +42,7 @@ class Query:
 
 
 @contextlib.contextmanager
-def query(settings: Settings, sql: str) -> Iterator[Query]:
+def query(settings: Settings, sql: str) -> Iterator[StatementResult]:
     """Runs one SELECT on the lake's views; its rows can be read while the context is open.
 
     Raises:
@@ -51,7 +51,7 @@ def query(settings: Settings, sql: str) -> Iterator[Query]:
     """
     with _connected(settings, sql) as (connection, stale):
         columns = select(connection, sql)
-        yield Query(columns, rows(connection), stale)
+        yield StatementResult(columns, rows(connection), stale)
 
 
 def query_frame(settings: Settings, sql: str) -> pl.DataFrame:
@@ -127,12 +127,12 @@ def _connected(settings: Settings, sql: str = "") -> Iterator[tuple[Any, bool]]:
     named |= {of for view, (of, _) in PERIODS.items() if view in named}
     lake.folder(lake.root / "duckdb")
     with tempfile.TemporaryDirectory(prefix="rows-", dir=lake.root / "duckdb") as folder:
-        there = []
+        views = []
         for name in (*computed.rules.feeds, FACTS, *FIGURES, JOURNEYS):
             rows, path = computed.scan(name), Path(folder) / f"{name}.parquet"
             with writing(path):
                 (rows if name.lower() in named else rows.head(0)).sink_parquet(path, compression="lz4")
-            there.append(LakeView(name, [path], _HIDDEN))
+            views.append(LakeView(name, [path], _HIDDEN))
         limit = settings.memory_limit or MEMORY_LIMIT
-        with lake_views(there, exports, temp=lake.root / "duckdb", memory_limit=limit, more=PERIODS) as connection:
+        with lake_views(views, exports, temp=lake.root / "duckdb", memory_limit=limit, more=PERIODS) as connection:
             yield connection, stale

@@ -14,7 +14,7 @@ from rmetrics.postgres.run_log import LoggedRun, latest_runs
 from rmetrics.postgres.server import existing_server
 from rmetrics.pulls.record import pull_records
 from rmetrics.rules import load_rules
-from rmetrics.schedule.record import installed_in, ran_in, trouble
+from rmetrics.schedule.record import installed_in, last_run_of, trouble
 from rmetrics.settings import Settings
 
 
@@ -89,7 +89,7 @@ def _pulls(settings: Settings) -> tuple[PullStatus, ...]:
 
 
 def _schedule(settings: Settings) -> ScheduleStatus | None:
-    installed, ran = installed_in(settings.data_dir), ran_in(settings.data_dir)
+    installed, ran = installed_in(settings.data_dir), last_run_of(settings.data_dir)
     if installed is None:
         return None
     wrong = trouble(installed, ran, dt.datetime.now(dt.UTC))

@@ -14,7 +14,7 @@ from rmetrics.lake import Lake
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import sweep
 from rmetrics.opening import database_of, open_project, open_runner, places_of, sync_places
-from rmetrics.pipeline.companies import CompanyMade
+from rmetrics.pipeline.companies import ComputedCompany
 from rmetrics.pipeline.explanations import CODE as FAILED
 from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.group import publish_company, publish_made, state_of
@@ -27,14 +27,14 @@ from rmetrics.pipeline.verify.amounts import refuse_large_sums
 from rmetrics.pipeline.verify.cross_check import agree
 from rmetrics.pipeline.verify.run_findings import merged
 from rmetrics.postgres.connection import Server, Session, connect, redacted
-from rmetrics.postgres.embedded import server_ahead
+from rmetrics.postgres.embedded import server_in_background
 from rmetrics.postgres.failed_runs import failure_noted
 from rmetrics.postgres.publish.group import (
     all_published_inputs,
     confirm_companies,
     note_failed,
     prepare_group,
-    remove_others,
+    remove_undeclared,
 )
 from rmetrics.postgres.run_log import Attempt, note_run
 from rmetrics.postgres.server import Database
@@ -103,8 +103,8 @@ def _sync(
         # A trial in a scratch lake stays on this machine: executors cannot see its folder.
         runner = None if dry_run else stack.enter_context(open_runner(settings))
         if not dry_run:
-            ahead = server_ahead(database.dsn, database.folder, attempt.rest.append)
-            target = stack.enter_context(ahead)
+            starting = server_in_background(database.dsn, database.folder, attempt.rest.append)
+            target = stack.enter_context(starting)
         why = Explanations()
         prepared = prepare(
             project, progress, timings, why, before=before, full=full, force=force, trial=dry_run, runner=runner
@@ -157,7 +157,7 @@ def _sync_companies(
     clock = time.monotonic()
     rules, database, names = group.rules, group.database, list(group.rules.companies)
     with contextlib.ExitStack() as stack:
-        started = stack.enter_context(server_ahead(database.dsn, database.folder))
+        started = stack.enter_context(server_in_background(database.dsn, database.folder))
         if not dry_run:
             stack.enter_context(group.lake.locked())
             prepare_group(started(), database.schema, schema_script())
@@ -168,8 +168,8 @@ def _sync_companies(
                 _one_company(settings, rules, name, started, progress, full=full, dry_run=dry_run, force=force)
                 for name in names
             ]
-        gone = [] if dry_run else remove_others(started(), database.schema, names)
-        companies = (*(c for c, _ in done), *(CompanyResult(name, "removed") for name in gone))
+        removed = [] if dry_run else remove_undeclared(started(), database.schema, names)
+        companies = (*(c for c, _ in done), *(CompanyResult(name, "removed") for name in removed))
         findings = (*before, *_of_companies(done, companies))
         if not dry_run:
             failed = [c for c in companies if c.status == "failed"]
@@ -240,27 +240,27 @@ def _companies_on_spark(
     settings: Settings, group: Project, started: Callable[[], Server], progress: Progress, *, full: bool, force: bool
 ) -> list[tuple[CompanyResult, SyncResult | None]]:
     """Computes each company as a task of an executor and publishes it here; one too large for a task is synced here."""
-    from rmetrics.spark.companies import computed_companies, work_for
+    from rmetrics.spark.companies import company_work, computed_companies
 
     rules, database = group.rules, group.database
     published = all_published_inputs(started(), database.schema)
     owns = {n: places_of(settings.of_company(n, c.inbox, c.own_schema)) for n, c in rules.companies.items()}
     now = dt.datetime.now(dt.UTC)
     works = [
-        work_for(
+        company_work(
             own, name=n, run_id=new_run_id(now), started_at=now, published=published.get(n, ""), full=full, force=force
         )
         for n, own in owns.items()
     ]
     done, large = dict[str, tuple[CompanyResult, SyncResult | None]](), list[str]()
-    held = list[Session]()
+    opened = list[Session]()
     with open_runner(settings) as runner, contextlib.ExitStack() as sessions:
 
         def session() -> Session:
             """Returns one session for all: the driver reads the types of the whole catalog on each connection."""
-            if not held:
-                held.append(sessions.enter_context(connect(started(), schema=database.schema)))
-            return held[0]
+            if not opened:
+                opened.append(sessions.enter_context(connect(started(), schema=database.schema)))
+            return opened[0]
 
         assert runner is not None  # noqa: S101 - the engine is Spark
         for made, lake in computed_companies(runner.engine(progress), works, progress):
@@ -274,7 +274,7 @@ def _companies_on_spark(
             except RmetricsError as error:
                 if isinstance(error, PostgresError):  # the connection itself may be broken
                     sessions.close()
-                    held.clear()
+                    opened.clear()
                 done[made.name] = _failed(database, rules, made.name, error, started, made.seconds), None
         for name in large:  # their lakes are unlocked again
             done[name] = _one_company(settings, rules, name, started, progress, full=full, dry_run=False, force=force)
@@ -286,7 +286,7 @@ def _companies_on_spark(
 def _published(
     own: Places,
     rules: Rules,
-    made: CompanyMade,
+    made: ComputedCompany,
     lake: Lake | None,
     started: Callable[[], Server],
     session: Callable[[], Session],

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from rmetrics.errors import SettingsError
 from rmetrics.opening import open_project
 from rmetrics.pipeline.asked import source_named
-from rmetrics.pipeline.entered import Entered, as_figure, declared_feed, entered_name, figures_before, put_entered
+from rmetrics.pipeline.entered import (
+    EnteredRow,
+    as_figure,
+    declared_feed,
+    entered_file_name,
+    figures_before,
+    write_entered,
+)
 from rmetrics.rules import ALL, Rules
 from rmetrics.rules.companies import require_company
 from rmetrics.rules.names import TARGETS, normal_source
@@ -21,7 +28,7 @@ def set_target(
     *,
     source: str | None = None,
     segment: str | None = None,
-) -> Entered:
+) -> EnteredRow:
     """Writes a target of one month, source and segment; omitted figures stay unchanged.
 
     Args:
@@ -48,10 +55,10 @@ def set_target(
     if not given:
         raise SettingsError("no target is given", "Give one, for instance: rmetrics target set 2026-01 --repairs 30")
     named = [v for v in list(key.values())[1:] if v != ALL]
-    file = project.inbox.folder / entered_name(TARGETS, [key[feed.date], *named])
+    file = project.inbox.folder / entered_file_name(TARGETS, [key[feed.date], *named])
     before = figures_before(project, TARGETS, feed, file, month, key)
     kept = {name: before[name] for name in figures if before.get(name)}
-    return put_entered(project, TARGETS, file, {**key, **kept, **given}, before)
+    return write_entered(project, TARGETS, file, {**key, **kept, **given}, before)
 
 
 # -- the row

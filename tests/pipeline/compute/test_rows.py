@@ -11,7 +11,7 @@ from rmetrics.lake import Lake
 from rmetrics.pipeline.compute.compute import Computed, compute
 from rmetrics.pipeline.compute.names import replaced, together
 from rmetrics.pipeline.compute.rows import Rows
-from rmetrics.pipeline.compute.stages import standing
+from rmetrics.pipeline.compute.stages import rows_in_force
 from rmetrics.pipeline.landing import land
 from rmetrics.pipeline.landing.inbox import land_inbox
 from rmetrics.positions import POSITION
@@ -47,7 +47,7 @@ def every_row_in_force(rows: Rows) -> pl.DataFrame:
     """The exact way: all exports are read."""
     stored = rows.snapshot.scan
     exports, feed = rows.exports(JOBS), rows.rules.feeds[JOBS]
-    return standing(exports, feed, stored(replaced(JOBS)), stored(together(JOBS))).collect()
+    return rows_in_force(exports, feed, stored(replaced(JOBS)), stored(together(JOBS))).collect()
 
 
 @pytest.mark.parametrize("packed", [True, False], ids=["packed", "files of their own"])

@@ -8,7 +8,7 @@ import polars as pl
 
 from reliability.versions import prepared
 from rmetrics.postgres.connection import connect
-from rmetrics.postgres.publish.metric_changes import FinerCauses, lay_causes, note_member_changes
+from rmetrics.postgres.publish.metric_changes import FinerCauses, note_member_changes, store_causes
 from support import rows
 
 OCT = dt.date(2024, 10, 1)
@@ -30,7 +30,7 @@ def noted(database: str, was: Figures, now: Figures, dimension: str = "technicia
                     f"INSERT INTO {table} ({_COLUMNS}) VALUES ($1::text::date, $2, $3, $4, now(), $5::text::numeric, true)",
                     [month.isoformat(), of, member, measure, str(value)],
                 )
-        lay_causes(session, FinerCauses(pl.DataFrame(), finer))
+        store_causes(session, FinerCauses(pl.DataFrame(), finer))
         note_member_changes(session, "staged", "true", "r", "the run's")
     return rows(
         database,

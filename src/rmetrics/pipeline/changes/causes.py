@@ -13,7 +13,7 @@ import polars as pl
 
 from rmetrics.findings import count
 from rmetrics.lake import RawFile
-from rmetrics.metrics.newest import every_row, put_together
+from rmetrics.metrics.newest import all_versions, put_together
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.names import FACTS
 from rmetrics.pipeline.compute.rows import typed_exports
@@ -61,12 +61,12 @@ class Causes:
     """Everything that can have moved a figure since the rules and exports it was computed from.
 
     Attributes:
-        whole: the causes of the run as a whole, for figures that nothing else explains.
+        overall: the causes of the run as a whole, for figures that nothing else explains.
         old, new: the rules before and after; old is None if unknown.
         withdrawn: feed and name of the exports withdrawn since.
     """
 
-    whole: str
+    overall: str
     arrivals: tuple[ArrivedRows, ...]
     edits: tuple[Edit, ...]
     old: Rules | None
@@ -75,12 +75,12 @@ class Causes:
 
     def of(self, month: dt.date, source: str, metric: str) -> str:
         """Returns the cause of a figure's change, in words."""
-        told = [str(a) for a in self._arrived(month, source, metric)]
-        gone = [name for feed, name in self.withdrawn if metric in feed_metrics(feed, source, self.new)]
-        told += _listed("withdrawn export", gone)
+        texts = [str(a) for a in self._arrived(month, source, metric)]
+        removed = [name for feed, name in self.withdrawn if metric in feed_metrics(feed, source, self.new)]
+        texts += _listed("withdrawn export", removed)
         if self.old is not None:
-            told += [f"rule edit {e}" for e in self.edits if can_move(e, source, metric, self.old, self.new)]
-        return "; ".join(told) or self.whole
+            texts += [f"rule edit {e}" for e in self.edits if can_move(e, source, metric, self.old, self.new)]
+        return "; ".join(texts) or self.overall
 
     def of_member(self, month: dt.date, dimension: str, metric: str) -> str:
         """Returns the cause of a change of a member's figure, in words: edits of its dimension, or of the measure."""
@@ -93,15 +93,15 @@ class Causes:
                 before = exports.get(a.export)
                 known = (before.new, before.changed) if before else (0, 0)
                 exports[a.export] = replace(a, new=a.new + known[0], changed=a.changed + known[1])
-        told = [str(a) for a in exports.values()]
+        texts = [str(a) for a in exports.values()]
         if self.old is not None:
             edits = [e for e in self.edits if moves_members(e, dimension, self.old, self.new)]
             old, new = self.old, self.new
             edits += [
                 e for e in self.edits if e not in edits and any(can_move(e, s, metric, old, new) for s in sources)
             ]
-            told += [f"rule edit {e}" for e in edits]
-        return "; ".join(told) or self.whole
+            texts += [f"rule edit {e}" for e in edits]
+        return "; ".join(texts) or self.overall
 
     def _arrived(self, month: dt.date, source: str, metric: str) -> list[ArrivedRows]:
         """Returns the rows that came into the month for the source, summed by export."""
@@ -133,13 +133,13 @@ class Causes:
         rows = [(m, s, n, self.of(m, s, n)) for m in months for s in sources for n in names]
         edits = [f"rule edit {e}" for e in self.edits if e.key.startswith("journeys.")]
         if edits:  # journeys grow by themselves as their jobs are paid; an edited rule restates them
-            told = "; ".join(edits)
-            rows += [(m, s, f"{PREFIX}{n}", told) for m in months for s in sources for n in JOURNEY_MEASURES]
+            texts = "; ".join(edits)
+            rows += [(m, s, f"{PREFIX}{n}", texts) for m in months for s in sources for n in JOURNEY_MEASURES]
         schema = {"month": pl.Date, "source": pl.String, "metric": pl.String, "cause": pl.String}
         return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def find_causes(computed: Computed, rules: Rules, old: Rules | None, known: frozenset[str], whole: str) -> Causes:
+def find_causes(computed: Computed, rules: Rules, old: Rules | None, known: frozenset[str], overall: str) -> Causes:
     """Returns the causes of changes since an earlier computation.
 
     Args:
@@ -147,13 +147,13 @@ def find_causes(computed: Computed, rules: Rules, old: Rules | None, known: froz
         rules: the rules in force.
         old: the rules of the earlier computation; None if unknown.
         known: the exports of the earlier computation, by the start of their hash.
-        whole: the causes of the run as a whole.
+        overall: the causes of the run as a whole.
     """
     arrivals = tuple(a for name in rules.feeds for a in _arrivals(computed, rules, name, known))
     edits = () if old is None else rule_edits(old, rules)
-    gone = known - {p.raw.sha256[:16] for p in computed.placed}
-    withdrawn = tuple((r.feed, r.name) for r in computed.withdrawn if r.sha256[:16] in gone)
-    return Causes(whole, arrivals, edits, old, rules, withdrawn)
+    removed = known - {p.raw.sha256[:16] for p in computed.placed}
+    withdrawn = tuple((r.feed, r.name) for r in computed.withdrawn if r.sha256[:16] in removed)
+    return Causes(overall, arrivals, edits, old, rules, withdrawn)
 
 
 def _arrivals(computed: Computed, rules: Rules, name: str, known: frozenset[str]) -> list[ArrivedRows]:
@@ -173,7 +173,7 @@ def _arrivals(computed: Computed, rules: Rules, name: str, known: frozenset[str]
         files = [(file, rank) for file, rank in computed.typed[name] if rank not in exports]
         older = typed_exports(computed.rows.lake, files)
         # Aligned first: an older export may lack columns of the key that the new one has.
-        versions = every_row(older, feed).join(current.select(keys), on=keys, how="semi", nulls_equal=True)
+        versions = all_versions(older, feed).join(current.select(keys), on=keys, how="semi", nulls_equal=True)
         older_rows = put_together(versions, older, feed)
     before = older_rows.select(*keys, *(pl.col(n).alias(f"_old {n}") for n in mapped), was=pl.lit(1))
     same = pl.all_horizontal(pl.lit(value=True), *(pl.col(n).eq_missing(pl.col(f"_old {n}")) for n in mapped))
@@ -192,7 +192,7 @@ def _arrivals(computed: Computed, rules: Rules, name: str, known: frozenset[str]
     return [ArrivedRows(name, exports[f], m, s, int(n), int(c)) for f, m, s, n, c in counted.iter_rows()]
 
 
-def _delivered_again(computed: Computed) -> bool:
+def _reordered(computed: Computed) -> bool:
     """Tests whether the same exports were computed before in another order."""
     before, now = ([export.sha256 for export in e] for e in (computed.earlier, computed.snapshot.exports))
     return before != now and sorted(before) == sorted(now)
@@ -213,24 +213,24 @@ def _with_source(rows: pl.LazyFrame, computed: Computed, name: str) -> pl.LazyFr
     return joined if name == JOBS else joined.with_columns(pl.col("_source").fill_null(UNATTRIBUTED))
 
 
-def whole_cause(
+def overall_cause(
     before_exports: frozenset[str], before_rules: str, before_version: str, computed: Computed, rules: Rules
 ) -> str:
     """Returns why published figures can change at all: new exports, edited rules, another version."""
     causes = list[str]()
-    came = [p.raw for p in computed.placed if p.raw.sha256[:16] not in before_exports]
-    gone = before_exports - {p.raw.sha256[:16] for p in computed.placed}
-    withdrawn = [r for r in computed.withdrawn if r.sha256[:16] in gone]
-    causes += _listed("new export", [r.name for r in came if not r.restored])
-    causes += _listed("restored export", [r.name for r in came if r.restored])
+    added = [p.raw for p in computed.placed if p.raw.sha256[:16] not in before_exports]
+    removed = before_exports - {p.raw.sha256[:16] for p in computed.placed}
+    withdrawn = [r for r in computed.withdrawn if r.sha256[:16] in removed]
+    causes += _listed("new export", [r.name for r in added if not r.restored])
+    causes += _listed("restored export", [r.name for r in added if r.restored])
     causes += _listed("withdrawn export", [r.name for r in withdrawn])
-    if lost := len(gone) - len(withdrawn):
+    if lost := len(removed) - len(withdrawn):
         causes.append(f"{lost} export{'s' if lost > 1 else ''} removed")
     if before_rules != rules.digest:
         causes.append("rules edited")
     if before_version and before_version != __version__:
         causes.append(f"rmetrics {before_version} -> {__version__}")
-    if not causes and _delivered_again(computed):
+    if not causes and _reordered(computed):
         causes.append("an export was delivered again and now counts as the newest")
     return "; ".join(causes) or "published again: the database differed from the lake"
 
@@ -242,4 +242,4 @@ def _listed(what: str, names: Sequence[str]) -> list[str]:
     return [f"{what}{'s' if len(names) > 1 else ''}: {', '.join(names[:5])}{more}"]
 
 
-__all__ = ["MEASURES", "ArrivedRows", "Causes", "as_new", "find_causes", "whole_cause"]
+__all__ = ["MEASURES", "ArrivedRows", "Causes", "as_new", "find_causes", "overall_cause"]

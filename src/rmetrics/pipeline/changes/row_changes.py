@@ -20,7 +20,7 @@ from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.model import Cost, FeedLeads, Source
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
-from rmetrics.rules.projections import alike, without_prices_and_own_measures
+from rmetrics.rules.projections import same_meaning, without_prices_and_own_measures
 from rmetrics.rules.rows import feed_row
 
 _MOVED = {
@@ -28,7 +28,7 @@ _MOVED = {
     "source": pl.String, "source_to": pl.String, "file": pl.UInt32,
 }  # fmt: skip
 _SCHEMA = {"key": pl.String, "role": pl.String, "month": pl.Date, "source": pl.String, "file": pl.UInt32}
-NOWHERE = "counts nowhere"
+UNCOUNTED = "counts nowhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class State:
 
 
 def moved_rows(
-    before: State | None, after: State, month: dt.date | None, source: str | None, *, most: int
+    before: State | None, after: State, month: dt.date | None, source: str | None, *, max_rows: int
 ) -> pl.DataFrame:
     """Returns the rows whose role differs.
 
@@ -58,7 +58,7 @@ def moved_rows(
         after: the later one.
         month: only rows that were or are in this month.
         source: only rows that were or are of this source.
-        most: maximum number of rows compared at a time.
+        max_rows: maximum number of rows compared at a time.
 
     Returns:
         One row per moved row, by feed and key: feed, key, from (NULL: it was not there), to (NULL: it is gone),
@@ -66,12 +66,14 @@ def moved_rows(
     """
     names = dict.fromkeys([*after.rules.feeds, *(before.rules.feeds if before else ())])
     frames = []
-    meant_alike = before is not None and alike(*(without_prices_and_own_measures(s.rules) for s in (before, after)))
+    same_rules = before is not None and same_meaning(
+        *(without_prices_and_own_measures(s.rules) for s in (before, after))
+    )
     for name in names:
-        if before is not None and meant_alike and _stands(before, after, name):
+        if before is not None and same_rules and _same_rows(before, after, name):
             frames.append(_moved_in_place(before, after, name, month, source))
             continue
-        shares = -(-(_rows(before, name) + _rows(after, name)) // most) or 1
+        shares = -(-(_rows(before, name) + _rows(after, name)) // max_rows) or 1
         moved = [_moved(before, after, name, month, source, share, shares) for share in range(shares)]
         frames.append(pl.concat(moved))
     return pl.concat([f.sort("month_to", "key", nulls_last=True) for f in frames])
@@ -99,7 +101,7 @@ def _moved(
     return _differing(both, name, month, source)
 
 
-def _stands(before: State, after: State, feed: str) -> bool:
+def _same_rows(before: State, after: State, feed: str) -> bool:
     """Tests whether a feed has the same rows in two computations whose rules differ only in prices and own measures.
 
     It has if the rows and the tables derived from them are in files of the same names, hence of the same content.
@@ -198,7 +200,7 @@ def _day(day: pl.Expr) -> pl.Expr:
     return day.cast(pl.String).fill_null("no day")
 
 
-def _said(when: pl.Expr, text: str) -> pl.Expr:
+def _text_when(when: pl.Expr, text: str) -> pl.Expr:
     return pl.when(when).then(pl.lit(text))
 
 
@@ -208,8 +210,8 @@ def _job_role(rules: Rules) -> pl.Expr:
         pl.col("source"),
         pl.col("segment"),
         _day(day),
-        _said(pl.col("is_unit"), "unit"),
-        _said(pl.col("is_repair"), "repair"),
+        _text_when(pl.col("is_unit"), "unit"),
+        _text_when(pl.col("is_repair"), "repair"),
     ]
     counts = {"jobs": pl.lit(value=True), "units": pl.col("is_unit"), "repairs": pl.col("is_repair")}
     for name, dated in rules.sources.items():
@@ -217,10 +219,10 @@ def _job_role(rules: Rules) -> pl.Expr:
             mine = (pl.col("source") == name) & between(day, start, end)
             if not isinstance(source.leads, FeedLeads):
                 price = _each(source, "per_lead")
-                parts.append(_said(mine & counts[source.leads], f"lead{price}"))
+                parts.append(_text_when(mine & counts[source.leads], f"lead{price}"))
             for measure, flag in (("per_unit", "units"), ("per_repair", "repairs")):
                 if price := _each(source, measure):
-                    parts.append(_said(mine & counts[flag], f"{flag.removesuffix('s')}{price}"))
+                    parts.append(_text_when(mine & counts[flag], f"{flag.removesuffix('s')}{price}"))
     return _words(*parts)
 
 
@@ -258,17 +260,17 @@ def _feed_role(rules: Rules, feed: str) -> tuple[pl.Expr, pl.Expr]:
             inside = counts & between(day, start, end)
             if isinstance(source.leads, FeedLeads) and source.leads.feed == feed:
                 hit = inside & _fits(source.leads.where, row)
-                parts.append(_said(hit, f"lead of {name} ({source.segment}){_each(source, 'per_lead')}"))
-                sources.append(_said(hit, name))
+                parts.append(_text_when(hit, f"lead of {name} ({source.segment}){_each(source, 'per_lead')}"))
+                sources.append(_text_when(hit, name))
             for cost in source.cost:
                 if cost.feed == feed:
                     hit = inside & _fits(cost.where, row)
                     parts.append(pl.when(hit).then(_amount(cost, name)))
-                    sources.append(_said(hit, name))
+                    sources.append(_text_when(hit, name))
     role = _words(*parts, separator="; ") if parts else pl.lit("")
-    told = pl.when(role == "").then(pl.lit(NOWHERE)).otherwise(role)
+    described = pl.when(role == "").then(pl.lit(UNCOUNTED)).otherwise(role)
     whose = pl.coalesce(sources) if sources else pl.lit(None, dtype=pl.String)
-    return _words(told, _day(day)), whose
+    return _words(described, _day(day)), whose
 
 
 def _fits(where: str | None, row: Row) -> pl.Expr:
@@ -282,4 +284,4 @@ def _amount(cost: Cost, name: str) -> pl.Expr:
     )
 
 
-__all__ = ["NOWHERE", "State", "moved_rows", "roles"]
+__all__ = ["UNCOUNTED", "State", "moved_rows", "roles"]

@@ -16,7 +16,7 @@ from rmetrics.metrics.call_classes import (
     WITHIN,
     CallRows,
     call_rows,
-    classes_among,
+    classes_for,
     job_numbers,
     numbers_of,
 )
@@ -33,13 +33,13 @@ class Reclassed:
 
     Attributes:
         made: their classes, by position.
-        gone: the positions whose earlier classes no longer hold.
+        removed: the positions whose earlier classes no longer hold.
         was, now: rows of the feed with their classes: those that came, went, or changed class.
         keys: the numbers of the calls examined.
     """
 
     made: pl.DataFrame
-    gone: pl.Series
+    removed: pl.Series
     was: pl.DataFrame
     now: pl.DataFrame
     keys: pl.Series
@@ -63,14 +63,14 @@ def reclassed(old: Rows, rows: Rows, was: Mapping[str, pl.DataFrame], now: Mappi
     touched = [numbers_of(side.calls, CALLER) for side in (before, after)]
     touched.append(numbers_of(changed.lazy(), "phone"))
     every = call_rows(rows.linked(CALLS), rows.feed(JOBS), rules)
-    came = pl.concat([side.calls.select(POSITION) for side in (before, after)]).collect()[POSITION]
-    named = pl.col(JOB_ID).is_in(changed[JOB_ID].implode()) | pl.col(POSITION).is_in(came.implode())
-    some = pl.concat([every.calls_of(pl.concat(touched)), every.calls.filter(named)]).unique(POSITION).collect()
-    keys = numbers_of(some.lazy(), CALLER)
-    made = classes_among(every, some, rules)
-    gone = pl.concat([some[POSITION], was[CALLS][POSITION]]).unique()
-    held = old.snapshot.scan(CLASSES).filter(pl.col(POSITION).is_in(gone.implode())).collect()
-    others = made.join(held, on=list(CLASSED), how="anti", nulls_equal=True)[POSITION]
+    current = pl.concat([side.calls.select(POSITION) for side in (before, after)]).collect()[POSITION]
+    named = pl.col(JOB_ID).is_in(changed[JOB_ID].implode()) | pl.col(POSITION).is_in(current.implode())
+    batch = pl.concat([every.calls_of(pl.concat(touched)), every.calls.filter(named)]).unique(POSITION).collect()
+    keys = numbers_of(batch.lazy(), CALLER)
+    made = classes_for(every, batch, rules)
+    removed = pl.concat([batch[POSITION], was[CALLS][POSITION]]).unique()
+    stored = old.snapshot.scan(CLASSES).filter(pl.col(POSITION).is_in(removed.implode())).collect()
+    others = made.join(stored, on=list(CLASSED), how="anti", nulls_equal=True)[POSITION]
     others = others.filter(~others.is_in(pl.concat([was[CALLS][POSITION], now[CALLS][POSITION]]).implode()))
     same = rows.linked_at(CALLS, others).collect()
 
@@ -78,14 +78,14 @@ def reclassed(old: Rows, rows: Rows, was: Mapping[str, pl.DataFrame], now: Mappi
         every = pl.concat([side, same.select(side.columns)])
         return every.join(classes, on=POSITION, how="left", maintain_order="left")
 
-    return Reclassed(made, gone, classed(was[CALLS], held), classed(now[CALLS], made), keys)
+    return Reclassed(made, removed, classed(was[CALLS], stored), classed(now[CALLS], made), keys)
 
 
 def _changed(was: pl.DataFrame, now: pl.DataFrame) -> pl.DataFrame:
     """Returns the jobs, from both sides, that came, went, or changed number or day."""
-    gone = was.join(now, on=was.columns, how="anti", nulls_equal=True)
-    come = now.join(was, on=was.columns, how="anti", nulls_equal=True)
-    return pl.concat([gone, come])
+    removed = was.join(now, on=was.columns, how="anti", nulls_equal=True)
+    added = now.join(was, on=was.columns, how="anti", nulls_equal=True)
+    return pl.concat([removed, added])
 
 
 __all__ = ["CLASS", "WITHIN", "Reclassed", "reclassed"]

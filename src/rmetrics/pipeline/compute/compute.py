@@ -13,15 +13,15 @@ from rmetrics.ingest.read import LINE
 from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.lake.snapshot import CorruptError, Exports, Snapshot, UsedExport, load, save
 from rmetrics.memory import DEFAULT_MEMORY, rows_at_once
-from rmetrics.pipeline.compute.held import Held, held_tables
 from rmetrics.pipeline.compute.increment import Increment, increment, is_small
+from rmetrics.pipeline.compute.kept import KeptTables, kept_tables
+from rmetrics.pipeline.compute.last import old_rules
 from rmetrics.pipeline.compute.local import compute_all
 from rmetrics.pipeline.compute.names import CONTENTS, FORM, replaced, tables
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.compute.runner import Runner
-from rmetrics.pipeline.compute.standing import old_rules
 from rmetrics.pipeline.landing.placement import PlacedExport, newest_day, place
-from rmetrics.pipeline.landing.spread import exports_in_tasks, is_worth_it
+from rmetrics.pipeline.landing.spread import exports_in_tasks, worth_spreading
 from rmetrics.pipeline.landing.typed_rows import definition_of, type_missing
 from rmetrics.positions import LINES, PARTS, POSITION
 from rmetrics.progress import Progress
@@ -126,7 +126,7 @@ def compute(
     typed = _typed(lake, rules, placed, progress, runner, full=full)
     before = load(lake)
     altered = before.altered()
-    rebuilt = _mend_typed(lake, rules, placed, typed, used=False)
+    rebuilt = _repair_typed(lake, rules, placed, typed, used=False)
     rebuilt += [name for name in altered if lake.store.head(name)]  # a deleted file is rebuilt, but not reported
     wanted = replace(  # keeps the record of files already examined
         before,
@@ -139,11 +139,11 @@ def compute(
     newest = newest_day((p.raw for p in placed), rules)
     typing = time.monotonic() - clock
     usable = not full and not altered and before.basis == wanted.basis and all(map(before.has, tables(rules)))
-    grown, were = None, None
+    incremental, were = None, None
     if usable and before.inputs == wanted.inputs:
         made = before
     else:
-        rebuilt += _mend_typed(lake, rules, placed, typed, used=True)
+        rebuilt += _repair_typed(lake, rules, placed, typed, used=True)
         if usable and _on_top(before.exports, wanted.exports):
             known = {e.sha256 for e in before.exports}
             fresh = {n: [f for f in files if f[0].sha256 not in known] for n, files in typed.items()}
@@ -151,18 +151,18 @@ def compute(
             were = Rows(lake, rules, older, before)
             if is_small(were, fresh):
                 try:
-                    grown = increment(lake, were, fresh, typed, newest_day=newest)
-                except CorruptError as spoiled:
-                    rebuilt.append(spoiled.name)
-        if grown is None:
-            most = rows_at_once(memory)
+                    incremental = increment(lake, were, fresh, typed, newest_day=newest)
+                except CorruptError as corrupt:
+                    rebuilt.append(corrupt.name)
+        if incremental is None:
+            max_rows = rows_at_once(memory)
             if runner is not None:
-                results = runner.compute_all(lake, rules, typed, progress, most=most, newest_day=newest)
+                results = runner.compute_all(lake, rules, typed, progress, max_rows=max_rows, newest_day=newest)
             else:
-                held = None if full or altered else _held(lake, before, wanted.exports, rules, rebuilt)
-                results = compute_all(lake, rules, typed, progress, most=most, newest_day=newest, held=held)
+                kept = None if full or altered else _kept(lake, before, wanted.exports, rules, rebuilt)
+                results = compute_all(lake, rules, typed, progress, max_rows=max_rows, newest_day=newest, kept=kept)
         else:
-            results = grown.tables
+            results = incremental.tables
         made = replace(wanted, tables=results)
         lake.keep_rules(rules.digest, rule_files(rules.folder))  # later readers of the rows need the same rules
         save(lake, made)
@@ -179,30 +179,30 @@ def compute(
         counts,
         tuple(rebuilt),
         rows,
-        grown,
-        were if grown else None,
+        incremental,
+        were if incremental else None,
         before.exports,
         seconds,
     )
 
 
-def _held(lake: Lake, before: Snapshot, exports: Exports, rules: Rules, rebuilt: list[str]) -> Held | None:
+def _kept(lake: Lake, before: Snapshot, exports: Exports, rules: Rules, rebuilt: list[str]) -> KeptTables | None:
     """Returns the tables that edited rules leave unchanged; adds a damaged file to ``rebuilt``."""
     if not before.inputs or before.exports != exports:
         return None
     old = old_rules(lake, before.rules, rules)
     if old is None or before.basis != basis_digest(old):
         return None
-    held = held_tables(before, old, rules)
+    kept = kept_tables(before, old, rules)
     try:
-        before.verify(*held.tables, *([JOURNEYS, CONTENTS] if held.tables else []))
+        before.verify(*kept.tables, *([JOURNEYS, CONTENTS] if kept.tables else []))
     except CorruptError as damaged:
         rebuilt.append(damaged.name)
         return None
-    return held
+    return kept
 
 
-def standing(lake: Lake, rules: Rules, raws: list[RawFile]) -> Computed:
+def last_computed(lake: Lake, rules: Rules, raws: list[RawFile]) -> Computed:
     """Returns the last sync's computation as it is in the lake; computes and writes nothing.
 
     Args:
@@ -235,8 +235,10 @@ def standing(lake: Lake, rules: Rules, raws: list[RawFile]) -> Computed:
 def _counts(rows: Rows) -> dict[str, FileCounts]:
     names = [name for name, files in rows.typed.items() if files]
     rank = (pl.col(POSITION) // LINES).alias("rank")
-    gone = pl.collect_all(rows.snapshot.scan(replaced(n)).group_by(rank).agg(pl.col(PARTS).sum()) for n in names)
-    superseded = {n: dict(frame.iter_rows()) for n, frame in zip(names, gone, strict=True)}
+    replaced_counts = pl.collect_all(
+        rows.snapshot.scan(replaced(n)).group_by(rank).agg(pl.col(PARTS).sum()) for n in names
+    )
+    superseded = {n: dict(frame.iter_rows()) for n, frame in zip(names, replaced_counts, strict=True)}
     return {
         t.sha256: FileCounts(t.rows + t.rejected + t.totals, t.rejected, t.totals, superseded[name].get(rank, 0))
         for name in names
@@ -262,7 +264,7 @@ def _typed(
 
     if runner is not None:
         missing = [(p.raw, p.feed) for p in placed if full or not _is_typed(lake, rules, p)]
-        if is_worth_it([raw.size for raw, _ in missing]):
+        if worth_spreading([raw.size for raw, _ in missing]):
             for made in runner.retype(lake, rules, exports_in_tasks(missing)):
                 lake.adopt_typed(made.typed)
             full = False
@@ -292,22 +294,22 @@ def _known_typed(lake: Lake, rules: Rules, placed: list[PlacedExport]) -> dict[s
     return typed
 
 
-def _mend_typed(
+def _repair_typed(
     lake: Lake, rules: Rules, placed: list[PlacedExport], typed: dict[str, list[tuple[TypedFile, int]]], *, used: bool
 ) -> list[str]:
     """Rebuilds damaged typed rows, which are only a cache; returns the names of the files."""
     files = [file for of_feed in typed.values() for file, _ in of_feed]
     sound = lake.typed_are_sound(files, used=used)
-    spoiled = {f.sha256: f.name for f in files if f.name not in sound}
-    if not spoiled:
+    corrupt = {f.sha256: f.name for f in files if f.name not in sound}
+    if not corrupt:
         return []
-    again = [(p.raw, p.feed) for p in placed if p.raw.sha256 in spoiled]
-    type_missing(lake, rules, again, lambda: None, full=True)
+    damaged = [(p.raw, p.feed) for p in placed if p.raw.sha256 in corrupt]
+    type_missing(lake, rules, damaged, lambda: None, full=True)
     now = _known_typed(lake, rules, placed)
     for name, of_feed in typed.items():
         hashes = {file.sha256 for file, _ in of_feed}
         of_feed[:] = [(file, rank) for file, rank in now[name] if file.sha256 in hashes]
-    return [f"{lake.typed.name}/{name}" for name in dict.fromkeys(spoiled.values())]
+    return [f"{lake.typed.name}/{name}" for name in dict.fromkeys(corrupt.values())]
 
 
 __all__ = [
@@ -317,5 +319,5 @@ __all__ = [
     "basis_digest",
     "compute",
     "inputs_digest",
-    "standing",
+    "last_computed",
 ]

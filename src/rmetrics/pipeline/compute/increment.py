@@ -27,11 +27,11 @@ from rmetrics.metrics.jobs import (
 )
 from rmetrics.metrics.journeys import changed_tally
 from rmetrics.metrics.measures import MeasureSums, measure_sums, needed_feeds, nothing, of_jobs_columns
-from rmetrics.metrics.newest import every_row
+from rmetrics.metrics.newest import all_versions
 from rmetrics.metrics.tallies import SUMS, added, negative, revenue, tally
 from rmetrics.metrics.touches import row_of_place
 from rmetrics.pipeline.compute.classed import Reclassed, reclassed
-from rmetrics.pipeline.compute.journeys import lead_feeds, made, tied
+from rmetrics.pipeline.compute.journeys import lead_feeds, make_journeys, tied
 from rmetrics.pipeline.compute.local import (
     Tables,
     published_rows,
@@ -72,8 +72,8 @@ from rmetrics.tables import (
     published_tables,
 )
 
-MOST_ROWS = 1_000_000  # with more new rows than this, everything is computed
-MOST_SHARE = 0.2  # likewise with more than this share of all rows
+MAX_NEW_ROWS = 1_000_000  # with more new rows than this, everything is computed
+MAX_NEW_SHARE = 0.2  # likewise with more than this share of all rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +107,8 @@ class Increment:
 def is_small(old: Rows, fresh: Typed) -> bool:
     """Tests whether few enough rows are new that computing only their effect is worthwhile."""
     new = sum(f.rows for name, files in fresh.items() if name != TARGETS for f, _ in files)
-    there = sum(f.rows for files in old.typed.values() for f, _ in files)
-    return new <= min(MOST_ROWS, MOST_SHARE * there)
+    existing = sum(f.rows for files in old.typed.values() for f, _ in files)
+    return new <= min(MAX_NEW_ROWS, MAX_NEW_SHARE * existing)
 
 
 def increment(lake: Lake, old: Rows, fresh: Typed, typed: Typed, *, newest_day: dt.date | None = None) -> Increment:
@@ -152,8 +152,8 @@ class _Increment:
                 self._feed(name)
         if CALLS in self.rules.feeds:
             self._classes()
-        spelt = self._spellings()
-        before, now = self._facts(spelt)
+        spelled = self._spellings()
+        before, now = self._facts(spelled)
         tallies = self._tallies(before, now, self._returns(before, now))
         changed = {n: self.rows.snapshot.scan(t).collect() for n, t in TALLIES.items()}
         summed = {n: added(n, [changed[n].lazy(), tallies[n].lazy()]).collect() for n in TALLIES}
@@ -176,10 +176,10 @@ class _Increment:
             self.reclassed,
         )
 
-    def _put(self, table: str, rows: pl.DataFrame, gone: pl.Series | None = None) -> None:
+    def _put(self, table: str, rows: pl.DataFrame, removed: pl.Series | None = None) -> None:
         """Adds a layer to a table."""
-        if rows.height or (gone is not None and gone.len()):
-            layers = (*self.tables[table], write_layer(self.lake, table, rows, gone))
+        if rows.height or (removed is not None and removed.len()):
+            layers = (*self.tables[table], write_layer(self.lake, table, rows, removed))
             self.tables[table] = stack(self.lake, table, layers)
 
     # -- feeds
@@ -188,13 +188,13 @@ class _Increment:
         """Merges new rows into a feed; returns the rows of their keys that were in force, and those that now are."""
         feed, key = self.rules.feeds[name], list(self.rules.feeds[name].key_columns)
         fresh = typed_exports(self.lake, self.fresh.get(name, ()))
-        came = every_row(fresh, feed).with_columns(position()).collect()
-        hashes = came.select(key_hash(feed).alias("h"))["h"].unique()
+        fresh_rows = all_versions(fresh, feed).with_columns(position()).collect()
+        hashes = fresh_rows.select(key_hash(feed).alias("h"))["h"].unique()
         was = self.old.newest(name).filter(key_hash(feed).is_in(hashes.implode())).collect()
-        was = was.join(came, on=key, how="semi", nulls_equal=True).select(came.columns)
+        was = was.join(fresh_rows, on=key, how="semi", nulls_equal=True).select(fresh_rows.columns)
         made_before = self.old.snapshot.scan(together(name)).select(POSITION).collect()
         base = was.join(made_before, on=POSITION, how="semi")[POSITION]
-        versions = pl.concat([was, came])
+        versions = pl.concat([was, fresh_rows])
         found = newest(versions.lazy(), self.rows.exports(name), feed, on_top=fresh, base=base)
         self._put(replaced(name), found.replaced)
         self._put(together(name), found.together, base)
@@ -210,10 +210,10 @@ class _Increment:
             column = feed.job.column
             was = self._linked_before(name, was)
             names = self._new_names(feed.job.match)
-            there = self.old.linked(name).filter(pl.col(column).is_in(names.implode())).collect()
-            there = there.join(was, on=POSITION, how="anti").select(was.columns)
-            was = pl.concat([was, there])
-            now = pl.concat([now.drop(JOB_ID, strict=False), there.drop(JOB_ID)], how="diagonal")
+            linked = self.old.linked(name).filter(pl.col(column).is_in(names.implode())).collect()
+            linked = linked.join(was, on=POSITION, how="anti").select(was.columns)
+            was = pl.concat([was, linked])
+            now = pl.concat([now.drop(JOB_ID, strict=False), linked.drop(JOB_ID)], how="diagonal")
             asked = now[column].drop_nulls().unique()
             called = pl.any_horizontal(pl.col(c).is_in(asked.implode()) for c in feed.job.match)
             columns = list(dict.fromkeys([JOB_ID, *feed.job.match]))
@@ -225,8 +225,8 @@ class _Increment:
 
     def _linked_before(self, name: str, rows: pl.DataFrame) -> pl.DataFrame:
         """Returns rows with the jobs they were linked to."""
-        held = self.old.snapshot.scan(links(name)).filter(pl.col(POSITION).is_in(rows[POSITION].implode())).collect()
-        return rows.drop(JOB_ID, strict=False).join(held, on=POSITION, how="left")
+        stored = self.old.snapshot.scan(links(name)).filter(pl.col(POSITION).is_in(rows[POSITION].implode())).collect()
+        return rows.drop(JOB_ID, strict=False).join(stored, on=POSITION, how="left")
 
     def _new_names(self, match: Collection[str]) -> pl.Series:
         """Returns the names of jobs that came, went, or changed one of their names."""
@@ -238,7 +238,7 @@ class _Increment:
     def _classes(self) -> None:
         """Reclassifies the calls that share a number or a job with a changed row."""
         found = reclassed(self.old, self.rows, self.was, self.now)
-        self._put(CLASSES, found.made, found.gone)
+        self._put(CLASSES, found.made, found.removed)
         self.was[CALLS], self.now[CALLS] = found.was, found.now
         self.reclassed = found
 
@@ -246,20 +246,20 @@ class _Increment:
 
     def _spellings(self) -> pl.DataFrame:
         """Returns the spellings of undeclared sources."""
-        held = self.old.snapshot.scan(SPELLINGS).collect()
+        stored = self.old.snapshot.scan(SPELLINGS).collect()
         now = spellings(dated_jobs(self.now[JOBS].lazy(), self.rules), self.rules).collect()
         # If the first job of a name has changed, another job may be first: examine all jobs of that name.
-        lost = held.join(self.was[JOBS], on=JOB_ID, how="semi")["_fold"]
-        cuts = [held.filter(~pl.col("_fold").is_in(lost.implode())), now.select(held.columns)]
+        lost = stored.join(self.was[JOBS], on=JOB_ID, how="semi")["_fold"]
+        cuts = [stored.filter(~pl.col("_fold").is_in(lost.implode())), now.select(stored.columns)]
         if lost.len():
             jobs = self.rows.feed(JOBS).filter(fold().is_in(lost.implode()))
-            cuts.append(spellings(dated_jobs(jobs, self.rules), self.rules).select(held.columns).collect())
-        made = earliest(pl.concat(cuts).lazy()).select(held.columns).collect()
-        if not made.sort("_fold").equals(held.sort("_fold")):
+            cuts.append(spellings(dated_jobs(jobs, self.rules), self.rules).select(stored.columns).collect())
+        made = earliest(pl.concat(cuts).lazy()).select(stored.columns).collect()
+        if not made.sort("_fold").equals(stored.sort("_fold")):
             self.tables[SPELLINGS] = (write_layer(self.lake, SPELLINGS, made),)
         return made
 
-    def _facts(self, spelt: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    def _facts(self, spelled: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Recomputes the facts of jobs that changed, were paid or renamed; returns the jobs as they were and are.
 
         Returns:
@@ -268,21 +268,23 @@ class _Increment:
         key = list(self.rules.feeds[PAYMENTS].key_columns)
         pay = [*key, JOB_ID, "amount", COUNTED]
         paid = differing(self.was[PAYMENTS].select(pay), self.now[PAYMENTS].select(pay), pay)
-        changed = [f[JOB_ID] for f in (self.was[JOBS], self.now[JOBS], paid, self._renamed(spelt))]
+        changed = [f[JOB_ID] for f in (self.was[JOBS], self.now[JOBS], paid, self._renamed(spelled))]
         ids = pl.concat(changed).drop_nulls().unique()
         others = ids.filter(~ids.is_in(pl.concat([self.was[JOBS][JOB_ID], self.now[JOBS][JOB_ID]]).implode()))
         same = self.rows.feed(JOBS).filter(pl.col(JOB_ID).is_in(others.implode())).collect()
         was, now = (pl.concat([f[JOBS], same.select(f[JOBS].columns)]) for f in (self.was, self.now))
-        made = facts(now.lazy(), self._payments_of(ids).lazy(), self.rules, own_names(spelt.lazy())).collect()
-        held = self.old.snapshot.scan(FACTS).filter(pl.col(JOB_ID).is_in(ids.implode())).select(made.columns).collect()
-        self._put(FACTS, made, held[POSITION])
-        before, after = pl.collect_all([with_facts(was.lazy(), held.lazy()), with_facts(now.lazy(), made.lazy())])
+        made = facts(now.lazy(), self._payments_of(ids).lazy(), self.rules, own_names(spelled.lazy())).collect()
+        stored = (
+            self.old.snapshot.scan(FACTS).filter(pl.col(JOB_ID).is_in(ids.implode())).select(made.columns).collect()
+        )
+        self._put(FACTS, made, stored[POSITION])
+        before, after = pl.collect_all([with_facts(was.lazy(), stored.lazy()), with_facts(now.lazy(), made.lazy())])
         return before, after
 
-    def _renamed(self, spelt: pl.DataFrame) -> pl.DataFrame:
+    def _renamed(self, spelled: pl.DataFrame) -> pl.DataFrame:
         """Returns the jobs whose undeclared source now has another spelling as its name."""
         before = own_names(self.old.snapshot.scan(SPELLINGS)).collect()
-        now = own_names(spelt.lazy()).collect()
+        now = own_names(spelled.lazy()).collect()
         changed = now.join(before, on=["_fold", "_own"], how="anti").join(before, on="_fold", how="semi")
         if changed.is_empty():
             return pl.DataFrame(schema={JOB_ID: pl.String})
@@ -294,8 +296,8 @@ class _Increment:
 
     def _rows_of(self, name: str, jobs: pl.Series) -> pl.DataFrame:
         """Returns all rows of a feed linked to one of the jobs."""
-        held = self.rows.snapshot.scan(links(name)).filter(pl.col(JOB_ID).is_in(jobs.implode())).collect()
-        return self.rows.at(name, held[POSITION]).collect()
+        stored = self.rows.snapshot.scan(links(name)).filter(pl.col(JOB_ID).is_in(jobs.implode())).collect()
+        return self.rows.at(name, stored[POSITION]).collect()
 
     def _returns(self, before: pl.DataFrame, now: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Recounts the days between jobs of the customers whose jobs changed.
@@ -306,8 +308,8 @@ class _Increment:
         if not self.rules.returns:
             return before, now
         looked, made = recounted(self.rows, [before, now])
-        held = self.old.snapshot.scan(RETURNS).filter(pl.col(POSITION).is_in(looked.implode())).collect()
-        moved = self._differ(RETURNS, held, made)
+        stored = self.old.snapshot.scan(RETURNS).filter(pl.col(POSITION).is_in(looked.implode())).collect()
+        moved = self._differ(RETURNS, stored, made)
         self.returning = looked
         same = self._others(moved, before, now)
         sides = ((self.old, before), (self.rows, now))
@@ -330,15 +332,15 @@ class _Increment:
         versions = [(JOBS, before), (JOBS, now)]
         versions += [(n, side[n]) for n in lead_feeds(self.rules) for side in (self.was, self.now)]
         self.reached = tied(self.rows, versions)
-        found = made(self.rows, self.reached)
+        found = make_journeys(self.rows, self.reached)
         of_these = pl.col(POSITION).is_in(self.reached.implode())
-        held = self.old.snapshot.scan(MATCHES).filter(of_these).collect()
+        stored = self.old.snapshot.scan(MATCHES).filter(of_these).collect()
         of_rows = row_of_place().is_in(self.reached.implode())
-        told = self.old.snapshot.scan(JOURNEYS).filter(of_rows).collect()
-        moved = self._differ(MATCHES, held, found.matches)
-        self.touches = told, found.journeys
+        previous = self.old.snapshot.scan(JOURNEYS).filter(of_rows).collect()
+        moved = self._differ(MATCHES, stored, found.matches)
+        self.touches = previous, found.journeys
         self._differ(JOURNEYS, *self.touches)
-        tally = changed_tally(self.old.snapshot.scan(JOURNEY_METRICS), told.lazy(), found.journeys.lazy())
+        tally = changed_tally(self.old.snapshot.scan(JOURNEY_METRICS), previous.lazy(), found.journeys.lazy())
         self.tables[JOURNEY_METRICS] = (write_journey_metrics(self.lake, self.rows, tally),)
         same = self._others(moved, before, now)
         sides = ((self.old, before), (self.rows, now))
@@ -348,9 +350,11 @@ class _Increment:
     def _differ(self, table: str, was: pl.DataFrame, now: pl.DataFrame) -> pl.Series:
         """Adds rows found only in ``now`` to a table, removes those found only in ``was``; returns all positions."""
         now = now.select(was.columns)
-        come, gone = (a.join(b, on=was.columns, how="anti", nulls_equal=True) for a, b in ((now, was), (was, now)))
-        self._put(table, come, gone[POSITION])
-        return pl.concat([come[POSITION], gone[POSITION]])
+        new_rows, removed = (
+            a.join(b, on=was.columns, how="anti", nulls_equal=True) for a, b in ((now, was), (was, now))
+        )
+        self._put(table, new_rows, removed[POSITION])
+        return pl.concat([new_rows[POSITION], removed[POSITION]])
 
     # -- sums
 
@@ -363,12 +367,12 @@ class _Increment:
         paid = pl.concat([self.was[PAYMENTS], self.now[PAYMENTS]])[POSITION]
         same = self._payments_of(moved).filter(~pl.col(POSITION).is_in(paid.implode()))
         sides = []
-        for feeds, held, snapshot in ((self.was, before, self.old.snapshot), (self.now, now, self.rows.snapshot)):
+        for feeds, joined, snapshot in ((self.was, before, self.old.snapshot), (self.now, now, self.rows.snapshot)):
             payments = pl.concat([feeds[PAYMENTS], same.select(feeds[PAYMENTS].columns)])
             jobs = payments[JOB_ID].drop_nulls().unique()
             of_jobs = snapshot.scan(FACTS).filter(pl.col(JOB_ID).is_in(jobs.implode())).collect()
             sums = revenue(payments.lazy(), of_jobs.lazy(), self.rules)
-            sides.append((held, {n: f.lazy() for n, f in feeds.items()}, sums))
+            sides.append((joined, {n: f.lazy() for n, f in feeds.items()}, sums))
         own = self._measured(*returning)
         was_sums, now_sums = (tally(h.lazy(), f, s, self.rules, o) for (h, f, s), o in zip(sides, own, strict=True))
         return {n: added(n, [getattr(now_sums, n), negative(n, getattr(was_sums, n))]).collect() for n in SUMS}
@@ -386,19 +390,19 @@ class _Increment:
         moved = differing(before.select(decides), now.select(decides), decides)[JOB_ID].unique()
         same = dict[str, pl.DataFrame]()
         for name in linked:
-            there = pl.concat([self.was[name], self.now[name]])[POSITION]
-            same[name] = self._rows_of(name, moved).filter(~pl.col(POSITION).is_in(there.implode()))
+            positions = pl.concat([self.was[name], self.now[name]])[POSITION]
+            same[name] = self._rows_of(name, moved).filter(~pl.col(POSITION).is_in(positions.implode()))
         sides = []
-        for feeds, held, rows in ((self.was, before, self.old), (self.now, now, self.rows)):
-            some = {n: feeds[n] for n in needed if n != JOBS}
-            some |= {n: pl.concat([some[n], f.select(some[n].columns)]) for n, f in same.items()}
+        for feeds, joined, rows in ((self.was, before, self.old), (self.now, now, self.rows)):
+            inputs = {n: feeds[n] for n in needed if n != JOBS}
+            inputs |= {n: pl.concat([inputs[n], f.select(inputs[n].columns)]) for n, f in same.items()}
             of_jobs = None
             if linked:
-                ids = pl.concat([some[n][JOB_ID] for n in linked]).drop_nulls().unique()
+                ids = pl.concat([inputs[n][JOB_ID] for n in linked]).drop_nulls().unique()
                 facts = rows.snapshot.scan(FACTS).filter(pl.col(JOB_ID).is_in(ids.implode())).collect()
                 of_jobs = rows.facts_at(facts[POSITION]).select(decides).collect().lazy()
-            jobs = held.lazy() if JOBS in needed else None
-            sides.append(measure_sums(jobs, {n: f.lazy() for n, f in some.items()}, of_jobs, self.rules))
+            jobs = joined.lazy() if JOBS in needed else None
+            sides.append(measure_sums(jobs, {n: f.lazy() for n, f in inputs.items()}, of_jobs, self.rules))
         return sides
 
     def _months(self, tallies: Mapping[str, pl.DataFrame]) -> frozenset[dt.date]:
@@ -411,11 +415,11 @@ class _Increment:
 
     def _contents(self, before: pl.DataFrame, now: pl.DataFrame) -> dict[str, Change]:
         """Writes the sums of published tables after the change; returns the change of each."""
-        held = self.old.snapshot.scan(CONTENTS).collect()
+        stored = self.old.snapshot.scan(CONTENTS).collect()
         sums, changes = [], dict[str, Change]()
         shown = {JOBS: (before, now), JOURNEYS: self.touches}
         for table in published_tables(self.rules):
-            of_table = held.filter(pl.col("table") == table.name)
+            of_table = stored.filter(pl.col("table") == table.name)
             if table.sums or table.name in (TARGETS, *FIGURES):
                 if table.name in FIGURES or self.fresh.get(table.name):
                     of_table = month_sums(table, published_rows(self.rows, table))
@@ -423,24 +427,24 @@ class _Increment:
                 continue
             was, is_now = shown.get(table.name) or (self.was[table.name], self.now[table.name])
             sums.append(sums_after(of_table, month_sums(table, is_now.lazy()), month_sums(table, was.lazy())))
-            changes[table.name] = _change(table, digests(held, table.name), was, is_now)
+            changes[table.name] = _change(table, digests(stored, table.name), was, is_now)
         self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums)),)
         return changes
 
 
 def differing(was: pl.DataFrame, now: pl.DataFrame, columns: Sequence[str]) -> pl.DataFrame:
     """Returns the rows found on only one side."""
-    gone = was.join(now, on=columns, how="anti", nulls_equal=True)
-    come = now.join(was, on=columns, how="anti", nulls_equal=True)
-    return pl.concat([gone, come.select(gone.columns)])
+    removed = was.join(now, on=columns, how="anti", nulls_equal=True)
+    new_rows = now.join(was, on=columns, how="anti", nulls_equal=True)
+    return pl.concat([removed, new_rows.select(removed.columns)])
 
 
 def _change(table: PgTable, before: Mapping[dt.date, Digest], was: pl.DataFrame, now: pl.DataFrame) -> Change:
     """Returns the changed and removed rows of a published table, given the rows the change may have reached."""
     key = list(table.key)
-    come = now.join(was, on=list(table.names), how="anti", nulls_equal=True)
-    gone = was.select(key).join(now, on=key, how="anti", nulls_equal=True)
-    return Change(before, come.lazy(), gone.lazy())
+    new_rows = now.join(was, on=list(table.names), how="anti", nulls_equal=True)
+    removed = was.select(key).join(now, on=key, how="anti", nulls_equal=True)
+    return Change(before, new_rows.lazy(), removed.lazy())
 
 
 __all__ = ["Increment", "increment", "is_small"]

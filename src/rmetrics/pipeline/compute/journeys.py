@@ -32,7 +32,7 @@ MENTIONS = {POSITION: pl.Int64(), NODE: pl.UInt64()}
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class JourneyRows:
     """Journeys of some touches and jobs.
 
     Attributes:
@@ -55,7 +55,7 @@ def lead_feeds(rules: Rules) -> list[str]:
     return list(dict.fromkeys([*of_leads, *([CALLS] if CALLS in rules.feeds else [])]))
 
 
-def made(rows: Rows, positions: pl.Series | None = None) -> Made:
+def make_journeys(rows: Rows, positions: pl.Series | None = None) -> JourneyRows:
     """Makes the journeys of all touches and jobs, or of those at some positions.
 
     Args:
@@ -63,10 +63,10 @@ def made(rows: Rows, positions: pl.Series | None = None) -> Made:
         positions: of rows of any feed, including every row tied to one of them; None for all.
     """
     of, facts = gathered(rows, positions)
-    return _made(rows, of, facts, whole=positions is None)
+    return _make_journeys(rows, of, facts, every_payment=positions is None)
 
 
-def made_in_buckets(rows: Rows, buckets: int) -> Iterator[Made]:
+def make_in_buckets(rows: Rows, buckets: int) -> Iterator[JourneyRows]:
     """Yields the journeys of all touches and jobs bucket by bucket, so that only one bucket is in memory at a time.
 
     A row with one number that names no job is tied only to rows with that number, so buckets are cut by number. The
@@ -77,13 +77,13 @@ def made_in_buckets(rows: Rows, buckets: int) -> Iterator[Made]:
         buckets: how many; with 1, nothing is cut.
     """
     if buckets == 1:
-        yield made(rows)
+        yield make_journeys(rows)
         return
-    apart = tied(rows, _with_several_ties(rows))
-    yield made(rows, apart)
+    separate = tied(rows, _with_several_ties(rows))
+    yield make_journeys(rows, separate)
     for number in range(buckets):
-        of, facts = _gathered(rows, partial(_of_bucket, rows, apart, number, buckets), None)
-        yield _made(rows, of, facts, whole=False)
+        of, facts = _gathered(rows, partial(_of_bucket, rows, separate, number, buckets), None)
+        yield _make_journeys(rows, of, facts, every_payment=False)
 
 
 def repriced(rows: Rows, before: Snapshot) -> pl.LazyFrame:
@@ -95,9 +95,9 @@ def repriced(rows: Rows, before: Snapshot) -> pl.LazyFrame:
     """
     feeds = {name: rows.linked(name) for name in lead_feeds(rows.rules)}
     costs = touches(feeds, rows.rules).select(place().alias(POSITION), dollars(pl.col("cost_cents")).alias("cost"))
-    held = before.scan(JOURNEYS)
-    columns = held.collect_schema().names()
-    return held.drop("cost").join(costs, on=POSITION, how="left", maintain_order="left").select(columns)
+    stored = before.scan(JOURNEYS)
+    columns = stored.collect_schema().names()
+    return stored.drop("cost").join(costs, on=POSITION, how="left", maintain_order="left").select(columns)
 
 
 def _with_several_ties(rows: Rows) -> list[tuple[str, pl.DataFrame]]:
@@ -117,21 +117,21 @@ def _with_several_ties(rows: Rows) -> list[tuple[str, pl.DataFrame]]:
     return found
 
 
-def _of_bucket(rows: Rows, apart: pl.Series, number: int, buckets: int, name: str) -> pl.LazyFrame:
-    """Returns the rows of a feed whose number falls into a bucket, without those at the positions ``apart``."""
+def _of_bucket(rows: Rows, separate: pl.Series, number: int, buckets: int, name: str) -> pl.LazyFrame:
+    """Returns the rows of a feed whose number falls into a bucket, without those at the positions ``separate``."""
     phone = phone_column(rows.rules.feeds[name])
     cell = pl.lit(None, dtype=pl.String) if phone is None else pl.col(phone)
-    return rows.feed(name).filter(bucket(cell, number, buckets) & ~pl.col(POSITION).is_in(apart.implode()))
+    return rows.feed(name).filter(bucket(cell, number, buckets) & ~pl.col(POSITION).is_in(separate.implode()))
 
 
-def _made(rows: Rows, of: ByNumber, facts: pl.LazyFrame, *, whole: bool) -> Made:
+def _make_journeys(rows: Rows, of: ByNumber, facts: pl.LazyFrame, *, every_payment: bool) -> JourneyRows:
     rules = rows.rules
     found = pairs(of).collect(engine="streaming").lazy()
     matched = matches(of, found, rules).collect(engine="streaming")
-    paid = rows.feed(PAYMENTS) if whole else payments_of(rows, matched[JOB_ID])
+    paid = rows.feed(PAYMENTS) if every_payment else payments_of(rows, matched[JOB_ID])
     revenue = revenue_of_jobs(paid, facts, matched.lazy(), rules).collect(engine="streaming").lazy()
-    told = journeys(of, found, matched.lazy(), revenue)
-    return Made(matched.select(*MATCHED), told.collect(engine="streaming"))
+    outcomes = journeys(of, found, matched.lazy(), revenue)
+    return JourneyRows(matched.select(*MATCHED), outcomes.collect(engine="streaming"))
 
 
 def gathered(rows: Rows, positions: pl.Series | None = None) -> tuple[ByNumber, pl.LazyFrame]:
@@ -146,20 +146,20 @@ def _gathered(
 ) -> tuple[ByNumber, pl.LazyFrame]:
     """Does the work of ``gathered`` on the frames of ``feed``; ``positions`` are those of its jobs, None if unknown."""
     rules = rows.rules
-    held = rows.snapshot.scan(FACTS)
-    held = held if positions is None else held.filter(pl.col(POSITION).is_in(positions.implode()))
+    stored = rows.snapshot.scan(FACTS)
+    stored = stored if positions is None else stored.filter(pl.col(POSITION).is_in(positions.implode()))
     feeds = {n: feed(n) for n in lead_feeds(rules)}
-    facts = with_facts(feed(JOBS), held)
-    there, jobs = pl.collect_all([touches(feeds, rules), followed_jobs(facts, rules)], engine="streaming")
-    of = numbers(there.lazy(), jobs.lazy(), feeds.get(CALLS), rules)
-    held_once = pl.collect_all([getattr(of, f.name) for f in fields(of)], engine="streaming")
-    return ByNumber(*(f.lazy() for f in held_once)), facts
+    facts = with_facts(feed(JOBS), stored)
+    found_touches, jobs = pl.collect_all([touches(feeds, rules), followed_jobs(facts, rules)], engine="streaming")
+    of = numbers(found_touches.lazy(), jobs.lazy(), feeds.get(CALLS), rules)
+    collected = pl.collect_all([getattr(of, f.name) for f in fields(of)], engine="streaming")
+    return ByNumber(*(f.lazy() for f in collected)), facts
 
 
 def payments_of(rows: Rows, jobs: pl.Series) -> pl.LazyFrame:
     """Returns all payments linked to the given jobs."""
-    held = holding(rows.snapshot.scan(links(PAYMENTS)), [JOB_ID], jobs).collect()
-    return rows.at(PAYMENTS, held[POSITION])
+    stored = holding(rows.snapshot.scan(links(PAYMENTS)), [JOB_ID], jobs).collect()
+    return rows.at(PAYMENTS, stored[POSITION])
 
 
 # -- ties between rows
@@ -199,16 +199,26 @@ def tied(rows: Rows, versions: Sequence[tuple[str, pl.DataFrame]]) -> pl.Series:
     if seeds.is_empty():
         return positions
     every = pl.concat([mentions(n, rows.feed(n), rows.rules) for n in dict.fromkeys([JOBS, *lead_feeds(rows.rules)])])
-    held = every.collect(engine="streaming")
+    stored = every.collect(engine="streaming")
     nodes, new = seeds, seeds
     while len(new):  # breadth-first, until a round reaches no further number or job
-        came = held.filter(pl.col(NODE).is_in(new.implode()))[POSITION].unique()
-        came = came.filter(~came.is_in(positions.implode()))
-        positions = pl.concat([positions, came])
-        reached = held.filter(pl.col(POSITION).is_in(came.implode()))[NODE].unique()
+        reached_now = stored.filter(pl.col(NODE).is_in(new.implode()))[POSITION].unique()
+        reached_now = reached_now.filter(~reached_now.is_in(positions.implode()))
+        positions = pl.concat([positions, reached_now])
+        reached = stored.filter(pl.col(POSITION).is_in(reached_now.implode()))[NODE].unique()
         new = reached.filter(~reached.is_in(nodes.implode()))
         nodes = pl.concat([nodes, new])
     return positions
 
 
-__all__ = ["Made", "gathered", "lead_feeds", "made", "made_in_buckets", "mentions", "payments_of", "repriced", "tied"]
+__all__ = [
+    "JourneyRows",
+    "gathered",
+    "lead_feeds",
+    "make_in_buckets",
+    "make_journeys",
+    "mentions",
+    "payments_of",
+    "repriced",
+    "tied",
+]

@@ -7,7 +7,7 @@ import polars as pl
 
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import Layer, Snapshot, write_layer
-from rmetrics.metrics.call_classes import CALLER, CLASSED, call_classes, call_rows, classes_among
+from rmetrics.metrics.call_classes import CALLER, CLASSED, call_classes, call_rows, classes_for
 from rmetrics.metrics.catalogue import catalogue
 from rmetrics.metrics.costs import feed_costs
 from rmetrics.metrics.dimensions import dimension_monthly, measure_daily
@@ -22,11 +22,11 @@ from rmetrics.metrics.measures import (
     of_jobs_columns,
     together,
 )
-from rmetrics.metrics.newest import every_row
+from rmetrics.metrics.newest import all_versions
 from rmetrics.metrics.rollup import daily_of, monthly_metrics
 from rmetrics.metrics.tallies import Tallies, added, revenue, tally
-from rmetrics.pipeline.compute.held import Held
-from rmetrics.pipeline.compute.journeys import made_in_buckets, repriced
+from rmetrics.pipeline.compute.journeys import make_in_buckets, repriced
+from rmetrics.pipeline.compute.kept import KeptTables
 from rmetrics.pipeline.compute.names import (
     CLASSES,
     CONTENTS,
@@ -47,10 +47,10 @@ from rmetrics.pipeline.compute.stages import (
     REPLACED,
     bucket,
     facts,
+    in_force_schema,
     key_hash,
     linked_jobs,
     newest,
-    standing_schema,
     with_facts,
 )
 from rmetrics.positions import COUNTED, POSITION
@@ -81,9 +81,9 @@ def compute_all(
     typed: Typed,
     progress: Progress,
     *,
-    most: int,
+    max_rows: int,
     newest_day: dt.date | None = None,
-    held: Held | None = None,
+    kept: KeptTables | None = None,
 ) -> Tables:
     """Computes every table.
 
@@ -92,15 +92,15 @@ def compute_all(
         rules: the rules in force.
         typed: typed files by feed, oldest first, each with the rank of its export.
         progress: receives progress reports.
-        most: maximum number of rows joined at a time.
+        max_rows: maximum number of rows joined at a time.
         newest_day: the day of the newest export.
-        held: the tables to keep from an earlier computation.
+        kept: the tables to keep from an earlier computation.
 
     Raises:
         LakeError: a file cannot be written.
     """
-    nothing_held = Held(Snapshot(lake.store), frozenset())
-    return _Local(lake, rules, typed, most, newest_day, held or nothing_held).run(progress)
+    nothing_kept = KeptTables(Snapshot(lake.store), frozenset())
+    return _Local(lake, rules, typed, max_rows, newest_day, kept or nothing_kept).run(progress)
 
 
 class _Local:
@@ -110,20 +110,20 @@ class _Local:
         rows: for stages that use all rules.
         unpriced: the same rows, for stages that use no prices.
         plain: the same rows, for stages that use neither prices nor own measures.
-        held: the tables that are not recomputed.
+        kept: the tables that are not recomputed.
     """
 
     def __init__(
-        self, lake: Lake, rules: Rules, typed: Typed, most: int, newest_day: dt.date | None, held: Held
+        self, lake: Lake, rules: Rules, typed: Typed, max_rows: int, newest_day: dt.date | None, kept: KeptTables
     ) -> None:
-        self.lake, self.rules, self.most, self.newest_day, self.held = lake, rules, most, newest_day, held
-        self.tables: Tables = {name: held.before.layers(name) for name in held.tables}
+        self.lake, self.rules, self.max_rows, self.newest_day, self.kept = lake, rules, max_rows, newest_day, kept
+        self.tables: Tables = {name: kept.before.layers(name) for name in kept.tables}
         snapshot = Snapshot(lake.store, tables=self.tables)
         self.rows = Rows(lake, rules, typed, snapshot)
         self.unpriced = Rows(lake, without_prices(rules), typed, snapshot)
         self.plain = Rows(lake, without_prices_and_own_measures(rules), typed, snapshot)
         largest = max((sum(f.rows for f, _ in typed.get(name, ())) for name in rules.feeds), default=0)
-        self.buckets = max(1, -(-largest // most))
+        self.buckets = max(1, -(-largest // max_rows))
 
     def run(self, progress: Progress) -> Tables:
         names = order(self.rules)
@@ -138,17 +138,17 @@ class _Local:
         progress("applying the rules", 0, 3)
         own = self._spellings()
         paid = self._facts(own)
-        if RETURNS not in self.held:
+        if RETURNS not in self.kept:
             write_returns(self.lake, self.unpriced, self.tables, self.buckets)
         sums = self._measured()
         progress("applying the rules", 1, 3)
         self.tables |= write_metrics(self.lake, self.rules, self._tallies(paid, sums), self.newest_day)
         progress("applying the rules", 2, 3)
-        if MATCHES not in self.held:
+        if MATCHES not in self.kept:
             write_journeys(self.lake, self.rows, self.tables, self.buckets)
         else:
-            if JOURNEYS not in self.held:
-                self.tables[JOURNEYS] = (write_layer(self.lake, JOURNEYS, repriced(self.rows, self.held.before)),)
+            if JOURNEYS not in self.kept:
+                self.tables[JOURNEYS] = (write_layer(self.lake, JOURNEYS, repriced(self.rows, self.kept.before)),)
             _add_up_journeys(self.lake, self.rows, self.tables)
         self.tables |= write_measures(self.lake, self.rows)
         self._contents()
@@ -157,10 +157,10 @@ class _Local:
 
     def _spellings(self) -> pl.DataFrame:
         """Writes the spellings of undeclared sources unless they are kept; returns the sources' names."""
-        if SPELLINGS not in self.held:
+        if SPELLINGS not in self.kept:
             rules = self.plain.rules
-            spelt = spellings(dated_jobs(self.plain.feed(JOBS), rules), rules).collect(engine="streaming")
-            self.tables[SPELLINGS] = (write_layer(self.lake, SPELLINGS, spelt),)
+            spelled = spellings(dated_jobs(self.plain.feed(JOBS), rules), rules).collect(engine="streaming")
+            self.tables[SPELLINGS] = (write_layer(self.lake, SPELLINGS, spelled),)
         return own_names(self.rows.snapshot.scan(SPELLINGS)).collect()
 
     def _tallies(self, paid: pl.LazyFrame, own: MeasureSums) -> dict[str, pl.DataFrame]:
@@ -169,8 +169,8 @@ class _Local:
         made = tally(facts, {name: self.plain.feed(name) for name in rules.feeds}, paid, rules, own)
         spent = feed_costs({name: self.rows.feed(name) for name in self.rules.feeds}, self.rules)
         every = {name: spent if name == "spent" else getattr(made, name) for name in TALLIES}
-        stands = {name: self.rows.snapshot.scan(table) for name, table in TALLIES.items() if table in self.held}
-        summed = [stands[name] if name in stands else added(name, [every[name]]) for name in TALLIES]
+        unchanged = {name: self.rows.snapshot.scan(table) for name, table in TALLIES.items() if table in self.kept}
+        summed = [unchanged[name] if name in unchanged else added(name, [every[name]]) for name in TALLIES]
         return dict(zip(TALLIES, pl.collect_all(summed, engine="streaming"), strict=True))
 
     def _contents(self) -> None:
@@ -178,8 +178,8 @@ class _Local:
         sums = []
         of_rows = {JOURNEYS: JOURNEYS} | dict.fromkeys(self.rules.feeds, MATCHES)
         for table in published_tables(self.rules):
-            if of_rows.get(table.name, "") in self.held:
-                before = self.held.before.scan(CONTENTS)
+            if of_rows.get(table.name, "") in self.kept:
+                before = self.kept.before.scan(CONTENTS)
                 sums.append(before.filter(pl.col("table") == table.name).collect())
             else:
                 sums.append(month_sums(table, published_rows(self.rows, table)))
@@ -187,31 +187,31 @@ class _Local:
 
     def _write(self, table: str, frames: Iterator[pl.DataFrame], schema: Mapping[str, pl.DataType]) -> None:
         """Writes a table sorted by position, one layer per frame; does not consume the frames of a kept table."""
-        if table not in self.held:
+        if table not in self.kept:
             self.tables[table] = written(self.lake, table, frames, schema)
 
     def _newest(self, name: str) -> None:
         """Writes which versions of rows are in force. Most keys occur once; only the others need a closer look."""
         feed, exports = self.rules.feeds[name], self.plain.exports(name)
-        if replaced(name) in self.held:
+        if replaced(name) in self.kept:
             return
         if not exports:
             self._write(replaced(name), iter(()), REPLACED)
-            self._write(put_together(name), iter(()), standing_schema(feed))
+            self._write(put_together(name), iter(()), in_force_schema(feed))
             return
-        every, key = every_row(exports, feed), key_hash(feed).alias("_key")
+        every, key = all_versions(exports, feed), key_hash(feed).alias("_key")
         # Sorting hashes of 8 bytes finds the repeated keys; grouping by the keys would hold all of them in memory.
         hashes = every.select(key).collect(engine="streaming")["_key"].sort()
         repeated = hashes.filter(hashes == hashes.shift(1))
         del hashes
         # Different keys may share a hash; ``newest`` groups by the key itself, so each is settled on its own.
-        count = -(-len(repeated) // self.most)
+        count = -(-len(repeated) // self.max_rows)
         found = [
             newest(every.filter(key.is_in(repeated.filter(repeated % count == i).unique().implode())), exports, feed)
             for i in range(count)
         ]
         self._write(replaced(name), iter([f.replaced for f in found]), REPLACED)
-        self._write(put_together(name), iter([f.together for f in found]), standing_schema(feed))
+        self._write(put_together(name), iter([f.together for f in found]), in_force_schema(feed))
 
     def _links(self, name: str) -> Iterator[pl.DataFrame]:
         feed = self.rules.feeds[name]
@@ -223,12 +223,12 @@ class _Local:
         rows = self.plain.kept(name).select(POSITION, link.column)
         jobs = self.plain.feed(JOBS).filter(pl.col(COUNTED)).select(columns)
         for number in range(self.buckets):
-            some = rows.filter(bucket(pl.col(link.column), number, self.buckets))
-            yield linked_jobs(some, jobs, link).collect(engine="streaming")
+            part = rows.filter(bucket(pl.col(link.column), number, self.buckets))
+            yield linked_jobs(part, jobs, link).collect(engine="streaming")
 
     def _facts(self, own: pl.DataFrame) -> pl.LazyFrame:
         """Writes the facts of jobs; returns the amounts paid, or an empty frame if the facts are kept."""
-        if FACTS in self.held:
+        if FACTS in self.kept:
             return pl.LazyFrame()
         paid, layers, rules = list[pl.DataFrame](), list[Layer](), self.plain.rules
         day = rules.feeds[PAYMENTS].business_date
@@ -244,12 +244,12 @@ class _Local:
 
     def _measured(self) -> MeasureSums:
         """Returns the sums of own measures and members over all rows; empty if they are kept."""
-        if TALLIES["measures"] in self.held:
+        if TALLIES["measures"] in self.kept:
             return nothing()
-        insides = [bucket(pl.col(JOB_ID), number, self.buckets) for number in range(self.buckets)]
+        bucket_filters = [bucket(pl.col(JOB_ID), number, self.buckets) for number in range(self.buckets)]
         made = self.rows.snapshot.scan(FACTS)
-        of_jobs = [measured_of_jobs(self.unpriced, made.filter(inside), inside) for inside in insides]
-        return together([*of_jobs, measured_alone(self.unpriced)])
+        of_jobs = [measured_of_jobs(self.unpriced, made.filter(inside), inside) for inside in bucket_filters]
+        return together([*of_jobs, measured_without_job(self.unpriced)])
 
 
 def measured_of_jobs(rows: Rows, made: pl.LazyFrame, inside: pl.Expr) -> MeasureSums:
@@ -269,10 +269,10 @@ def measured_of_jobs(rows: Rows, made: pl.LazyFrame, inside: pl.Expr) -> Measure
     return _collected(measure_sums(jobs if JOBS in needed else None, feeds, of_jobs, rows.rules))
 
 
-def measured_alone(rows: Rows) -> MeasureSums:
+def measured_without_job(rows: Rows) -> MeasureSums:
     """Returns the sums of own measures and members over rows that belong to no job."""
-    alone = {n: rows.feed(n) for n in needed_feeds(rows.rules) if not links_to_jobs(rows.rules, n)}
-    return _collected(measure_sums(None, alone, None, rows.rules))
+    jobless = {n: rows.feed(n) for n in needed_feeds(rows.rules) if not links_to_jobs(rows.rules, n)}
+    return _collected(measure_sums(None, jobless, None, rows.rules))
 
 
 def written(
@@ -298,17 +298,17 @@ def classes_of(rows: Rows, buckets: int = 1) -> Iterator[pl.DataFrame]:
     """Yields the class of every call, bucket by bucket; needs the jobs that calls name."""
     found = call_rows(rows.linked(CALLS), rows.feed(JOBS), rows.rules)
     if buckets == 1:
-        yield call_classes(found.held(), rows.rules).collect()
+        yield call_classes(found.collected(), rows.rules).collect()
         return
     for number in range(buckets):
-        some = found.calls.filter(bucket(pl.col(CALLER), number, buckets)).collect(engine="streaming")
-        yield classes_among(found, some, rows.rules)
+        part = found.calls.filter(bucket(pl.col(CALLER), number, buckets)).collect(engine="streaming")
+        yield classes_for(found, part, rows.rules)
 
 
 def write_journeys(lake: Lake, rows: Rows, tables: Tables, buckets: int = 1) -> None:
     """Adds the tables of journeys to ``tables``, those of ``rows``; needs facts, classes and monthly metrics."""
     layers: dict[str, list[Layer]] = {MATCHES: [], JOURNEYS: []}
-    for found in made_in_buckets(rows, buckets):
+    for found in make_in_buckets(rows, buckets):
         for table, frame in ((MATCHES, found.matches), (JOURNEYS, found.journeys)):
             _put(lake, table, layers[table], frame)
     tables |= layers
@@ -367,6 +367,17 @@ def published_rows(rows: Rows, table: PgTable) -> pl.LazyFrame:
 
 
 __all__ = [
-    "Tables", "classes_of", "compute_all", "measure_tally", "measured_alone", "measured_of_jobs", "published_rows",
-    "stored_tallies", "write_journey_metrics", "write_journeys", "write_measures", "write_metrics", "written",
+    "Tables",
+    "classes_of",
+    "compute_all",
+    "measure_tally",
+    "measured_of_jobs",
+    "measured_without_job",
+    "published_rows",
+    "stored_tallies",
+    "write_journey_metrics",
+    "write_journeys",
+    "write_measures",
+    "write_metrics",
+    "written",
 ]  # fmt: skip

@@ -10,7 +10,7 @@ import polars as pl
 
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import Layer, write_layer
-from rmetrics.metrics.phones import KEY, having, keyed
+from rmetrics.metrics.phones import KEY, keyed, rows_with_phones
 from rmetrics.metrics.returns import nearest, settled
 from rmetrics.pipeline.compute.names import FACTS, RETURNS
 from rmetrics.pipeline.compute.rows import Rows
@@ -66,7 +66,7 @@ def same_customers(rows: Rows, jobs: Sequence[pl.DataFrame]) -> pl.Series:
         numbers = pl.concat([keyed(f.lazy().select(phone), phone) for f in jobs]).select(KEY).unique().collect()[KEY]
         numbers = numbers.filter(~numbers.is_in(rules.journeys.always_own()))
         every = rows.feed(JOBS).filter(pl.col(COUNTED)).select(POSITION, phone)
-        found.append(having(every, phone, numbers).select(POSITION).collect(engine="streaming")[POSITION])
+        found.append(rows_with_phones(every, phone, numbers).select(POSITION).collect(engine="streaming")[POSITION])
     return pl.concat(found).unique()
 
 

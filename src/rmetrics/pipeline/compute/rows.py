@@ -19,7 +19,7 @@ from rmetrics.metrics.lookup import holding, near
 from rmetrics.metrics.newest import TypedExport
 from rmetrics.periods import part_of
 from rmetrics.pipeline.compute.names import CLASSES, FACTS, MATCHES, RETURNS, links, replaced, together
-from rmetrics.pipeline.compute.stages import rows_at, standing, with_facts
+from rmetrics.pipeline.compute.stages import rows_at, rows_in_force, with_facts
 from rmetrics.positions import FILE, LINES, POSITION
 from rmetrics.rules import Rules
 from rmetrics.rules.names import CALLS, JOBS
@@ -90,18 +90,18 @@ class Rows:
 
     def newest(self, name: str) -> pl.LazyFrame:
         """Returns the rows in force with their mapped columns; see ``stages.standing``."""
-        gone, made = (self._stored(t) for t in (replaced(name), together(name)))
-        return standing(typed_exports(self.lake, self.in_force(name)), self.rules.feeds[name], gone, made)
+        replaced_rows, made = (self._stored(t) for t in (replaced(name), together(name)))
+        return rows_in_force(typed_exports(self.lake, self.in_force(name)), self.rules.feeds[name], replaced_rows, made)
 
     def newest_at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
         """Returns the rows in force at some positions, typed or merged."""
-        gone, made = (self._stored(t) for t in (replaced(name), together(name)))
+        replaced_rows, made = (self._stored(t) for t in (replaced(name), together(name)))
         ranks = set((positions // LINES).unique().to_list())
         exports = typed_exports(self.lake, [(f, rank) for f, rank in self.typed.get(name, ()) if rank in ranks])
         rows = rows_at(exports, self.rules.feeds[name], positions)
         of_these = pl.col(POSITION).is_in(positions.implode())
-        if gone is not None:
-            rows = rows.join(gone.select(POSITION).filter(of_these), on=POSITION, how="anti")
+        if replaced_rows is not None:
+            rows = rows.join(replaced_rows.select(POSITION).filter(of_these), on=POSITION, how="anti")
         if made is not None:
             made = made.filter(of_these)
             rows = rows.join(made.select(POSITION), on=POSITION, how="anti")
@@ -119,7 +119,7 @@ class Rows:
             jobs: some jobs.
             positions: their positions; None if unknown.
         """
-        return jobs.join(self._beside(MATCHES, positions).drop(JOB_ID), on=POSITION, how="left")
+        return jobs.join(self._table_at(MATCHES, positions).drop(JOB_ID), on=POSITION, how="left")
 
     def returning(self, jobs: pl.LazyFrame, positions: pl.Series | None = None) -> pl.LazyFrame:
         """Adds the columns that ``[returns]`` declares: days to the customer's nearest other job.
@@ -130,7 +130,7 @@ class Rows:
         """
         if not self.rules.returns:
             return jobs
-        return jobs.join(self._beside(RETURNS, positions), on=POSITION, how="left")
+        return jobs.join(self._table_at(RETURNS, positions), on=POSITION, how="left")
 
     def at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
         """Returns the rows of ``feed`` at some positions; a position that is not in force has no row."""
@@ -146,7 +146,7 @@ class Rows:
 
     def jobs_at(self, positions: pl.Series) -> pl.LazyFrame:
         """Returns the rows of ``facts`` at some positions, but without their touches and returns."""
-        return with_facts(self.at(JOBS, positions), self._beside(FACTS, positions))
+        return with_facts(self.at(JOBS, positions), self._table_at(FACTS, positions))
 
     def of_months(self, table: str, months: Collection[dt.date], day: str | None) -> pl.LazyFrame:
         """Returns the rows of a table whose day is in some months; ``NO_PART`` selects the rows without a day.
@@ -190,23 +190,23 @@ class Rows:
         files, table = self.typed.get(name, ()), replaced(name)
         if self.snapshot.rows(table) < min((_height(f) for f, _ in files), default=0):
             return files
-        gone = _replaced_by_export(self.lake.store, tuple(self.snapshot.layers(table)))
-        return [(f, rank) for f, rank in files if gone.get(rank, 0) < _height(f)]
+        replaced_rows = _replaced_by_export(self.lake.store, tuple(self.snapshot.layers(table)))
+        return [(f, rank) for f, rank in files if replaced_rows.get(rank, 0) < _height(f)]
 
-    def _beside(self, table: str, positions: pl.Series | None) -> pl.LazyFrame:
+    def _table_at(self, table: str, positions: pl.Series | None) -> pl.LazyFrame:
         """Returns the rows of a table at some positions; None for all."""
-        held = self.snapshot.scan(table)
+        stored = self.snapshot.scan(table)
         if positions is None:
-            return held
-        return holding(held.filter(near(POSITION, positions)), [POSITION], positions)
+            return stored
+        return holding(stored.filter(near(POSITION, positions)), [POSITION], positions)
 
     def _classed(self, name: str, rows: pl.LazyFrame, positions: pl.Series | None = None) -> pl.LazyFrame:
-        return rows.join(self._beside(CLASSES, positions), on=POSITION, how="left") if name == CALLS else rows
+        return rows.join(self._table_at(CLASSES, positions), on=POSITION, how="left") if name == CALLS else rows
 
     def _linked(self, name: str, rows: pl.LazyFrame, positions: pl.Series | None = None) -> pl.LazyFrame:
         if self.rules.feeds[name].job is None:
             return rows
-        return rows.drop(JOB_ID, strict=False).join(self._beside(links(name), positions), on=POSITION, how="left")
+        return rows.drop(JOB_ID, strict=False).join(self._table_at(links(name), positions), on=POSITION, how="left")
 
 
 def _height(file: TypedFile) -> int:

@@ -11,7 +11,7 @@ from rmetrics.lake import Lake, RawFile
 from rmetrics.pipeline.compute.local import Tables
 from rmetrics.pipeline.compute.rows import Typed
 from rmetrics.pipeline.landing.bucket_inbox import InboxAt
-from rmetrics.pipeline.landing.spread import Arrival, Landed
+from rmetrics.pipeline.landing.spread import PendingFile, TaskResult
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 
@@ -19,14 +19,16 @@ from rmetrics.rules import Rules
 class Runner(Protocol):
     """Runs full computations and cross-checks elsewhere, with the same results."""
 
-    def land(self, inbox: InboxAt, lake: Lake, rules: Rules, tasks: Sequence[Sequence[Arrival]]) -> Iterator[Landed]:
+    def land(
+        self, inbox: InboxAt, lake: Lake, rules: Rules, tasks: Sequence[Sequence[PendingFile]]
+    ) -> Iterator[TaskResult]:
         """Lands files of the inbox, some per task; none is in force yet."""
 
-    def retype(self, lake: Lake, rules: Rules, tasks: Sequence[Sequence[tuple[RawFile, str]]]) -> Iterator[Landed]:
+    def retype(self, lake: Lake, rules: Rules, tasks: Sequence[Sequence[tuple[RawFile, str]]]) -> Iterator[TaskResult]:
         """Types exports again, some per task; none is in force yet."""
 
     def compute_all(
-        self, lake: Lake, rules: Rules, typed: Typed, progress: Progress, *, most: int, newest_day: dt.date | None
+        self, lake: Lake, rules: Rules, typed: Typed, progress: Progress, *, max_rows: int, newest_day: dt.date | None
     ) -> Tables:
         """Does the work of ``local.compute_all``."""
 

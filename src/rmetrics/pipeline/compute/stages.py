@@ -13,7 +13,7 @@ import polars as pl
 
 from rmetrics.metrics.jobs import JOB_ID, METRIC_DATE, SEGMENT, SOURCE, job_facts, linked
 from rmetrics.metrics.lookup import near
-from rmetrics.metrics.newest import TypedExport, every_row, put_together, typed_columns
+from rmetrics.metrics.newest import TypedExport, all_versions, put_together, typed_columns
 from rmetrics.positions import COUNTED, FILE, LINE, LINES, PARTS, POSITION, position
 from rmetrics.rules.feeds import Feed, JobLink
 from rmetrics.rules.model import Rules
@@ -54,17 +54,17 @@ def newest(
     """Determines which version of each key is in force.
 
     Args:
-        versions: rows of ``every_row``: all versions of some keys; or the versions in force so far, and new ones.
+        versions: rows of ``all_versions``: all versions of some keys; or the versions in force so far, and new ones.
         exports: all exports of the feed.
         feed: the feed.
         on_top: the exports of the new versions; None if ``versions`` holds all versions.
         base: positions of rows merged earlier, which already hold the values of older exports.
     """
-    # Versions are merged only if the newest one lacks columns, that is, if its form is not in ``whole``.
+    # Versions are merged only if the newest one lacks columns, that is, if its form is not in ``complete_forms``.
     key = list(feed.key_columns)
     forms = list({frozenset(e.columns) for e in exports})
     form = {rank: forms.index(frozenset(e.columns)) for e in exports for rank in e.ranks}
-    whole = [i for i, columns in enumerate(forms) if columns == frozenset().union(*forms)]
+    complete_forms = [i for i, columns in enumerate(forms) if columns == frozenset().union(*forms)]
     kind = pl.lit(0, dtype=pl.Int64)
     if len(forms) > 1:
         kind = pl.col(FILE).replace_strict(list(form), list(form.values()), return_dtype=pl.Int64)
@@ -74,23 +74,23 @@ def newest(
     last = pl.col("_form").sort_by(POSITION).last()
     greatest = places.group_by(key).agg(
         pl.col(POSITION).max(),
-        ((pl.col("_form").n_unique() > 1) & ~last.is_in(whole)).alias("_mixed"),
+        ((pl.col("_form").n_unique() > 1) & ~last.is_in(complete_forms)).alias("_mixed"),
     )
     replaced = places.select(POSITION, PARTS).join(greatest, on=POSITION, how="anti")
     mixed = greatest.filter("_mixed").select(key)
     if mixed.is_empty():
-        return Newest(replaced, pl.DataFrame(schema=standing_schema(feed)))
+        return Newest(replaced, pl.DataFrame(schema=in_force_schema(feed)))
     of_these = versions.join(mixed.lazy(), on=key, how="semi", nulls_equal=True)
     made = put_together(of_these, exports if on_top is None else on_top, feed).with_columns(position())
     return Newest(replaced, made.collect(engine="streaming"))
 
 
-def standing_schema(feed: Feed) -> dict[str, pl.DataType]:
+def in_force_schema(feed: Feed) -> dict[str, pl.DataType]:
     """Returns the columns of ``standing``."""
     return {**typed_columns(feed), LINE: pl.Int64(), PARTS: pl.Int64(), FILE: pl.UInt32(), POSITION: pl.Int64()}
 
 
-def standing(
+def rows_in_force(
     exports: Sequence[TypedExport], feed: Feed, replaced: pl.LazyFrame | None, together: pl.LazyFrame | None
 ) -> pl.LazyFrame:
     """Returns the rows in force: one per key.
@@ -102,9 +102,9 @@ def standing(
         together: merged rows, which replace the typed rows at their positions; None if there are none.
 
     Returns:
-        The columns of ``every_row``, and ``POSITION``.
+        The columns of ``all_versions``, and ``POSITION``.
     """
-    rows = every_row(exports, feed).with_columns(position())
+    rows = all_versions(exports, feed).with_columns(position())
     if replaced is not None:
         rows = rows.join(replaced.select(POSITION), on=POSITION, how="anti")
     if together is not None:
@@ -119,15 +119,15 @@ def rows_at(exports: Sequence[TypedExport], feed: Feed, positions: pl.Series) ->
         (pl.col(POSITION) // LINES).cast(pl.UInt32).alias(FILE), (pl.col(POSITION) % LINES).alias(LINE)
     )
     by_rank = {int(str(rank)): places[LINE] for (rank,), places in found.partition_by(FILE, as_dict=True).items()}
-    some = []
+    narrowed = []
     for export in exports:
         ranks = [rank for rank in export.ranks if rank in by_rank]
         if not ranks:
             continue
         lines = pl.concat([by_rank[rank] for rank in ranks])
         inside = near(LINE, lines) & pl.col(LINE).is_in(lines.implode())
-        some.append(TypedExport(export.rows.filter(inside), export.columns, export.ranks))
-    rows = every_row(some, feed).with_columns(position())
+        narrowed.append(TypedExport(export.rows.filter(inside), export.columns, export.ranks))
+    rows = all_versions(narrowed, feed).with_columns(position())
     return rows.filter(pl.col(POSITION).is_in(positions.implode()))
 
 
@@ -157,10 +157,10 @@ def facts(jobs: pl.LazyFrame, payments: pl.LazyFrame, rules: Rules, own: pl.Lazy
     return job_facts(jobs, payments.select(JOB_ID, "amount", COUNTED), rules, own).select(POSITION, *FACT_COLUMNS)
 
 
-def with_facts(jobs: pl.LazyFrame, held: pl.LazyFrame) -> pl.LazyFrame:
+def with_facts(jobs: pl.LazyFrame, stored: pl.LazyFrame) -> pl.LazyFrame:
     """Returns the jobs that count, joined with the facts at their positions; drops jobs without facts."""
     own = [c for c in FACT_COLUMNS if c != JOB_ID]
-    return jobs.filter(pl.col(COUNTED)).drop(own, strict=False).join(held.select(POSITION, *own), on=POSITION)
+    return jobs.filter(pl.col(COUNTED)).drop(own, strict=False).join(stored.select(POSITION, *own), on=POSITION)
 
 
 def bucket(column: pl.Expr, number: int, count: int) -> pl.Expr:
@@ -169,6 +169,17 @@ def bucket(column: pl.Expr, number: int, count: int) -> pl.Expr:
 
 
 __all__ = [
-    "FACT_COLUMNS", "LINKS", "REPLACED", "Newest", "bucket", "facts", "key_hash", "linked_jobs", "newest", "rows_at",
-    "standing", "standing_schema", "with_facts",
+    "FACT_COLUMNS",
+    "LINKS",
+    "REPLACED",
+    "Newest",
+    "bucket",
+    "facts",
+    "in_force_schema",
+    "key_hash",
+    "linked_jobs",
+    "newest",
+    "rows_at",
+    "rows_in_force",
+    "with_facts",
 ]  # fmt: skip

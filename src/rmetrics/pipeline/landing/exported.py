@@ -91,13 +91,13 @@ def scan_exported(lake: Lake, raw: RawFile) -> pl.LazyFrame:
     def batches(
         columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, _size: int | None
     ) -> Iterator[pl.DataFrame]:
-        left = rows
+        remaining = rows
         for batch in exported_text(lake, raw):
-            some = batch if left is None else batch.head(left)
-            left = None if left is None else left - some.height
-            some = some if predicate is None else some.filter(predicate)
-            yield some if columns is None else some.select(columns)
-            if left == 0:
+            part = batch if remaining is None else batch.head(remaining)
+            remaining = None if remaining is None else remaining - part.height
+            part = part if predicate is None else part.filter(predicate)
+            yield part if columns is None else part.select(columns)
+            if remaining == 0:
                 return
 
     return register_io_source(batches, schema=_schema(raw))

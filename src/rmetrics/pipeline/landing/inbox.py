@@ -16,7 +16,7 @@ from rmetrics.pipeline.landing.bucket_inbox import BucketInbox
 from rmetrics.pipeline.landing.land import InboxFile, NewFile, land, state_of
 from rmetrics.pipeline.landing.losses import lost_exports, settle_damage
 from rmetrics.pipeline.landing.placement import feed_of
-from rmetrics.pipeline.landing.spread import Arrival, Spread, in_tasks, is_worth_it, take_in
+from rmetrics.pipeline.landing.spread import PendingFile, Spread, add_landed, in_tasks, worth_spreading
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 
@@ -57,7 +57,7 @@ def inbox_files(
         links = [f for f in folders if Path(folder, f).is_symlink()]
         folders[:] = sorted(f for f in folders if not f.startswith("."))
         for name in sorted([*files, *links]):
-            if _passed_over(name):
+            if _is_ignored(name):
                 continue
             path = Path(folder, name)
             try:
@@ -71,11 +71,11 @@ def inbox_files(
 def _bucket_files(inbox: BucketInbox, known: Mapping[str, Any]) -> Iterator[tuple[Path, os.stat_result]]:
     for path, status in inbox.files(known):
         *folders, name = path.relative_to(inbox.folder).parts
-        if not _passed_over(name) and not any(f.startswith(".") for f in folders):
+        if not _is_ignored(name) and not any(f.startswith(".") for f in folders):
             yield path, status
 
 
-def _passed_over(name: str) -> bool:
+def _is_ignored(name: str) -> bool:
     lower = name.lower()
     return lower.startswith(_SKIPPED_PREFIXES) or lower in _SKIPPED_NAMES or lower.endswith(("#", *_DOCUMENTS))
 
@@ -130,16 +130,16 @@ def land_inbox(
         else:
             new.append((path, status))
     progress("reading the inbox", len(seen), len(found))
-    if spread is not None and is_worth_it([status.st_size for _, status in new]):
-        arrivals = [Arrival((p := path.relative_to(folder)).as_posix(), _shown(p), status) for path, status in new]
-        seen += take_in(lake, raws, spread(in_tasks(arrivals)))
+    if spread is not None and worth_spreading([status.st_size for _, status in new]):
+        arrivals = [PendingFile((p := path.relative_to(folder)).as_posix(), _shown(p), status) for path, status in new]
+        seen += add_landed(lake, raws, spread(in_tasks(arrivals)))
         progress("reading the inbox", len(seen), len(found))
         new = []
     with inbox.fetched(new) if isinstance(inbox, BucketInbox) else contextlib.nullcontext(new) as here:
         copied = isinstance(inbox, BucketInbox)
         files = [NewFile(path, _name_in(folder, path), status, copied) for path, status in here]
-        for some in land(files, lake, rules, raws):
-            seen += some
+        for batch in land(files, lake, rules, raws):
+            seen += batch
             progress("reading the inbox", len(seen), len(found))
     settle_damage(lake, raws.values(), damaged, force=force)
     _renew_deliveries(lake, raws, seen, always)
@@ -148,9 +148,9 @@ def land_inbox(
     }
     if memory.get("files") != remembered or memory.get("rules") != rules.digest:
         lake.save_json("inbox", {"rules": rules.digest, "files": remembered})
-    again = "landed again: its copy in the lake was damaged or missing"
-    told = (replace(s, note=again) if s.landed and s.sha256 in lost else s for s in seen)
-    return sorted((_with_decision(s, raws) for s in told), key=lambda s: s.name)
+    note = "landed again: its copy in the lake was damaged or missing"
+    noted = (replace(s, note=note) if s.landed and s.sha256 in lost else s for s in seen)
+    return sorted((_with_decision(s, raws) for s in noted), key=lambda s: s.name)
 
 
 def _by_name(exports: Iterable[RawFile]) -> Mapping[str, list[RawFile]]:
@@ -178,14 +178,14 @@ def _renew_deliveries(
     with a newer time. If several exports of one feed return this way at once, for example from a backup that kept no
     times, their new times mean nothing: each keeps its age.
     """
-    came: dict[str, dict[str, int]] = {}  # by feed and content, the newest time
+    deliveries: dict[str, dict[str, int]] = {}  # by feed and content, the newest time
     called = _by_name(raws.values())
     for file in seen:
         if file.refused or file.sha256 not in raws:
             continue
         before = always.get(file.name) or [None] * 8
-        modified, held = (before[1], before[4]) if len(before) == 8 else (None, None)
-        now, then = raws[file.sha256], raws.get(held or "")
+        modified, last_sha256 = (before[1], before[4]) if len(before) == 8 else (None, None)
+        now, then = raws[file.sha256], raws.get(last_sha256 or "")
         delivered = file.modified_ns
         if modified is None:  # the record of the inbox is lost: the raw layer still has the export's name and time
             then = _newest_of_the_time(called.get(file.name, ()), delivered)
@@ -195,10 +195,10 @@ def _renew_deliveries(
                 delivered = then.age[0] + 1
             if delivered > now.age[0]:
                 lake.decide(file.sha256, delivered_ns=delivered)
-        elif (modified, held) != (delivered, now.sha256) and delivered > now.age[0]:
-            of_feed = came.setdefault(now.feed, {})
+        elif (modified, last_sha256) != (delivered, now.sha256) and delivered > now.age[0]:
+            of_feed = deliveries.setdefault(now.feed, {})
             of_feed[now.sha256] = max(delivered, of_feed.get(now.sha256, 0))
-    for of_feed in came.values():
+    for of_feed in deliveries.values():
         if len(of_feed) == 1:
             ((sha256, delivered),) = of_feed.items()
             lake.decide(sha256, delivered_ns=delivered)
@@ -260,13 +260,13 @@ def _remembered(
     if not entry or len(entry) != 8 or tuple(entry[:4]) != state_of(status):
         return None
     size, modified, inode, changed, sha256, feed, refused, note = entry
-    as_before = InboxFile(
+    unchanged = InboxFile(
         name, size, modified, sha256, feed, landed=False, refused=refused, note=note, inode=inode, changed_ns=changed
     )
     if refused:
-        return as_before if name in known else None
+        return unchanged if name in known else None
     if sha256 in raws and (read_as := feed_of(raws[sha256], rules)):
-        return replace(as_before, feed=read_as)
+        return replace(unchanged, feed=read_as)
     return None
 
 

@@ -28,9 +28,9 @@ from rmetrics.pipeline.landing.typed_rows import (
     SMALL,
     Definition,
     Small,
-    alike,
     definition_of,
-    one_export,
+    naming_export,
+    similar_groups,
     small_batch,
     type_small,
     typed_batches,
@@ -43,7 +43,7 @@ from rmetrics.rules import Rules
 _UNFINISHED = (".part", ".tmp", ".crdownload", ".download", ".partial", ".swp")
 _AT_ONCE = 2  # files; each is also read ahead, so more would cost memory and gain little
 _TOGETHER = 32 * 2**20  # bytes of small exports that land together
-_LONGEST = 64 * 2**20  # bytes without a line end after which lines are no longer counted
+_MAX_LINE = 64 * 2**20  # bytes without a line end after which lines are no longer counted
 _NO_ROWS = "has a header but no rows; export it again"
 _MOVING = "is still being written; the next run reads it"
 
@@ -181,15 +181,15 @@ def _recognised(export: Export, file: NewFile, sha256: str, lake: Lake, rules: R
 
 def _together(files: Sequence[NewFile]) -> Iterator[list[NewFile]]:
     """Yields small files in groups that land together."""
-    some, size = list[NewFile](), 0
+    batch, size = list[NewFile](), 0
     for file in files:
         if size > _TOGETHER:
-            yield some
-            some, size = [], 0
-        some.append(file)
+            yield batch
+            batch, size = [], 0
+        batch.append(file)
         size += file.status.st_size
-    if some:
-        yield some
+    if batch:
+        yield batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +213,11 @@ def _land_small(
     """Lands small exports together; returns the outcomes of the files, and the files that must land alone."""
     read = _read_small(files, lake, rules, raws)
     seen = read.seen
-    moved = {file.name for _, those in read.new.values() for file in those if file.moved()}
-    seen += [file.seen(refused=_MOVING) for _, those in read.new.values() for file in those if file.name in moved]
-    new = {s: (e, there) for s, (e, those) in read.new.items() if (there := [f for f in those if f.name not in moved])}
+    moved = {file.name for _, same in read.new.values() for file in same if file.moved()}
+    seen += [file.seen(refused=_MOVING) for _, same in read.new.values() for file in same if file.name in moved]
+    new = {
+        s: (e, unmoved) for s, (e, same) in read.new.items() if (unmoved := [f for f in same if f.name not in moved])
+    }
     raws |= _land_together([export for export, _ in new.values()], lake, rules)
     for sha256, (_, (first, *others)) in new.items():
         raw = raws.get(sha256)
@@ -264,7 +266,7 @@ def _land_together(exports: Sequence[Small], lake: Lake, rules: Rules) -> dict[s
     landed = dict[str, RawFile]()
     for feed in dict.fromkeys(export.raw.feed for export in exports):
         packs = list[tuple[list[Small], PackRows]]()
-        for group in alike([export for export in exports if export.raw.feed == feed]):
+        for group in similar_groups([export for export in exports if export.raw.feed == feed]):
             filled, text = _filled(group)
             if filled:
                 packs.append((filled, type_small(rules, filled, text, landing=True)))
@@ -325,7 +327,7 @@ def _land_blocks(export: Export, file: NewFile, raw: RawFile, lake: Lake, rules:
     """Lands one export block by block: its bytes as they are, and its typed rows; raw is committed before typed."""
     made_as, digest, records = definition_of(rules, raw, raw.feed), hashlib.sha256(), 0
     with (
-        one_export(raw, landing=True),
+        naming_export(raw, landing=True),
         lake.landing(raw.feed, raw.sha256) as raw_file,
         typed_file(lake, raw, made_as) as typed_rows,
     ):
@@ -384,7 +386,7 @@ def _frames(data: Iterator[bytes], encoding: str) -> Iterator[Frame]:
         by_line = has_lines(block, encoding) if by_line is None else by_line
         carry += block
         cut = carry.rfind(b"\n") + 1 if by_line else len(carry)
-        if not cut and len(carry) > _LONGEST:
+        if not cut and len(carry) > _MAX_LINE:
             by_line, cut = False, len(carry)
         if cut:
             yield Frame(offset, line if by_line else 0, carry[:cut])

@@ -13,7 +13,7 @@ from rmetrics.lake import CORRUPT, LANDED, MISSING, Damage, Lake, RawFile
 _SHOWN = 5
 
 
-def lost_exports(lake: Lake, sound: Collection[RawFile], damaged: Sequence[Damage]) -> list[Damage]:
+def lost_exports(lake: Lake, intact: Collection[RawFile], damaged: Sequence[Damage]) -> list[Damage]:
     """Returns every landed export whose file is missing or damaged.
 
     A withdrawn export is not needed, so its damage does not count as a loss.
@@ -21,50 +21,50 @@ def lost_exports(lake: Lake, sound: Collection[RawFile], damaged: Sequence[Damag
     decided = lake.decisions()
     earlier = lake.earlier_exports()
     known = {s: e for s, e in lake.load_json(LANDED).get("exports", {}).items() if s not in earlier}
-    there = {f.sha256 for f in sound}
+    intact_hashes = {f.sha256 for f in intact}
     needed = [d for d in damaged if not decided.get(d.sha256, {}).get("withdrawn")]
     found = [
         d if d.export else replace(d, export=known.get(d.sha256, {}).get("name", ""))
         for d in needed
-        if d.sha256 not in there
+        if d.sha256 not in intact_hashes
     ]
-    named = there | {d.sha256 for d in found}
-    gone = [
+    named = intact_hashes | {d.sha256 for d in found}
+    missing = [
         Damage(lake.raw / e["feed"] / f"{sha256}.parquet", MISSING, e["feed"], sha256, e["name"])
         for sha256, e in known.items()
         if sha256 not in named and not decided.get(sha256, {}).get("withdrawn")
     ]
-    return [*found, *gone]
+    return [*found, *missing]
 
 
-def settle_damage(lake: Lake, sound: Collection[RawFile], damaged: Sequence[Damage], *, force: bool) -> None:
+def settle_damage(lake: Lake, intact: Collection[RawFile], damaged: Sequence[Damage], *, force: bool) -> None:
     """Stops the run if an export is lost; removes damaged files that have landed again, and leftovers of killed runs.
 
     Args:
         lake: under its lock, after landing.
-        sound: all landed exports as they are now.
+        intact: all landed exports as they are now.
         damaged: the damage found before landing.
         force: go on without exports whose files are gone.
 
     Raises:
         LakeError: an export is damaged, or gone without ``force``; names every file and the export to put back.
     """
-    lost = [d for d in lost_exports(lake, sound, damaged) if not (force and d.missing)]
+    lost = [d for d in lost_exports(lake, intact, damaged) if not (force and d.missing)]
     if lost:
         raise lost_error(lost)
-    lake.settle_raw(sound, damaged, {s for s, facts in lake.decisions().items() if facts.get("withdrawn")})
+    lake.settle_raw(intact, damaged, {s for s, facts in lake.decisions().items() if facts.get("withdrawn")})
 
 
 def lost_error(lost: Sequence[Damage]) -> LakeError:
     """Returns the error that lists the damage and the remedy."""
-    told = [f"{d.path}: {d.what}" for d in lost[:_SHOWN]]
+    lines = [f"{d.path}: {d.what}" for d in lost[:_SHOWN]]
     if len(lost) > _SHOWN:
-        told.append(f"and {len(lost) - _SHOWN} more; `rmetrics doctor --verify` lists them all")
+        lines.append(f"and {len(lost) - _SHOWN} more; `rmetrics doctor --verify` lists them all")
     first = f"{len(lost)} files of the lake are damaged:\n  " if len(lost) > 1 else "the lake is damaged: "
-    return LakeError(first + "\n  ".join(told), how_to_mend(lost))
+    return LakeError(first + "\n  ".join(lines), repair_hint(lost))
 
 
-def how_to_mend(lost: Sequence[Damage]) -> str:
+def repair_hint(lost: Sequence[Damage]) -> str:
     """Returns the remedy: the exports to put back, and the alternatives."""
     named = sorted({d.export for d in lost if d.export})
     names = ", ".join(repr(n) for n in named[:_SHOWN]) + (
@@ -83,4 +83,4 @@ def how_to_mend(lost: Sequence[Damage]) -> str:
     )
 
 
-__all__ = ["how_to_mend", "lost_error", "lost_exports", "settle_damage"]
+__all__ = ["lost_error", "lost_exports", "repair_hint", "settle_damage"]

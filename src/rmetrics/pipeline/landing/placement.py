@@ -109,9 +109,9 @@ def feed_of(raw: RawFile, rules: Rules) -> str | None:
 
 
 def newest_day(exports: Iterable[RawFile], rules: Rules) -> dt.date | None:
-    """Returns the local day of the newest export, by ``RawFile.there_at``; None without exports."""
+    """Returns the local day of the newest export, by ``RawFile.existed_at``; None without exports."""
     zone = ZoneInfo(rules.business.timezone)
-    return max((raw.there_at.astimezone(zone).date() for raw in exports), default=None)
+    return max((raw.existed_at.astimezone(zone).date() for raw in exports), default=None)
 
 
 __all__ = ["chosen"]

@@ -74,8 +74,8 @@ def quarantine(
                 lake, item, made_as.feed, typed, later, known, private_cells=reveal, declared=rules.feeds[name]
             )
     if remember:
-        there = {item.raw.sha256 for exports in files.values() for item in exports}
-        kept = {key: entry for key, entry in known.items() if key.partition(".")[0] in there}
+        hashes = {item.raw.sha256 for exports in files.values() for item in exports}
+        kept = {key: entry for key, entry in known.items() if key.partition(".")[0] in hashes}
         if kept != lake.load_json(_SETTLED):
             lake.save_json(_SETTLED, kept)
 
@@ -143,7 +143,7 @@ def private_headers(raw: RawFile, feed: Feed) -> set[str]:
     return {h for h in raw.headers if h not in read or not feed.columns[read[h]].publish}
 
 
-def taken_in(lake: Lake, rules: Rules, placed: Iterable[PlacedExport]) -> list[RejectedRow]:
+def newly_accepted(lake: Lake, rules: Rules, placed: Iterable[PlacedExport]) -> list[RejectedRow]:
     """Returns the rows that the last run rejected and this one reads; records those rejected now.
 
     Excludes rows of exports withdrawn in between. Call it once per sync, under the lock.

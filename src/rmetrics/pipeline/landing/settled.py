@@ -53,16 +53,16 @@ def still_missing(
             break
         if not typed.rows:
             open_ = {n: header for n, header in open_.items() if header is not None}
-        there = _records(lake, declared, other.raw)
-        if typed.rows and 2 * _in_common(records.filter(~here), there, declared) >= typed.rows:
+        later_records = _records(lake, declared, other.raw)
+        if typed.rows and 2 * _in_common(records.filter(~here), later_records, declared) >= typed.rows:
             return set()
-        names = there.collect_schema().names()
-        told_by: dict[tuple[str, ...], list[int]] = {}
+        names = later_records.collect_schema().names()
+        lines_by_columns: dict[tuple[str, ...], list[int]] = {}
         for line, header in open_.items():
-            for columns in _told_by(of_line.get(line, {}), names, declared, headers.get(header or "")):
-                told_by.setdefault(columns, []).append(line)
-        for columns, lines in told_by.items():
-            for line in _among({n: of_line[n] for n in lines}, columns, there):
+            for columns in _identifying_columns(of_line.get(line, {}), names, declared, headers.get(header or "")):
+                lines_by_columns.setdefault(columns, []).append(line)
+        for columns, lines in lines_by_columns.items():
+            for line in _matching_lines({n: of_line[n] for n in lines}, columns, later_records):
                 open_.pop(line, None)
     return set(open_)
 
@@ -74,38 +74,40 @@ def _records(lake: Lake, declared: Feed, raw: RawFile) -> pl.LazyFrame:
     return scan_exported(lake, raw).select(LINE, *cells)
 
 
-def _told_by(
-    row: Mapping[str, object], there: Collection[str], feed: Feed, fault: str | None
+def _identifying_columns(
+    row: Mapping[str, object], available: Collection[str], feed: Feed, fault: str | None
 ) -> Iterator[tuple[str, ...]]:
     """Yields the sets of columns that identify a record: its key, and all columns but the cell at fault."""
-    if feed.key and all(k in there and row.get(k) and k != fault for k in feed.key):
+    if feed.key and all(k in available and row.get(k) and k != fault for k in feed.key):
         yield feed.key
     if fault is not None:
-        rest = tuple(c for c in row if c not in (LINE, fault) and c in there)
+        rest = tuple(c for c in row if c not in (LINE, fault) and c in available)
         if any(row[c] for c in rest):
             yield rest
 
 
-def _among(rows: Mapping[int, Mapping[str, object]], columns: tuple[str, ...], there: pl.LazyFrame) -> Iterator[int]:
+def _matching_lines(
+    rows: Mapping[int, Mapping[str, object]], columns: tuple[str, ...], later_records: pl.LazyFrame
+) -> Iterator[int]:
     """Yields the lines of the rows whose values in these columns occur in a record."""
     wanted = pl.DataFrame(
         [{c: row[c] for c in columns} for row in rows.values()], schema=dict.fromkeys(columns, pl.String)
     )
-    found = there.select(columns).join(wanted.unique().lazy(), on=list(columns), how="semi").unique()
+    found = later_records.select(columns).join(wanted.unique().lazy(), on=list(columns), how="semi").unique()
     values = set(found.collect(engine="streaming").iter_rows())
     yield from (line for line, row in rows.items() if tuple(row[c] for c in columns) in values)
 
 
-def _in_common(accepted: pl.LazyFrame, there: pl.LazyFrame, feed: Feed) -> int:
+def _in_common(accepted: pl.LazyFrame, later_records: pl.LazyFrame, feed: Feed) -> int:
     """Counts the records of the earlier export found in the later one, by key, or as a whole if there is no key."""
-    both = there.collect_schema().names()
+    both = later_records.collect_schema().names()
     shared = [c for c in accepted.collect_schema().names() if c != LINE and c in both]
     by = [k for k in feed.key if k in shared] or shared
     if not by:
         return 0
     number = pl.struct(by).hash().alias("row")  # eight bytes per record; exports may have millions
     filled = accepted.filter(pl.any_horizontal(pl.col(c) != "" for c in by)).select(number)
-    counted = filled.join(there.select(number), on="row", how="semi").select(pl.len())
+    counted = filled.join(later_records.select(number), on="row", how="semi").select(pl.len())
     return int(counted.collect(engine="streaming").item())
 
 

@@ -16,7 +16,7 @@ from rmetrics.pipeline.landing.land import InboxFile, NewFile, land
 from rmetrics.pipeline.landing.typed_rows import SMALL, definition_of, is_small, type_missing
 from rmetrics.rules import Rules
 
-WORTH_IT = 64 * 2**20  # bytes of exports; with fewer, this machine finishes before others have started
+MIN_SPREAD_BYTES = 64 * 2**20  # bytes of exports; with fewer, this machine finishes before others have started
 _TOGETHER = 8 * 2**20  # bytes of small exports that one task lands
 
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class PendingFile:
     """A file of the inbox to be landed.
 
     Attributes:
@@ -38,7 +38,7 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Landed:
+class TaskResult:
     """The results of a task.
 
     Attributes:
@@ -52,18 +52,18 @@ class Landed:
     typed: tuple[TypedFile, ...] = ()
 
 
-Spread = Callable[[Sequence[Sequence[Arrival]]], Iterator[Landed]]
+Spread = Callable[[Sequence[Sequence[PendingFile]]], Iterator[TaskResult]]
 """Lands files of the inbox on other machines, some per task."""
-SpreadTyping = Callable[[Sequence[Sequence[tuple[RawFile, str]]]], Iterator[Landed]]
+SpreadTyping = Callable[[Sequence[Sequence[tuple[RawFile, str]]]], Iterator[TaskResult]]
 """Types exports on other machines, each as a given feed."""
 
 
-def is_worth_it(sizes: Sequence[int]) -> bool:
+def worth_spreading(sizes: Sequence[int]) -> bool:
     """Tests whether exports of these sizes are worth spreading over machines."""
-    return len(sizes) > 1 and sum(sizes) >= WORTH_IT
+    return len(sizes) > 1 and sum(sizes) >= MIN_SPREAD_BYTES
 
 
-def in_tasks(arrivals: Sequence[Arrival]) -> list[list[Arrival]]:
+def in_tasks(arrivals: Sequence[PendingFile]) -> list[list[PendingFile]]:
     """Returns the files of each task: large files alone, the largest first; small files, which are packed, together."""
     return _in_tasks(arrivals, lambda a: a.status.st_size, lambda a: a.status.st_size <= SMALL)
 
@@ -75,20 +75,20 @@ def exports_in_tasks(exports: Sequence[tuple[RawFile, str]]) -> list[list[tuple[
 
 def _in_tasks(items: Sequence[T], size_of: Callable[[T], int], small: Callable[[T], bool]) -> list[list[T]]:
     tasks = [[item] for item in sorted((i for i in items if not small(i)), key=size_of, reverse=True)]
-    some, size = list[T](), 0
+    batch, size = list[T](), 0
     for item in (i for i in items if small(i)):
-        if some and size + size_of(item) > _TOGETHER:
-            tasks.append(some)
-            some, size = [], 0
-        some.append(item)
+        if batch and size + size_of(item) > _TOGETHER:
+            tasks.append(batch)
+            batch, size = [], 0
+        batch.append(item)
         size += size_of(item)
-    return [*tasks, some] if some else tasks
+    return [*tasks, batch] if batch else tasks
 
 
 # -- in a task
 
 
-def land_some(arrivals: Sequence[Arrival], inbox: Path | BucketInbox, lake: Lake, rules: Rules) -> Landed:
+def land_batch(arrivals: Sequence[PendingFile], inbox: Path | BucketInbox, lake: Lake, rules: Rules) -> TaskResult:
     """Lands files; ``lake`` is one for a task (``lake.staged``).
 
     Raises:
@@ -102,7 +102,7 @@ def land_some(arrivals: Sequence[Arrival], inbox: Path | BucketInbox, lake: Lake
 
     def landed(here: Sequence[tuple[Path, os.stat_result]]) -> list[InboxFile]:
         files = [NewFile(path, names[path.relative_to(folder).as_posix()], status, copied) for path, status in here]
-        return [seen for some in land(files, lake, rules, raws) for seen in some]
+        return [seen for batch in land(files, lake, rules, raws) for seen in batch]
 
     if isinstance(inbox, BucketInbox):
         with inbox.fetched(found) as here:
@@ -110,17 +110,17 @@ def land_some(arrivals: Sequence[Arrival], inbox: Path | BucketInbox, lake: Lake
     else:
         seen = landed(found)
     made = tuple(raw for sha256, raw in raws.items() if sha256 not in before)
-    return Landed(tuple(seen), made, _typed_of(lake, rules, [(raw, raw.feed) for raw in made]))
+    return TaskResult(tuple(seen), made, _typed_of(lake, rules, [(raw, raw.feed) for raw in made]))
 
 
-def type_some(exports: Sequence[tuple[RawFile, str]], lake: Lake, rules: Rules) -> Landed:
+def type_batch(exports: Sequence[tuple[RawFile, str]], lake: Lake, rules: Rules) -> TaskResult:
     """Types exports again; ``lake`` is one for a task.
 
     Raises:
         LakeError: an export is damaged, or a file cannot be written.
     """
     type_missing(lake, rules, exports, lambda: None, full=True)
-    return Landed(typed=_typed_of(lake, rules, exports))
+    return TaskResult(typed=_typed_of(lake, rules, exports))
 
 
 def _typed_of(lake: Lake, rules: Rules, exports: Iterable[tuple[RawFile, str]]) -> tuple[TypedFile, ...]:
@@ -131,7 +131,7 @@ def _typed_of(lake: Lake, rules: Rules, exports: Iterable[tuple[RawFile, str]]) 
 # -- on the machine that holds the lake
 
 
-def take_in(lake: Lake, raws: dict[str, RawFile], landed: Iterable[Landed]) -> list[InboxFile]:
+def add_landed(lake: Lake, raws: dict[str, RawFile], landed: Iterable[TaskResult]) -> list[InboxFile]:
     """Adds the exports that tasks landed to the lake's catalogs; returns the outcomes of their files.
 
     Of files with the same content, the first in inbox order counts, whichever task finished first.
@@ -141,9 +141,9 @@ def take_in(lake: Lake, raws: dict[str, RawFile], landed: Iterable[Landed]) -> l
         raws: landed exports by hash; receives the new ones.
         landed: the results of the tasks.
     """
-    told = [(file, one) for one in landed for file in one.seen]
+    pairs = [(file, one) for one in landed for file in one.seen]
     found, new, rows = list[InboxFile](), list[RawFile](), list[TypedFile]()
-    for file, one in sorted(told, key=lambda pair: (pair[0].modified_ns, pair[0].name)):
+    for file, one in sorted(pairs, key=lambda pair: (pair[0].modified_ns, pair[0].name)):
         if file.landed and file.sha256 in raws:
             found.append(replace(file, landed=False, note=f"same content as {raws[file.sha256].name}"))
             continue
@@ -158,14 +158,14 @@ def take_in(lake: Lake, raws: dict[str, RawFile], landed: Iterable[Landed]) -> l
 
 
 __all__ = [
-    "Arrival",
-    "Landed",
+    "PendingFile",
     "Spread",
     "SpreadTyping",
+    "TaskResult",
+    "add_landed",
     "exports_in_tasks",
     "in_tasks",
-    "is_worth_it",
-    "land_some",
-    "take_in",
-    "type_some",
+    "land_batch",
+    "type_batch",
+    "worth_spreading",
 ]

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from rmetrics.errors import LakeError, withdrawal_hint
-from rmetrics.ingest.dates import Reading
+from rmetrics.ingest.dates import ParseContext
 from rmetrics.ingest.preamble import range_month
 from rmetrics.ingest.recognise import read_as
 from rmetrics.ingest.records import EXPORT, small_texts
@@ -37,7 +37,7 @@ from rmetrics.rules.feeds import Feed
 from rmetrics.rules.names import TARGETS
 
 SMALL = 64 * 2**10  # bytes; an export up to this size is packed with others
-_AHEAD = dt.timedelta(days=400)  # a row is dated at most this long after its export; more is a mistyped year
+_MAX_AHEAD = dt.timedelta(days=400)  # a row is dated at most this long after its export; more is a mistyped year
 _AT_ONCE = 8 * 2**20  # bytes of small exports read together
 
 
@@ -86,24 +86,24 @@ def type_missing(
     """
     small = list[tuple[RawFile, Definition]]()
     wanted = [(raw, name, definition_of(rules, raw, name)) for raw, name in exports]
-    there = {} if full else lake.typed_files((name, raw.sha256, made_as.digest) for raw, name, made_as in wanted)
+    existed = {} if full else lake.typed_files((name, raw.sha256, made_as.digest) for raw, name, made_as in wanted)
     for raw, name, made_as in wanted:
-        if (name, raw.sha256, made_as.digest) in there:
+        if (name, raw.sha256, made_as.digest) in existed:
             progress()
             continue
         lake.verify_raw(raw)
         if is_small(raw):
             small.append((raw, made_as))
         else:
-            with one_export(raw, landing=False), typed_file(lake, raw, made_as) as writer:
+            with naming_export(raw, landing=False), typed_file(lake, raw, made_as) as writer:
                 for batch in typed_batches(exported_text(lake, raw), rules, raw, made_as):
                     write_typed(writer, batch, made_as)
                 lake.commit_typed(writer)
             progress()
-    for some in _some_at_once(small):
-        definitions = {raw.sha256: made_as for raw, made_as in some}
-        texts = lake.exports_bytes([raw for raw, _ in some])
-        for group in alike([Small(raw, definitions[raw.sha256], data) for raw, data in texts]):
+    for chunk in _in_batches(small):
+        definitions = {raw.sha256: made_as for raw, made_as in chunk}
+        texts = lake.exports_bytes([raw for raw, _ in chunk])
+        for group in similar_groups([Small(raw, definitions[raw.sha256], data) for raw, data in texts]):
             new = type_small(rules, group, small_batch(group), landing=False)
             write_pack(lake, group, new)
             for _ in group:
@@ -116,24 +116,24 @@ def write_pack(lake: Lake, group: Sequence["Small"], new: PackRows) -> None:
     lake.write_pack(made_as.name, made_as.digest, columns_of(raw, made_as), new)
 
 
-def _some_at_once(small: Sequence[tuple[RawFile, Definition]]) -> Iterator[list[tuple[RawFile, Definition]]]:
-    some, size = list[tuple[RawFile, Definition]](), 0
+def _in_batches(small: Sequence[tuple[RawFile, Definition]]) -> Iterator[list[tuple[RawFile, Definition]]]:
+    chunk, size = list[tuple[RawFile, Definition]](), 0
     for item in small:
         if size > _AT_ONCE:
-            yield some
-            some, size = [], 0
-        some.append(item)
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(item)
         size += item[0].size
-    if some:
-        yield some
+    if chunk:
+        yield chunk
 
 
-def reading_of(rules: Rules, raw: RawFile, name: str) -> Reading:
+def reading_of(rules: Rules, raw: RawFile, name: str) -> ParseContext:
     """Returns the facts about an export that cell parsers need."""
     zone = ZoneInfo(rules.business.timezone)
-    exported, there = (at.astimezone(zone).date() for at in (raw.exported_at, raw.there_at))
-    latest = None if name == TARGETS else there + _AHEAD
-    return Reading(rules.business.timezone, exported, rules.business.currency, latest=latest)
+    exported, existed = (at.astimezone(zone).date() for at in (raw.exported_at, raw.existed_at))
+    latest = None if name == TARGETS else existed + _MAX_AHEAD
+    return ParseContext(rules.business.timezone, exported, rules.business.currency, latest=latest)
 
 
 # -- a large export
@@ -187,7 +187,7 @@ class Small(NamedTuple):
     data: bytes
 
 
-def alike(exports: Sequence[Small]) -> Iterator[list[Small]]:
+def similar_groups(exports: Sequence[Small]) -> Iterator[list[Small]]:
     """Yields the exports in groups that are read and typed in the same way."""
     groups: dict[tuple[object, ...], list[Small]] = {}
     for item in exports:
@@ -217,9 +217,9 @@ def type_small(rules: Rules, group: Sequence[Small], batch: pl.DataFrame, *, lan
         return _packed(rules, group, batch)
     except pl.exceptions.PolarsError:
         for i, item in enumerate(group):  # type each alone to find and name the one at fault
-            alone = batch.filter(pl.col(EXPORT) == i).with_columns(pl.lit(0, dtype=pl.Int64).alias(EXPORT))
-            with one_export(item.raw, landing=landing):
-                _packed(rules, [item], alone)
+            own_rows = batch.filter(pl.col(EXPORT) == i).with_columns(pl.lit(0, dtype=pl.Int64).alias(EXPORT))
+            with naming_export(item.raw, landing=landing):
+                _packed(rules, [item], own_rows)
         raise
 
 
@@ -232,7 +232,7 @@ def _packed(rules: Rules, group: Sequence[Small], batch: pl.DataFrame) -> PackRo
         for n in ("exported", "latest")
     )
     currency, zone = rules.business.currency, rules.business.timezone
-    reading = Reading(zone, days, currency, latest=None if made_as.name == TARGETS else latest, export=which)
+    reading = ParseContext(zone, days, currency, latest=None if made_as.name == TARGETS else latest, export=which)
     typed = type_together(batch, made_as.feed, raw.headers, raw.preamble, reading)
     lines: Mapping[int, int] = dict(which.value_counts().iter_rows())
     rejected = dict(typed.rejected.group_by(EXPORT).len().iter_rows())
@@ -245,7 +245,7 @@ def _packed(rules: Rules, group: Sequence[Small], batch: pl.DataFrame) -> PackRo
 
 
 @contextlib.contextmanager
-def one_export(raw: RawFile, *, landing: bool) -> Iterator[None]:
+def naming_export(raw: RawFile, *, landing: bool) -> Iterator[None]:
     """Names the export whose typing fails, and how to go on without it. Polars' own message may quote cells."""
     try:
         yield
@@ -259,11 +259,11 @@ __all__ = [
     "SMALL",
     "Definition",
     "Small",
-    "alike",
     "columns_of",
     "definition_of",
     "is_small",
-    "one_export",
+    "naming_export",
+    "similar_groups",
     "small_batch",
     "type_missing",
     "type_small",

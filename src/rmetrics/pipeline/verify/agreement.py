@@ -24,7 +24,7 @@ from rmetrics.rules.names import JOBS
 from rmetrics.sandbox.connection import duckdb_errors, file_name, sandbox
 from rmetrics.sandbox.quoting import text
 
-MOST_VALUES = 100_000  # distinct rows of values on which a condition is tried
+MAX_VALUES = 100_000  # distinct rows of values on which a condition is tried
 _NAMED = 3
 _PLACE, _ONE = "_place", "_one"
 
@@ -93,17 +93,17 @@ def named_rows(rules: Rules, computed: Rows, names: Mapping[int, str]) -> tuple[
     return tuple(found)
 
 
-def disagreement_error(rules: Rules, computed: Rows, names: Mapping[int, str], told: str) -> CheckError:
+def disagreement_error(rules: Rules, computed: Rows, names: Mapping[int, str], differences: str) -> CheckError:
     """Returns the error for figures on which the engines differ; if a rule is the cause, it names the rule and rows.
 
     Args:
         rules: the rules in force.
         computed: the computation.
         names: the exports' file names by rank.
-        told: the figures that differ, in words.
+        differences: the figures that differ, in words.
     """
     found = named_rows(rules, computed, names)
-    parts = [told, *(in_words(d, rules) for d in found)]
+    parts = [differences, *(in_words(d, rules) for d in found)]
     hint = "This is a bug in rmetrics: please report it with this message. Published figures are unchanged."
     if found:
         one = withdrawal_hint(frozenset().union(*(d.exports for d in found)))
@@ -152,7 +152,7 @@ def _own_values(placed: PlacedCondition, computed: Rows | None) -> pl.DataFrame 
     types = {n: polars_form.DTYPES[k] for n, k in placed.row.columns if n in named}
     if any(rows.collect_schema()[n] != t for n, t in types.items()):
         return None  # computed under other rules
-    return rows.select(*named).unique().head(MOST_VALUES).collect()
+    return rows.select(*named).unique().head(MAX_VALUES).collect()
 
 
 def _values_in_words(values: dict[str, object], placed: PlacedCondition) -> str:

@@ -80,19 +80,21 @@ def large_sums(
         tables: the published tables.
         changed: by table, the rows to check; all rows of the other tables are checked.
     """
-    some = changed or {}
+    changed_rows = changed or {}
     order = (MONTHLY, DAILY)
     exact = [t for t in tables if any(c.type in LIMITS for c in t.columns)]
-    held = {t.name: added_up(t, some[t.name] if t.name in some else published_rows(rows, t)) for t in exact}
-    limits = {t.name: amounts(t, held[t.name]) for t in exact}
+    sums = {
+        t.name: added_up(t, changed_rows[t.name] if t.name in changed_rows else published_rows(rows, t)) for t in exact
+    }
+    limits = {t.name: amounts(t, sums[t.name]) for t in exact}
     looked = [
-        held[t.name].select(beyond(c, limit).any().alias(c) for c, limit in limits[t.name].items()) for t in exact
+        sums[t.name].select(beyond(c, limit).any().alias(c) for c, limit in limits[t.name].items()) for t in exact
     ]
-    found = dict(zip(held, pl.collect_all(looked, engine="streaming"), strict=True))
+    found = dict(zip(sums, pl.collect_all(looked, engine="streaming"), strict=True))
     for table in sorted(exact, key=lambda t: order.index(t.name) if t.name in order else len(order)):
         for column, limit in limits[table.name].items():
             if found[table.name][column].any():
-                large = held[table.name].filter(beyond(column, limit)).select(table.key).sort(table.key).collect()
+                large = sums[table.name].filter(beyond(column, limit)).select(table.key).sort(table.key).collect()
                 key = tuple(zip(table.key, large.row(0), strict=True))
                 yield TooLarge(table.name, column, large.height, key, limit)
 

@@ -43,13 +43,13 @@ def journey_files(
     with stage(lake) as folder:
         journeys, matched = snapshot.scan(JOURNEYS), snapshot.scan(MATCHES)
         inside = journeys if months is None else journeys.filter(pl.col("month").is_in(sorted(months)))
-        some = every = filed(folder / "every.parquet", inside)
+        reached_only = every = filed(folder / "every.parquet", inside)
         if reached is not None:
-            some = filed(folder / "some.parquet", journeys.filter(row_of_place().is_in(reached.implode())))
+            reached_only = filed(folder / "some.parquet", journeys.filter(row_of_place().is_in(reached.implode())))
             matched = matched.filter(pl.col(POSITION).is_in(reached.implode()))
         matches = filed(folder / "matches.parquet", matched)
         metrics, daily, monthly = (snapshot.path(t) for t in (JOURNEY_METRICS, DAILY, MONTHLY))
-        yield JourneyFiles(some, matches, every, metrics, daily, monthly, months)
+        yield JourneyFiles(reached_only, matches, every, metrics, daily, monthly, months)
 
 
 def check_reached(

@@ -16,7 +16,7 @@ from rmetrics.checks.recompute import Scope, TypedInput
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import Snapshot
 from rmetrics.metrics.call_classes import call_rows
-from rmetrics.metrics.costs import spends
+from rmetrics.metrics.costs import spend_feeds
 from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import JOB_ID, may_be_placed, own_names, placing_day
 from rmetrics.periods import next_month
@@ -31,7 +31,7 @@ from rmetrics.rules import Rules
 from rmetrics.rules.names import CALLS, JOBS, TARGETS
 from rmetrics.tables import DAILY
 
-MOST = 0.5  # share of all months; beyond it everything is checked
+MAX_SHARE = 0.5  # share of all months; beyond it everything is checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +59,19 @@ def of_increment(lake: Lake, rules: Rules, computed: Computed) -> Iterator[Month
     """
     made, before = computed.increment, computed.before
     months = _months(computed.snapshot)
-    if made is None or before is None or len(made.months) > max(3, MOST * months):
+    if made is None or before is None or len(made.months) > max(3, MAX_SHARE * months):
         yield None
         return
-    came = {
+    new_inputs = {
         name: inputs_of(lake, ((f, rank) for f, rank in files if rank in made.fresh.get(name, ())))
         for name, files in computed.typed.items()
     }
     also, keys = {n: f[POSITION] for n, f in made.was.items()}, None
     if made.reclassed is not None:
-        also[CALLS] = pl.concat([made.reclassed.gone, made.reclassed.made[POSITION]]).unique()
+        also[CALLS] = pl.concat([made.reclassed.removed, made.reclassed.made[POSITION]]).unique()
         keys = made.reclassed.keys
     with _written(lake, before, made.months, also, made.now, keys) as (old, at):
-        inputs = {name: [*old[name], *came.get(name, [])] for name in rules.feeds}
+        inputs = {name: [*old[name], *new_inputs.get(name, [])] for name in rules.feeds}
         yield MonthInputs(_scope(computed.snapshot, made.months), inputs, at, classes=keys is not None)
 
 
@@ -137,12 +137,12 @@ def _needed(
 ) -> dict[str, pl.DataFrame]:
     """Returns the rows in force that the months need, by feed, with their mapped columns."""
     rules = rows.rules
-    whole = {*spends(rules), TARGETS}
+    undivided = {*spend_feeds(rules), TARGETS}
     reached, near_days = _last_days(rows.snapshot), _spans(months)
     found: dict[str, pl.DataFrame] = {}
     for name in rules.feeds:
         newest = rows.newest(name)
-        if name in whole:
+        if name in undivided:
             found[name] = newest.collect(engine="streaming")
             continue
         day, spans = placing_day(rules, name), list(near_days)
@@ -158,8 +158,8 @@ def _needed(
     if keys is not None:
         theirs = call_rows(rows.linked(CALLS), rows.feed(JOBS), rules).of(keys)
         calls, jobs = theirs.calls.select(POSITION).collect(), theirs.jobs.select(JOB_ID).collect()
-        for name, some in ((CALLS, calls), (JOBS, jobs)):
-            more = rows.newest(name).join(some.lazy(), on=some.columns, how="semi")
+        for name, part in ((CALLS, calls), (JOBS, jobs)):
+            more = rows.newest(name).join(part.lazy(), on=part.columns, how="semi")
             found[name] = _with(found[name], more.collect(engine="streaming"))
     _add_customers(found, rows, named)
     _add_payments(found, rows, named)
@@ -181,8 +181,8 @@ def _needed(
 def _add_customers(found: dict[str, pl.DataFrame], rows: Rows, named: Mapping[str, pl.DataFrame]) -> None:
     """Adds all jobs of the customers whose jobs are there, if the rules declare returns."""
     if rows.rules.returns:
-        there = [rows.at(JOBS, found[JOBS][POSITION]).collect(), *([named[JOBS]] if JOBS in named else [])]
-        theirs = rows.newest_at(JOBS, same_customers(rows, there))
+        found_jobs = [rows.at(JOBS, found[JOBS][POSITION]).collect(), *([named[JOBS]] if JOBS in named else [])]
+        theirs = rows.newest_at(JOBS, same_customers(rows, found_jobs))
         found[JOBS] = _with(found[JOBS], theirs.collect(engine="streaming"))
 
 
@@ -214,4 +214,4 @@ def _last_days(snapshot: Snapshot) -> dict[str, dt.date]:
     return dict(days.group_by("feed").agg(pl.col("date").max()).drop_nulls().collect().iter_rows())
 
 
-__all__ = ["MOST", "MonthInputs", "of_increment", "of_months", "own_spellings"]
+__all__ = ["MAX_SHARE", "MonthInputs", "of_increment", "of_months", "own_spellings"]

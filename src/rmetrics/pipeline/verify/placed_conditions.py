@@ -12,7 +12,7 @@ from rmetrics.rules.expressions import typing
 from rmetrics.rules.expressions.typed import Value
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.feeds import ColumnType
-from rmetrics.rules.measures import measure_row, sought_row, sum_kind, sums
+from rmetrics.rules.measures import measure_row, return_row, sum_kind, sums
 from rmetrics.rules.model import FeedLeads, Rules, Source
 from rmetrics.rules.names import CALLS, JOBS
 from rmetrics.rules.rows import feed_row, job_row, mapped_row
@@ -109,7 +109,7 @@ def _of_measures(rules: Rules) -> Iterator[PlacedCondition]:
             yield PlacedCondition(f"dimensions.{name}.sql", dimension.sql, rows, row, kind=ColumnType.TEXT)
     for name, rule in rules.returns.items():
         if rule.where is not None:
-            yield PlacedCondition(f"returns.{name}.where", rule.where, FACTS, sought_row(rules))
+            yield PlacedCondition(f"returns.{name}.where", rule.where, FACTS, return_row(rules))
 
 
 def _of_source(source: Source) -> Iterator[tuple[str, str, str]]:

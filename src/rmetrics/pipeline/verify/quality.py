@@ -45,8 +45,8 @@ def finding_of(answer: Answer, rules: Rules) -> CheckFinding:
 
 def quality_findings(lake: Lake, rules: Rules, inputs: str, answers: Sequence[Answer]) -> tuple[Finding, ...]:
     """Returns the answers as a sync reports them; saves them for the report of a sync that changes nothing."""
-    told = [finding_of(a, rules) for a in answers]
-    findings = [Finding(t.code, t.severity, _line(t), t.rows) for t in told]
+    found = [finding_of(a, rules) for a in answers]
+    findings = [Finding(t.code, t.severity, _line(t), t.rows) for t in found]
     today = dt.datetime.now(dt.UTC).date().isoformat()
     lake.save_json(_REMEMBERED, {"inputs": inputs, "on": today, "findings": [dataclasses.asdict(f) for f in findings]})
     return tuple(findings)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import polars as pl
 
-from rmetrics.findings import BY_HAND, TAKEN_IN, WITHDRAWN, Finding, Severity, count
+from rmetrics.findings import BY_HAND, NEWLY_ACCEPTED, WITHDRAWN, Finding, Severity, count
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import load
 from rmetrics.metrics.jobs import declared_names
@@ -16,9 +16,9 @@ from rmetrics.pipeline.explanations import Explanations
 from rmetrics.pipeline.landing.inbox import InboxFile
 from rmetrics.pipeline.landing.quarantine import RejectedRow
 from rmetrics.pipeline.verify.export_findings import export_findings
-from rmetrics.postgres.publish import ByOthers
+from rmetrics.postgres.publish import OutsideWrites
 from rmetrics.rules import Rules
-from rmetrics.rules.measure_tables import FREE_TEXT, MOST_MEMBERS, NONE, REST
+from rmetrics.rules.measure_tables import FREE_TEXT, MAX_MEMBERS, NONE, REST
 from rmetrics.rules.names import TARGETS
 from rmetrics.tables import DAILY, MONTHLY
 
@@ -56,8 +56,8 @@ def _free_text(computed: Computed, rules: Rules) -> Iterator[Finding]:
         if name in rules.dimensions and rules.dimensions[name].most is None:
             message = (
                 f"{rules.place(f'dimensions.{name}')}: dimension {name} has {members:,} members, more than "
-                f"{FREE_TEXT:,}: it appears to be free text; {MOST_MEMBERS} are kept by name, the others are {REST}. "
-                f"Choose another column, or set most = {MOST_MEMBERS} if this is intended"
+                f"{FREE_TEXT:,}: it appears to be free text; {MAX_MEMBERS} are kept by name, the others are {REST}. "
+                f"Choose another column, or set most = {MAX_MEMBERS} if this is intended"
             )
             yield Finding("free-text", Severity.ERROR, message, members)
 
@@ -68,10 +68,10 @@ def _earlier(lake: Lake, computed: Computed) -> Iterator[Finding]:
     if not earlier:
         return
     landed = {p.raw.sha256 for p in computed.placed} | {r.sha256 for r in (*computed.unplaced, *computed.withdrawn)}
-    lacking = len(earlier - landed)
+    missing = len(earlier - landed)
     back = (
-        f"; {count(lacking, 'export')} among them are not in the inbox, so their rows are missing: put them back"
-        if lacking
+        f"; {count(missing, 'export')} among them are not in the inbox, so their rows are missing: put them back"
+        if missing
         else "; all of them have landed again from the inbox"
     )
     message = (
@@ -116,17 +116,19 @@ def _files(rules: Rules, computed: Computed, seen: list[InboxFile]) -> Iterator[
         yield Finding("unplaced-export", Severity.ERROR, message, raw.rows)
 
 
-def taken_in_findings(rows: Sequence[RejectedRow]) -> tuple[Finding, ...]:
+def newly_accepted_findings(rows: Sequence[RejectedRow]) -> tuple[Finding, ...]:
     """Returns the finding for rows that an earlier run rejected and this one reads."""
     if not rows:
         return ()
     places = ", ".join(f"{r.file} line {r.line}" for r in rows[:5]) + (", ..." if len(rows) > 5 else "")
     return (
-        Finding(TAKEN_IN, Severity.INFO, f"{count(len(rows), 'rejected row')} can now be read: {places}", len(rows)),
+        Finding(
+            NEWLY_ACCEPTED, Severity.INFO, f"{count(len(rows), 'rejected row')} can now be read: {places}", len(rows)
+        ),
     )
 
 
-def by_others(written: Sequence[ByOthers]) -> Iterator[Finding]:
+def outside_write_findings(written: Sequence[OutsideWrites]) -> Iterator[Finding]:
     """Yields findings about rows that others wrote into published tables, with the right place for them."""
     for table in written:
         if table.removed:
@@ -225,6 +227,6 @@ def rebuilt(computed: Computed) -> Iterator[Finding]:
 
 def merged(findings: tuple[Finding, ...], quality: tuple[Finding, ...]) -> tuple[Finding, ...]:
     """Merges both, most severe first; drops the second engine's findings whose code the run already reports."""
-    order, told = list(Severity), {f.code for f in findings}
-    both = (*findings, *(f for f in quality if f.code not in told))
+    order, known = list(Severity), {f.code for f in findings}
+    both = (*findings, *(f for f in quality if f.code not in known))
     return tuple(sorted(both, key=lambda f: order.index(f.severity)))

@@ -23,7 +23,7 @@ from rmetrics.files import PRIVATE_FOLDER
 from rmetrics.locks import foreign_holder, lock, lock_file, named_holder
 from rmetrics.postgres.connection import Server, server_of
 from rmetrics.postgres.embedded import cluster, ports, postmaster, process, sockets
-from rmetrics.postgres.embedded.binaries import ELSEWHERE, ServerUser, owner_of, server_user
+from rmetrics.postgres.embedded.binaries import OWN_SERVER_HINT, ServerUser, owner_of, server_user
 
 _WAIT_SECONDS = 30.0
 
@@ -47,7 +47,7 @@ def server(dsn: str | None, folder: Path, stopped: Callable[[str], None] | None 
 
 
 @contextlib.contextmanager
-def server_ahead(
+def server_in_background(
     dsn: str | None, folder: Path, stopped: Callable[[str], None] | None = None
 ) -> Iterator[Callable[[], Server]]:
     """Like ``server``, but creates and starts it in a thread while the block does preparatory work.
@@ -86,7 +86,7 @@ def embedded(folder: Path, stopped: Callable[[str], None] | None = None) -> Iter
             yield own
             done = True
         finally:
-            if lock(file, alone=True) and _kept(folder, file) is None:
+            if lock(file, exclusive=True) and _kept(folder, file) is None:
                 stop_embedded(folder)
                 if done and stopped is not None and (state := state_at_rest(folder)) is not None:
                     stopped(state)
@@ -133,7 +133,7 @@ def embedded_owner(folder: Path) -> Owner | None:
     with contextlib.suppress(OSError), lock_file(_lock_path(folder), create=False) as file:
         if _kept(folder, file) is not None:
             return Owner.KEPT
-        return Owner.NOBODY if lock(file, alone=True) else Owner.USED
+        return Owner.NOBODY if lock(file, exclusive=True) else Owner.USED
     return Owner.NOBODY
 
 
@@ -226,32 +226,34 @@ def _start_path(folder: Path) -> Path:
 @contextlib.contextmanager
 def _used(folder: Path) -> Iterator[IO[str]]:
     """Marks the server as needed for the duration of a block; waits for a command that is stopping it."""
-    with _opened(folder, _lock_path(folder), f"is stopping the server in {folder}", alone=False) as file:
+    with _opened(folder, _lock_path(folder), f"is stopping the server in {folder}", exclusive=False) as file:
         yield file
 
 
 @contextlib.contextmanager
 def _changing(folder: Path) -> Iterator[IO[str]]:
     """Keeps others from creating, starting or stopping the server for the duration of a block."""
-    with _opened(folder, _start_path(folder), f"is starting or stopping the server in {folder}", alone=True) as file:
+    with _opened(
+        folder, _start_path(folder), f"is starting or stopping the server in {folder}", exclusive=True
+    ) as file:
         yield file
 
 
 @contextlib.contextmanager
-def _opened(folder: Path, path: Path, doing: str, *, alone: bool) -> Iterator[IO[str]]:
+def _opened(folder: Path, path: Path, doing: str, *, exclusive: bool) -> Iterator[IO[str]]:
     with contextlib.ExitStack() as stack:
         try:
             folder.parent.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
             file = stack.enter_context(lock_file(path))
-            held = lock(file, alone=alone, seconds=_WAIT_SECONDS)
+            locked = lock(file, exclusive=exclusive, seconds=_WAIT_SECONDS)
         except OSError as error:
             raise _no_start(folder, error) from error
-        if not held:
-            raise _held(path, file, doing)
+        if not locked:
+            raise _locked_error(path, file, doing)
         yield file
 
 
-def _held(path: Path, file: IO[str], doing: str) -> BusyError | PostgresError:
+def _locked_error(path: Path, file: IO[str], doing: str) -> BusyError | PostgresError:
     holder = named_holder(file)
     if foreign_holder(file):
         return PostgresError(
@@ -304,12 +306,12 @@ def _started(folder: Path, user: ServerUser, file: IO[str], port: int | None = N
         if port:
             ports.require_free(port)
         with _changing(folder) as changing:
-            return _server(_made_and_started(real, user, file, changing, port), folder)
+            return _server(_create_and_start(real, user, file, changing, port), folder)
     except (OSError, subprocess.SubprocessError) as error:
         raise _no_start(folder, error) from error
 
 
-def _made_and_started(
+def _create_and_start(
     folder: Path, user: ServerUser, used: IO[str], changing: IO[str], port: int | None
 ) -> process.Process:
     version = cluster.version_of(folder)
@@ -318,16 +320,16 @@ def _made_and_started(
         version = cluster.version_of(folder)
     found = process.running(folder)  # another command may have started it while this one waited
     if found is not None and (not found.ready or not _reachable(found, folder)):
-        _given_up(folder, user, used, f"(pid {found.pid}) cannot be reached: its socket is missing")
+        _stop_unusable(folder, user, used, f"(pid {found.pid}) cannot be reached: its socket is missing")
         found = None
     if found is not None and port not in (None, found.network_port):
         listen = f"listen on port {port}" if port else "listen on its socket only"
-        _given_up(folder, user, used, f"(pid {found.pid}) must be restarted to {listen}")
+        _stop_unusable(folder, user, used, f"(pid {found.pid}) must be restarted to {listen}")
         found = None
     if found is not None:
         return found
     if version is None:
-        raise PostgresError(f"initdb created no server in {folder}", f"Check the disk, {ELSEWHERE}.")
+        raise PostgresError(f"initdb created no server in {folder}", f"Check the disk, {OWN_SERVER_HINT}.")
     return postmaster.start(folder, version, user, port or 0)
 
 
@@ -337,27 +339,27 @@ def _reachable(found: process.Process, folder: Path) -> bool:
     return sockets.fits(place) and (place / f".s.PGSQL.{found.port}").is_socket()
 
 
-def _given_up(folder: Path, user: ServerUser, used: IO[str], why: str) -> None:
+def _stop_unusable(folder: Path, user: ServerUser, used: IO[str], why: str) -> None:
     """Stops a server that is unreachable or must restart with other settings, unless another command uses it."""
-    alone = lock(used, alone=True)
+    exclusive = lock(used, exclusive=True)
     try:
-        if not alone:
+        if not exclusive:
             raise BusyError(
                 f"the embedded PostgreSQL in {folder} {why}, and another rmetrics still uses the server",
                 "Wait for that command to finish, then run again.",
             )
         postmaster.stop(folder, user)
     finally:
-        if alone and not lock(used, alone=False, seconds=_WAIT_SECONDS):
+        if exclusive and not lock(used, exclusive=False, seconds=_WAIT_SECONDS):
             raise BusyError(f"another rmetrics has taken the lock of {folder}", "Run the command again.")
 
 
 def _no_start(folder: Path, error: Exception) -> PostgresError:
-    said = getattr(error, "strerror", None) or type(error).__name__
+    reason = getattr(error, "strerror", None) or type(error).__name__
     where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
     return PostgresError(
-        f"the embedded PostgreSQL in {folder} does not start: {said}{where}",
-        f"Check the disk and the permissions of {folder.parent}, {ELSEWHERE}.",
+        f"the embedded PostgreSQL in {folder} does not start: {reason}{where}",
+        f"Check the disk and the permissions of {folder.parent}, {OWN_SERVER_HINT}.",
     )
 
 

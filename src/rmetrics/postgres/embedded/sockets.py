@@ -17,21 +17,21 @@ from urllib.parse import quote
 
 from rmetrics.errors import PostgresError
 from rmetrics.files import PRIVATE_FOLDER
-from rmetrics.postgres.embedded.binaries import ELSEWHERE, ServerUser
+from rmetrics.postgres.embedded.binaries import OWN_SERVER_HINT, ServerUser
 
 OWN = "."  # the server's own folder, relative to the server
 PORT = 5432
 """The port of a server that does not listen on the network; it only affects the name of the socket."""
-LONGEST_PORT = 65_535
-_NAME = f"/.s.PGSQL.{LONGEST_PORT}"
-_MOST = (107 if sys.platform == "linux" else 103) - len(_NAME)  # bytes
+MAX_PORT_NUMBER = 65_535
+_NAME = f"/.s.PGSQL.{MAX_PORT_NUMBER}"
+_MAX_LENGTH = (107 if sys.platform == "linux" else 103) - len(_NAME)  # bytes
 _PREFIX = "rmetrics-pg-"
 
 
 def fits(folder: Path) -> bool:
     """Whether a socket in this folder can be opened: the kernel limits the path, and libpq splits folders at commas."""
     text = os.fsencode(folder)
-    return len(text) <= _MOST and b"," not in text
+    return len(text) <= _MAX_LENGTH and b"," not in text
 
 
 def socket_folder(folder: Path, user: ServerUser) -> str:
@@ -58,7 +58,7 @@ def socket_folder(folder: Path, user: ServerUser) -> str:
         f"the embedded PostgreSQL in {folder} needs a safe folder with a short path for its socket, and none is "
         "available: " + "; ".join(refused or ["no temporary folder"]),
         f"Set XDG_RUNTIME_DIR or TMPDIR to a folder that only you can write, with a name of at most "
-        f"{_MOST - len(_PREFIX) - 9} characters; or move the project to a shorter path; {ELSEWHERE}.",
+        f"{_MAX_LENGTH - len(_PREFIX) - 9} characters; or move the project to a shorter path; {OWN_SERVER_HINT}.",
     )
 
 

@@ -2,18 +2,18 @@
 
 from rmetrics.postgres.publish.desired import Change, DesiredTable
 from rmetrics.postgres.publish.metric_changes import JOURNEY_MEASURES, MEASURES, FinerCauses
-from rmetrics.postgres.publish.transaction import ByOthers, Written, publish
+from rmetrics.postgres.publish.transaction import OutsideWrites, Written, publish
 from rmetrics.postgres.run_log import FeedState, ForecastRow, Published, Run, last_run, published
 
 __all__ = [
     "JOURNEY_MEASURES",
     "MEASURES",
-    "ByOthers",
     "Change",
     "DesiredTable",
     "FeedState",
     "FinerCauses",
     "ForecastRow",
+    "OutsideWrites",
     "Published",
     "Run",
     "Written",

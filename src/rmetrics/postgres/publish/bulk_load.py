@@ -6,7 +6,7 @@ comments included. The catalog's descriptions before and after are compared.
 
 This requires the tables' owner and locks the tables: readers of a table that is still empty wait until the commit.
 It never waits itself while holding a lock. In unusual circumstances (a trigger, another user's foreign key, an index in
-its own tablespace, an active reader), ``NotBareError`` makes the publish load in the ordinary way.
+its own tablespace, an active reader), ``KeylessLoadError`` makes the publish load in the ordinary way.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ _DATA = "23"  # the SQLSTATE class of constraint violations: the rows are wrong,
 _LOST = ("08", "57P", "25P")  # connection or transaction lost: the next run tries again
 
 
-class NotBareError(PostgresError):
+class KeylessLoadError(PostgresError):
     """Tables cannot be loaded without their keys; nothing was changed, and the ordinary load is still possible."""
 
 
@@ -78,7 +78,7 @@ def keys_built_after(session: Session, rows: Mapping[str, int], own: Collection[
         The tables without keys inside the block. At its end their keys are restored and the tables analysed.
 
     Raises:
-        NotBareError: not possible here; roll back and load in the ordinary way.
+        KeylessLoadError: not possible here; roll back and load in the ordinary way.
         PostgresError: the rows violate a key.
     """
     large = [n for n in rows if rows[n] >= WORTH]
@@ -89,18 +89,18 @@ def keys_built_after(session: Session, rows: Mapping[str, int], own: Collection[
     if not bare:
         yield frozenset()
         return
-    with _or_not_bare():
+    with _keyless_load_errors():
         touched = sorted({*bare, *(name for n in bare for name in tied[n])})
         named = ", ".join(_named(session, t) for t in touched)
         # All in one statement with NOWAIT, so that no deadlock is possible.
         session.execute(f"LOCK TABLE {named} IN ACCESS EXCLUSIVE MODE NOWAIT")
         if _empty(session, touched) != set(touched):
-            raise NotBareError("another program has just filled a table", "")
+            raise KeylessLoadError("another program has just filled a table", "")
         before = _parts(session, bare)
         _drop(session, before)
-        _start_files_anew(session, bare)
+        _truncate_unlogged(session, bare)
     yield frozenset(bare)
-    with _or_not_bare():
+    with _keyless_load_errors():
         session.query(
             "SELECT set_config('maintenance_work_mem', $1, true) "
             "WHERE pg_size_bytes(current_setting('maintenance_work_mem')) < pg_size_bytes($1)",
@@ -109,19 +109,19 @@ def keys_built_after(session: Session, rows: Mapping[str, int], own: Collection[
         for statement in (s for part in before for s in part.build()):
             session.execute(statement)
         if _parts(session, bare) != before:
-            raise NotBareError("the keys of a table differ from those before its first load", "")
+            raise KeylessLoadError("the keys of a table differ from those before its first load", "")
         for name in bare:
             session.execute(f"ANALYZE {_named(session, name)}")
 
 
 @contextlib.contextmanager
-def _or_not_bare() -> Iterator[None]:
+def _keyless_load_errors() -> Iterator[None]:
     try:
         yield
     except PostgresError as error:
         if error.state.startswith((_DATA, *_LOST)):
             raise
-        raise NotBareError(error.message, error.hint, error.state) from None
+        raise KeylessLoadError(error.message, error.hint, error.state) from None
 
 
 def _named(session: Session, table: str) -> str:
@@ -201,7 +201,7 @@ def _drop(session: Session, parts: Sequence[_Part]) -> None:
             session.execute(f"DROP INDEX {part.table.partition('.')[0]}.{part.name}")
 
 
-def _start_files_anew(session: Session, tables: Sequence[str]) -> None:
+def _truncate_unlogged(session: Session, tables: Sequence[str]) -> None:
     """Truncates tables where that lets the server skip the write-ahead log for the load (``wal_level = minimal``).
 
     Skips tables that ever held rows: an older snapshot may still see them, and TRUNCATE would remove them from it.

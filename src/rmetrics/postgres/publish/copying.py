@@ -19,16 +19,16 @@ def require_types(session: Session, table: PgTable) -> None:
     Raises:
         PostgresError: a column has another type or is missing, or a column outside the rules must not be NULL.
     """
-    there = catalog(session, table.name)
+    existing = catalog(session, table.name)
     for column in table.columns:
-        found = there.get(column.name)
+        found = existing.get(column.name)
         if found is None or found.type != column.type:
             what = found.type if found else "missing"
             raise PostgresError(
                 f"table {table.name}: column {column.name} is {what} instead of {column.type}",
                 "Rename or drop this column or table (it is a copy of the lake), then sync again.",
             )
-    for name, found in there.items():
+    for name, found in existing.items():
         if found.not_null and not found.generated and name not in table.names and name != "only_row":
             raise PostgresError(
                 f"table {table.name}: column {name} must not be NULL, but the rules do not fill it",

@@ -19,12 +19,12 @@ class Change:
     Attributes:
         before: the digest of each month in the earlier state.
         rows: the new and changed rows, in the table's columns.
-        gone: the keys of the removed rows.
+        removed: the keys of the removed rows.
     """
 
     before: Mapping[dt.date, Digest]
     rows: pl.LazyFrame
-    gone: pl.LazyFrame
+    removed: pl.LazyFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,10 @@ class DesiredTable:
             return pl.LazyFrame(schema={c.name: polars_type(c.type) for c in self.table.columns})
         return conformed(self.table, self.months(months))
 
-    def gone(self) -> pl.DataFrame:
+    def removed(self) -> pl.DataFrame:
         """The keys of the rows that the change removed, in the table's types."""
         types = {c.name: polars_type(c.type) for c in self.table.columns if c.name in self.table.key}
-        found = pl.LazyFrame(schema=types) if self.change is None else self.change.gone
+        found = pl.LazyFrame(schema=types) if self.change is None else self.change.removed
         return found.select(pl.col(c).cast(t) for c, t in types.items()).collect()
 
     def differing(self, months: Collection[dt.date], published: Mapping[dt.date, Digest]) -> tuple[pl.LazyFrame, bool]:

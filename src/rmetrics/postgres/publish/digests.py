@@ -61,9 +61,9 @@ def added(*totals: Totals) -> Totals:
     return tuple(sum(values, Decimal(0)) for values in zip(*totals, strict=True))
 
 
-def less(totals: Totals, gone: Totals) -> Totals:
+def less(totals: Totals, removed: Totals) -> Totals:
     """The totals after some of the rows are removed."""
-    return tuple(a - b for a, b in zip(totals, gone, strict=True))
+    return tuple(a - b for a, b in zip(totals, removed, strict=True))
 
 
 def month_sums(table: PgTable, rows: pl.LazyFrame) -> pl.DataFrame:
@@ -98,18 +98,18 @@ def month_sums(table: PgTable, rows: pl.LazyFrame) -> pl.DataFrame:
     return pl.DataFrame(found, schema=SUMS, orient="row")
 
 
-def sums_after(before: pl.DataFrame, came: pl.DataFrame, went: pl.DataFrame) -> pl.DataFrame:
+def sums_after(before: pl.DataFrame, new_rows: pl.DataFrame, removed: pl.DataFrame) -> pl.DataFrame:
     """The sums of a table's months after a change: the earlier ones plus those of new rows minus those of removed rows.
 
     Raises:
         ValueError: more rows were removed than existed: the change belongs to another table.
     """
     found: dict[tuple[str, dt.date], tuple[int, int, Totals]] = {}
-    for sign, sums in ((1, before), (1, came), (-1, went)):
+    for sign, sums in ((1, before), (1, new_rows), (-1, removed)):
         for table, month, first, second, text in sums.iter_rows():
             totals = _numbers(text)
-            a, b, held = found.get((table, month), (0, 0, (Decimal(0),) * len(totals)))
-            found[table, month] = a + sign * first, b + sign * second, added(held, tuple(sign * t for t in totals))
+            a, b, so_far = found.get((table, month), (0, 0, (Decimal(0),) * len(totals)))
+            found[table, month] = a + sign * first, b + sign * second, added(so_far, tuple(sign * t for t in totals))
     if any(totals[0] < 0 for _, _, totals in found.values()):
         raise ValueError("more rows are gone than there were")
     rows = [(*key, a % _WORD, b % _WORD, _text(totals)) for key, (a, b, totals) in found.items() if totals[0]]

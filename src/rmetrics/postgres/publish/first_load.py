@@ -31,7 +31,7 @@ def keys_checked_at_once(session: Session, table: str) -> Iterator[None]:
         PostgresError: a row references one that does not exist.
     """
     keys = _foreign_keys(session, table) if _may_switch_off(session, table) else []
-    if not keys or not _alone(session, [quoted(table), *(k.target for k in keys)]):
+    if not keys or not _lock_out_writers(session, [quoted(table), *(k.target for k in keys)]):
         yield
         return
     session.execute("SET LOCAL session_replication_role = replica")
@@ -80,7 +80,7 @@ def _foreign_keys(session: Session, table: str) -> list[_ForeignKey]:
     return list(keys.values())
 
 
-def _alone(session: Session, tables: list[str]) -> bool:
+def _lock_out_writers(session: Session, tables: list[str]) -> bool:
     """Locks out other writers until the end of the transaction; False if one is active."""
     session.execute(  # the driver has no savepoints, so the server must catch the error
         f"DO $$ BEGIN LOCK TABLE {', '.join(tables)} IN SHARE ROW EXCLUSIVE MODE NOWAIT; "

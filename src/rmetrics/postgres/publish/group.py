@@ -15,7 +15,7 @@ import polars as pl
 from rmetrics.errors import PostgresError
 from rmetrics.postgres.connection import Server, Session, connect, literal, quoted
 from rmetrics.postgres.ddl import apply_schema, fit_tables, has_all, is_complete, require_writable
-from rmetrics.postgres.ownership import own_relations, refuse_foreign, take_note
+from rmetrics.postgres.ownership import own_relations, record_relations, refuse_foreign
 from rmetrics.postgres.publish.copying import copy, require_types
 from rmetrics.tables import DAILY, MONTHLY, PgColumn, PgTable, metric_table
 
@@ -172,7 +172,7 @@ def prepare_group(target: Server, schema: str, script: str) -> None:
                 session.execute(f"CREATE OR REPLACE VIEW {quoted(name)} AS {select}")
                 session.execute(f"COMMENT ON VIEW {quoted(name)} IS {literal(comment)}")
             if not set(VIEWS) <= own:
-                take_note(session, own | set(VIEWS))
+                record_relations(session, own | set(VIEWS))
 
 
 def published_inputs(session: Session, company: str) -> str:
@@ -216,7 +216,7 @@ def replace_company(session: Session, state: CompanyState, rows: Mapping[str, pl
     """
     written = {}
     with session.transaction():
-        _alone(session)
+        _serialised(session)
         for name, table in TABLES.items():
             require_types(session, table)
             frame = _framed(table, rows.get(name), state)
@@ -250,19 +250,19 @@ def note_failed(target: Server, schema: str, state: CompanyState, message: str) 
         )
 
 
-def remove_others(target: Server, schema: str, companies: Collection[str]) -> list[str]:
+def remove_undeclared(target: Server, schema: str, companies: Collection[str]) -> list[str]:
     """Removes companies that the rules no longer declare; returns their names."""
     with connect(target, schema=schema) as session, session.transaction():
-        _alone(session)
-        there = {str(name) for (name,) in session.query(f"SELECT company FROM {STATES}")}
-        gone = sorted(there - set(companies))
-        for name in gone:
+        _serialised(session)
+        published = {str(name) for (name,) in session.query(f"SELECT company FROM {STATES}")}
+        removed = sorted(published - set(companies))
+        for name in removed:
             for table in (*(t.name for t in TABLES.values()), STATES):
                 session.execute(f"DELETE FROM {quoted(table)} WHERE company = $1", [name])
-    return gone
+    return removed
 
 
-def _alone(session: Session) -> None:
+def _serialised(session: Session) -> None:
     """Serialises runs that write companies to the same schema."""
     session.execute("SELECT pg_advisory_xact_lock(hashtextextended('rmetrics:group:' || $1, 0))", [session.schema])
 
@@ -297,10 +297,10 @@ def _require_equal(session: Session, table: PgTable, sent: pl.DataFrame, company
     numbers = [c.name for c in table.columns if c.type in _SUMMED]
     sums = ", ".join(f"sum({quoted(n)})::text" for n in numbers)
     found = session.query(f"SELECT count(*), {sums} FROM {quoted(table.name)} WHERE company = $1", [company])[0]
-    want = (sent.height, *(_sum(sent[n]) for n in numbers))
-    got = (int(found[0]), *(None if v is None else Decimal(v) for v in found[1:]))
-    if want != got:
-        differing = next(n for n, a, b in zip(("rows", *numbers), want, got, strict=True) if a != b)
+    expected = (sent.height, *(_sum(sent[n]) for n in numbers))
+    actual = (int(found[0]), *(None if v is None else Decimal(v) for v in found[1:]))
+    if expected != actual:
+        differing = next(n for n, a, b in zip(("rows", *numbers), expected, actual, strict=True) if a != b)
         raise PostgresError(
             f"{table.name}, {company}: {differing} read back differs from the rows sent",
             "Nothing was changed. Run the sync again; if the error remains, please report it.",
@@ -347,6 +347,6 @@ __all__ = [
     "note_failed",
     "prepare_group",
     "published_inputs",
-    "remove_others",
+    "remove_undeclared",
     "replace_company",
 ]

@@ -10,7 +10,7 @@ from rmetrics.rules.model import ALL
 from rmetrics.tables import JOURNEY_METRICS, PgTable
 
 JOURNEY_MEASURES = tuple(FUNNEL)
-MOST_MEMBERS, MOST_NAMED = 10, 500  # changes of members by name: of one measure and month, and of one run
+MAX_MEMBERS, MAX_NAMED = 10, 500  # changes of members by name: of one measure and month, and of one run
 MEASURES = ("jobs", "leads", "units", "repairs", "revenue_gross", "revenue40", "cost")
 
 
@@ -27,7 +27,7 @@ class FinerCauses:
     members: pl.DataFrame
 
 
-def lay_causes(session: Session, causes: FinerCauses | None) -> None:
+def store_causes(session: Session, causes: FinerCauses | None) -> None:
     """Lays the finer causes where ``note_changes`` and ``note_member_changes`` find them."""
     for table, key in (("_causes", "source"), ("_member_causes", "dimension")):
         session.execute(
@@ -151,7 +151,7 @@ def note_member_changes(session: Session, stage: str, inside: str, run_id: str, 
     """Notes how the staged figures of members differ from those that are there.
 
     The first figures of a measure in a month are no change, nor is a dimension that the rules no longer have. A measure
-    has its largest changes by name, and the others together; where a run changes more than ``MOST_NAMED``, as an edited
+    has its largest changes by name, and the others together; where a run changes more than ``MAX_NAMED``, as an edited
     rule may, all are told together.
 
     Args:
@@ -171,8 +171,8 @@ def note_member_changes(session: Session, stage: str, inside: str, run_id: str, 
         f"FROM was FULL JOIN new USING ({key}) WHERE was.value IS DISTINCT FROM new.value "
         "AND (month, dimension, measure) IN (SELECT month, dimension, measure FROM was) "
         "AND (month, dimension) IN (SELECT month, dimension FROM new)), "
-        f"named AS (SELECT CASE WHEN count(*) <= {MOST_NAMED} THEN {MOST_MEMBERS} ELSE 0 END AS most "
-        f"FROM changed WHERE place <= {MOST_MEMBERS}), "
+        f"named AS (SELECT CASE WHEN count(*) <= {MAX_NAMED} THEN {MAX_MEMBERS} ELSE 0 END AS most "
+        f"FROM changed WHERE place <= {MAX_MEMBERS}), "
         "told AS (SELECT month, dimension, member, 1 AS members, measure, was, new, place FROM changed, named "
         "WHERE place <= most UNION ALL SELECT month, dimension, NULL, count(*)::integer, measure, sum(was), sum(new), "
         "min(place) FROM changed, named WHERE place > most GROUP BY month, dimension, measure) "

@@ -17,7 +17,7 @@ class ReadBackError(PostgresError):
     """PostgreSQL's rows differ from those sent."""
 
 
-def _asked(table: PgTable) -> str:
+def _totals_sql(table: PgTable) -> str:
     """The SQL expressions for the totals of rows ``t``."""
     numbers, others = numbers_and_others(table)
     return ", ".join(
@@ -35,14 +35,15 @@ def _totals(session: Session, sql: str) -> Totals:
 
 def totals_within(session: Session, table: PgTable, inside: str) -> Totals:
     """The totals of the rows ``t`` that meet a condition."""
-    return _totals(session, f"SELECT {_asked(table)} FROM {quoted(table.name)} AS t WHERE {inside}")
+    return _totals(session, f"SELECT {_totals_sql(table)} FROM {quoted(table.name)} AS t WHERE {inside}")
 
 
 def totals_of_keys(session: Session, table: PgTable, stage: str) -> Totals:
     """The totals of the rows whose keys are in a temporary table."""
     same = " AND ".join(f"t.{quoted(k)} = s.{quoted(k)}" for k in table.key)
     return _totals(
-        session, f"SELECT {_asked(table)} FROM pg_temp.{quoted(stage)} AS s JOIN {quoted(table.name)} AS t ON {same}"
+        session,
+        f"SELECT {_totals_sql(table)} FROM pg_temp.{quoted(stage)} AS s JOIN {quoted(table.name)} AS t ON {same}",
     )
 
 
@@ -52,19 +53,19 @@ def delete_totalled(session: Session, table: PgTable, inside: str) -> Totals:
     return _totals(
         session,
         f"WITH gone AS (DELETE FROM {quoted(table.name)} AS t WHERE {inside} RETURNING {columns}) "
-        f"SELECT {_asked(table)} FROM gone AS t",
+        f"SELECT {_totals_sql(table)} FROM gone AS t",
     )
 
 
-def require_equal(table: PgTable, sent: Totals, held: Totals) -> None:
+def require_equal(table: PgTable, sent: Totals, read: Totals) -> None:
     """Compares the totals read back with those sent.
 
     Raises:
         ReadBackError: they differ; names the column.
     """
-    for name, want, got in zip(totalled(table), sent, held, strict=True):
-        if want != got:
+    for name, expected, actual in zip(totalled(table), sent, read, strict=True):
+        if expected != actual:
             raise ReadBackError(
-                f"table {table.name}, {name}: sent {want}, read back {got}",
+                f"table {table.name}, {name}: sent {expected}, read back {actual}",
                 "Nothing was changed. Please report this with the output of `rmetrics doctor`.",
             )

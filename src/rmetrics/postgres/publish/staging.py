@@ -21,14 +21,14 @@ class RewrittenMonths:
 
     Attributes:
         changed: months whose published rows are not as desired.
-        gone: months that no longer have rows.
+        removed: months that no longer have rows.
         everything: whether these are all rows of the table.
         before: the totals of these months when they were published; None if unknown.
     """
 
     content: DesiredTable
     changed: Sequence[dt.date]
-    gone: Sequence[dt.date]
+    removed: Sequence[dt.date]
     everything: bool
     before: Totals | None = None
 
@@ -40,7 +40,7 @@ class RewrittenMonths:
     @property
     def inside(self) -> str:
         """The SQL condition for rows ``t`` of these months."""
-        return "true" if self.everything else within(self.table, "t", [*self.changed, *self.gone])
+        return "true" if self.everything else within(self.table, "t", [*self.changed, *self.removed])
 
     @property
     def rows(self) -> pl.LazyFrame:
@@ -59,14 +59,14 @@ class Staged:
 
     Attributes:
         name: the temporary table's name.
-        whole: whether it has all rows of the months, not only those that differ.
-        as_they_were: totals of the months without the differing rows; None if all rows are read back.
+        complete: whether it has all rows of the months, not only those that differ.
+        before: totals of the months without the differing rows; None if all rows are read back.
     """
 
     months: RewrittenMonths
     name: str
-    whole: bool
-    as_they_were: Totals | None = None
+    complete: bool
+    before: Totals | None = None
 
 
 def months_to_write(
@@ -81,14 +81,14 @@ def months_to_write(
     """
     digests = content.digests
     changed = sorted(m for m in digests if everything or published.get(m) != digests[m])
-    gone = sorted(m for m in published if m not in digests)
-    if not changed and not gone and not everything:
+    removed = sorted(m for m in published if m not in digests)
+    if not changed and not removed and not everything:
         return None
     before, then = None, content.change.before if content.change else {}
-    was = {m: published[m] for m in (*changed, *gone) if m in published}
+    was = {m: published[m] for m in (*changed, *removed) if m in published}
     if all(then.get(m) == digest for m, digest in was.items()):
         before = added(nothing(content.table), *(then[m].totals for m in was))
-    return RewrittenMonths(content, changed, gone, everything, before)
+    return RewrittenMonths(content, changed, removed, everything, before)
 
 
 def fill(session: Session, content: DesiredTable) -> RewrittenMonths:
@@ -100,7 +100,7 @@ def fill(session: Session, content: DesiredTable) -> RewrittenMonths:
 
 def stage(session: Session, months: RewrittenMonths, published: Mapping[dt.date, Digest]) -> Staged:
     """Copies the rows of changed months, or only those that may differ, into a temporary table."""
-    table, rows, whole = months.table, months.rows, True
+    table, rows, complete = months.table, months.rows, True
     if not months.everything and table.name not in (
         DAILY,
         MONTHLY,
@@ -108,14 +108,14 @@ def stage(session: Session, months: RewrittenMonths, published: Mapping[dt.date,
         MEASURE_DAILY,
     ):  # recording changed figures requires all rows
         with reading(table.name):
-            rows, whole = months.content.differing([*months.changed, *months.gone], published)
+            rows, complete = months.content.differing([*months.changed, *months.removed], published)
     name = temporary(session, f"_stage_{table.name}", table, table.names)
     copy(session, table, rows, name, columns=table.names, schema=None)
-    staged = Staged(months, name, whole)
-    if whole or months.before is None:
+    staged = Staged(months, name, complete)
+    if complete or months.before is None:
         return staged
     session.execute(f"ANALYZE pg_temp.{quoted(name)}")  # otherwise a join may scan the whole table for a few rows
-    return replace(staged, as_they_were=less(months.before, totals_of_keys(session, table, name)))
+    return replace(staged, before=less(months.before, totals_of_keys(session, table, name)))
 
 
 def merge(session: Session, staged: Staged) -> int:
@@ -134,7 +134,7 @@ def merge(session: Session, staged: Staged) -> int:
         theirs = ", ".join(f"excluded.{quoted(c)}" for c in others)
         act = f"DO UPDATE SET {sets} WHERE ({mine}) IS DISTINCT FROM ({theirs})"
     where = ""
-    if staged.whole:
+    if staged.complete:
         same = " AND ".join(
             f"t.{quoted(c)} {'=' if c in table.key else 'IS NOT DISTINCT FROM'} s.{quoted(c)}" for c in table.names
         )
@@ -145,22 +145,24 @@ def merge(session: Session, staged: Staged) -> int:
     )
 
 
-def going(session: Session, staged: Staged) -> str | None:
+def rows_to_delete(session: Session, staged: Staged) -> str | None:
     """The SQL condition for rows ``t`` to delete; None if the count is already as desired.
 
     Call it after ``merge``, when all desired rows are present.
     """
     months = staged.months
     table = months.table
-    held = session.query(f"SELECT count(*) FROM {quoted(table.name)} AS t WHERE {months.inside}")[0][0]
-    if held == months.totals[0]:
+    row_count = session.query(f"SELECT count(*) FROM {quoted(table.name)} AS t WHERE {months.inside}")[0][0]
+    if row_count == months.totals[0]:
         return None
     same = " AND ".join(f"s.{quoted(k)} = t.{quoted(k)}" for k in table.key)
-    gone = months.content.gone()
-    if not staged.whole and gone.height == held - months.totals[0]:  # no foreign rows: deleting these suffices
-        keys = _keys(session, table, gone.lazy(), "gone")
+    removed = months.content.removed()
+    if (
+        not staged.complete and removed.height == row_count - months.totals[0]
+    ):  # no foreign rows: deleting these suffices
+        keys = _keys(session, table, removed.lazy(), "gone")
         return f"EXISTS (SELECT 1 FROM pg_temp.{quoted(keys)} AS s WHERE {same})"
-    keys = staged.name if staged.whole else _keys(session, table, months.rows, "keys")
+    keys = staged.name if staged.complete else _keys(session, table, months.rows, "keys")
     return f"{months.inside} AND NOT EXISTS (SELECT 1 FROM pg_temp.{quoted(keys)} AS s WHERE {same})"
 
 
@@ -185,8 +187,8 @@ def read_back(session: Session, months: RewrittenMonths, staged: Staged | None, 
         ReadBackError: they differ.
     """
     table = months.table
-    if staged is None or staged.as_they_were is None:
-        held = totals_within(session, table, months.inside)
+    if staged is None or staged.before is None:
+        totals = totals_within(session, table, months.inside)
     else:
-        held = less(added(staged.as_they_were, totals_of_keys(session, table, staged.name)), removed)
-    require_equal(table, months.totals, held)
+        totals = less(added(staged.before, totals_of_keys(session, table, staged.name)), removed)
+    require_equal(table, months.totals, totals)

@@ -18,29 +18,29 @@ import polars as pl
 from rmetrics.errors import BusyError, PostgresError
 from rmetrics.periods import NO_PART
 from rmetrics.postgres.connection import Server, Session, connect, quoted
-from rmetrics.postgres.outside_writes import noted, written_by_others
+from rmetrics.postgres.outside_writes import changed_outside, noted
 from rmetrics.postgres.ownership import BOOKKEEPING, require_own
-from rmetrics.postgres.publish.bulk_load import NotBareError, keys_built_after
+from rmetrics.postgres.publish.bulk_load import KeylessLoadError, keys_built_after
 from rmetrics.postgres.publish.copying import require_types
 from rmetrics.postgres.publish.desired import DesiredTable
 from rmetrics.postgres.publish.digests import Digest, Totals, nothing
 from rmetrics.postgres.publish.first_load import keys_checked_at_once
 from rmetrics.postgres.publish.metric_changes import (
     FinerCauses,
-    lay_causes,
     note_changes,
     note_measure_changes,
     note_member_changes,
+    store_causes,
 )
 from rmetrics.postgres.publish.read_back import ReadBackError, delete_totalled
 from rmetrics.postgres.publish.staging import (
     RewrittenMonths,
     Staged,
     fill,
-    going,
     merge,
     months_to_write,
     read_back,
+    rows_to_delete,
     stage,
 )
 from rmetrics.postgres.run_log import Run, begin_run, end_run, is_published, last_run, noted_counters
@@ -78,7 +78,7 @@ _FORECASTS: dict[str, Any] = {
 
 
 @dataclass(frozen=True, slots=True)
-class ByOthers:
+class OutsideWrites:
     """Writes by others to one of our tables.
 
     Attributes:
@@ -99,11 +99,11 @@ class Written:
 
     Attributes:
         rows: number of rows inserted, updated and deleted, by table; 0 for untouched tables.
-        by_others: writes by others that were undone.
+        outside_writes: writes by others that were undone.
     """
 
     rows: Mapping[str, int]
-    by_others: tuple[ByOthers, ...] = ()
+    outside_writes: tuple[OutsideWrites, ...] = ()
 
 
 def publish(
@@ -145,7 +145,7 @@ def publish(
         with connect(server, schema=schema) as session, session.transaction():
             work = _Publication(session, run, cause, full=everything)
             work.begin(after, [c.table.name for c in contents])
-            lay_causes(session, causes)
+            store_causes(session, causes)
             work.put(contents, bare=bare)
             if settled is not None:
                 work.run = settled()
@@ -154,7 +154,7 @@ def publish(
 
     try:
         work = attempt()
-    except NotBareError:  # rolled back; the obstacle affects only the faster load
+    except KeylessLoadError:  # rolled back; the obstacle affects only the faster load
         work = attempt(bare=False)
     except ReadBackError:
         if full:
@@ -167,11 +167,11 @@ def publish(
             )
         # The publish is committed and verified. If housekeeping fails here, the server's autovacuum catches up later.
         with contextlib.suppress(PostgresError), session.autocommit() as outside:
-            _tidy(outside, schema, [n for n, w in work.written.items() if w], work.analysed)
-    return Written(work.written, tuple(work.by_others))
+            _maintain(outside, schema, [n for n, w in work.written.items() if w], work.analysed)
+    return Written(work.written, tuple(work.outside_writes))
 
 
-def _tidy(session: Session, schema: str, tables: Sequence[str], analysed: Collection[str]) -> None:
+def _maintain(session: Session, schema: str, tables: Sequence[str], analysed: Collection[str]) -> None:
     """Vacuums and analyses the tables that autovacuum would.
 
     An embedded server may never run long enough for its own autovacuum.
@@ -210,7 +210,7 @@ class _Publication:
     def __init__(self, session: Session, run: Run, cause: str, *, full: bool) -> None:
         self.session, self.run, self.cause, self.full = session, run, cause, full
         self.written: dict[str, int] = {}
-        self.by_others: list[ByOthers] = []
+        self.outside_writes: list[OutsideWrites] = []
         self.own: frozenset[str] = frozenset()
         self.analysed: frozenset[str] = frozenset()
         self._digests: dict[str, Mapping[dt.date, Digest]] = {}
@@ -234,11 +234,11 @@ class _Publication:
         _settle(session)
         for name, part, rows, digest in session.query("SELECT table_name, part, rows, digest FROM published_parts"):
             self._published.setdefault(name, {})[part] = Digest(rows, digest)
-        self._others = written_by_others(session, tables, noted_counters(session, after))
+        self._others = changed_outside(session, tables, noted_counters(session, after))
         begin_run(session, self.run)
 
     def _holder(self) -> str:
-        held = self.session.query(
+        holder = self.session.query(
             "SELECT a.pid, coalesce(host(a.client_addr), 'this machine'), "
             "coalesce(to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), '?') "
             "FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid) "
@@ -248,7 +248,9 @@ class _Publication:
             [self.session.schema],
         )
         return (
-            f"server process {held[0][0]} from {held[0][1]}, since {held[0][2]} UTC" if held else "it has just finished"
+            f"server process {holder[0][0]} from {holder[0][1]}, since {holder[0][2]} UTC"
+            if holder
+            else "it has just finished"
         )
 
     def put(self, contents: Sequence[DesiredTable], *, bare: bool) -> None:
@@ -312,19 +314,19 @@ class _Publication:
         put = merge(session, staged)
         self.written[table.name] += put
         if put and everything and published == content.digests:  # published as desired, yet rows had to be written
-            self.by_others.append(ByOthers(table.name, 0, put, ""))
+            self.outside_writes.append(OutsideWrites(table.name, 0, put, ""))
 
     def remove(self, table: PgTable) -> None:
         """Deletes rows of changed months that are no longer desired."""
         staged = self._staged.get(table.name)
-        if staged is None or (rows := going(self.session, staged)) is None:
+        if staged is None or (rows := rows_to_delete(self.session, staged)) is None:
             return
         if table.name in self._others:
-            self._note_strangers(table, rows)
+            self._note_foreign_rows(table, rows)
         self._removed[table.name] = removed = delete_totalled(self.session, table, rows)
         self.written[table.name] += int(removed[0])
 
-    def _note_strangers(self, table: PgTable, rows: str) -> None:
+    def _note_foreign_rows(self, table: PgTable, rows: str) -> None:
         """Records rows to delete that no publish wrote: those of months whose desired contents are already published.
 
         In a month that also changes, the rows may come from an earlier publish, so they are not reported.
@@ -336,10 +338,10 @@ class _Publication:
             f"FROM {quoted(table.name)} AS t WHERE {rows} GROUP BY 1 ORDER BY 1"
         )
         known, wanted = self._published.get(table.name, {}), self._digests[table.name]
-        strangers = [(n, first) for month, n, first in found if known.get(month) == wanted.get(month)]
-        if strangers:
-            removed = sum(n for n, _ in strangers)
-            self.by_others.append(ByOthers(table.name, removed, 0, strangers[0][1]))
+        foreign = [(n, first) for month, n, first in found if known.get(month) == wanted.get(month)]
+        if foreign:
+            removed = sum(n for n, _ in foreign)
+            self.outside_writes.append(OutsideWrites(table.name, removed, 0, foreign[0][1]))
 
     def read_back(self, table: PgTable) -> None:
         """Compares the totals of the changed months with those sent."""
@@ -352,7 +354,7 @@ class _Publication:
         run, session = self.run, self.session
         new = list[tuple[object, ...]]()
         for name, months in self._months.items():
-            where = "" if months.everything else f" AND part = ANY ({_dates([*months.changed, *months.gone])})"
+            where = "" if months.everything else f" AND part = ANY ({_dates([*months.changed, *months.removed])})"
             session.execute(f"DELETE FROM published_parts WHERE table_name = $1{where}", [name])
             for month in months.changed:
                 new.append(

@@ -7,21 +7,21 @@ from typing import assert_never
 
 from rmetrics.rules.expressions import typing
 from rmetrics.rules.expressions.typed import (
-    Among,
     Apply,
     BusinessDay,
     Choice,
     Const,
+    Converted,
     Field,
-    Fitted,
     Hour,
     Kind,
     Matches,
     Numbers,
+    OneOf,
     Op,
     Type,
     Value,
-    Wild,
+    Wildcard,
 )
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.expressions.white_space import WHITE_SPACE
@@ -75,7 +75,7 @@ def rendered(value: Value) -> str:
             return '"' + name.replace('"', '""') + '"'
         case Const():
             return _const(value)
-        case Fitted(inner, numbers):
+        case Converted(inner, numbers):
             return f"CAST({rendered(inner)} AS {_number(numbers)})"
         case BusinessDay(inner, zone):
             return f"CAST(({rendered(inner)} AT TIME ZONE {_text(zone)}) AS DATE)"
@@ -83,8 +83,8 @@ def rendered(value: Value) -> str:
             return f"hour({rendered(inner)} AT TIME ZONE {_text(zone)})"
         case Matches(inner, pieces):
             return f"({rendered(inner)} LIKE {_pattern(pieces)})"
-        case Among(inner, among, null):
-            listed = [_const(c) for c in among] + (["NULL"] if null else [])
+        case OneOf(inner, candidates, null):
+            listed = [_const(c) for c in candidates] + (["NULL"] if null else [])
             return f"({rendered(inner)} IN ({', '.join(listed)}))"
         case Choice(whens, otherwise):
             branches = " ".join(f"WHEN {rendered(c)} THEN {rendered(v)}" for c, v in whens)
@@ -123,9 +123,9 @@ def _const(const: Const) -> str:
             return f"DATE '{day.isoformat()}'"
 
 
-def _pattern(pieces: Sequence[str | Wild]) -> str:
+def _pattern(pieces: Sequence[str | Wildcard]) -> str:
     special = {c: _ESCAPE + c for c in ("%", "_", _ESCAPE)}
-    parts = [p.value if isinstance(p, Wild) else "".join(special.get(c, c) for c in p) for p in pieces]
+    parts = [p.value if isinstance(p, Wildcard) else "".join(special.get(c, c) for c in p) for p in pieces]
     return f"{_text(''.join(parts))} ESCAPE {_text(_ESCAPE)}"
 
 

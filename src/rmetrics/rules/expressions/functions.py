@@ -10,14 +10,14 @@ class Function:
 
     Attributes:
         form: its call syntax.
-        least, most: number of arguments; ``most`` None for any number.
+        min_args, max_args: number of arguments; ``max_args`` None for any number.
         meaning: its result.
         blank: its treatment of NULL.
     """
 
     form: str
-    least: int
-    most: int | None
+    min_args: int
+    max_args: int | None
     meaning: str
     blank: str
 

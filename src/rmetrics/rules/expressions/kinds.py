@@ -12,7 +12,7 @@ from rmetrics.rules.expressions.typed import (
     TRUTH,
     BusinessDay,
     Const,
-    Fitted,
+    Converted,
     Kind,
     Numbers,
     Type,
@@ -24,7 +24,7 @@ DIGITS = 38
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class TypedNode:
     """A node with its typed form."""
 
     node: tree.Node
@@ -37,15 +37,15 @@ class Found:
         return self.type.kind
 
 
-def fit(found: Found, numbers: Numbers) -> Found:
+def fit(found: TypedNode, numbers: Numbers) -> TypedNode:
     """Returns the same number in another representation."""
     bound = found.type.bound * 10 ** (numbers.scale - found.type.numbers.scale)
     kind = Type(Kind.NUMBER, numbers, bound)
     if found.type.numbers == numbers:
         return found
     if isinstance(found.value, Const):
-        return Found(found.node, Const(found.value.value, kind), kind)
-    return Found(found.node, Fitted(found.value, numbers), kind)
+        return TypedNode(found.node, Const(found.value.value, kind), kind)
+    return TypedNode(found.node, Converted(found.value, numbers), kind)
 
 
 def common(types: Sequence[Type], node: tree.Node, factor: int = 1) -> Numbers:
@@ -63,23 +63,23 @@ def common(types: Sequence[Type], node: tree.Node, factor: int = 1) -> Numbers:
     )
 
 
-def business_day(found: Found, zone: str) -> Found:
+def business_day(found: TypedNode, zone: str) -> TypedNode:
     """Returns the business day of a timestamp, as a date."""
-    return Found(found.node, BusinessDay(found.value, zone), DATE)
+    return TypedNode(found.node, BusinessDay(found.value, zone), DATE)
 
 
-def as_truth(found: Found) -> Value:
+def as_truth(found: TypedNode) -> Value:
     """Returns the value of a condition; NULL for a bare NULL."""
     return Const(None, TRUTH) if found.kind is Kind.NOTHING else found.value
 
 
-def named(found: Found) -> str:
+def named(found: TypedNode) -> str:
     """Returns a node and its kind in words, for an error message."""
     what = {Kind.TRUTH: "a condition" if not isinstance(found.node, tree.ColumnName | tree.Truth) else "true or false"}
     return f"{clipped(sql_of(found.node), 40)} is {what.get(found.kind, found.kind)}"
 
 
-def mixed(first: Found, second: Found) -> RefusedExpressionError:
+def mixed(first: TypedNode, second: TypedNode) -> RefusedExpressionError:
     """Returns the error for two values of different kinds, with a correction."""
     return RefusedExpressionError(
         f"{named(first)}, {named(second)}: {_right(first, second) or _right(second, first) or _ADVICE}"
@@ -89,7 +89,7 @@ def mixed(first: Found, second: Found) -> RefusedExpressionError:
 _ADVICE = "only values of one kind can be compared or combined"
 
 
-def _right(one: Found, other: Found) -> str:
+def _right(one: TypedNode, other: TypedNode) -> str:
     """Returns the correction for ``one`` combined with ``other``; empty if none is known."""
     match one.kind, one.node:
         case Kind.TEXT, tree.Text(value) if other.kind is Kind.NUMBER:
@@ -114,6 +114,6 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def typed_null(found: Found, kind: Type) -> Value:
+def typed_null(found: TypedNode, kind: Type) -> Value:
     """Returns the value; a bare NULL becomes a NULL of the given type."""
     return Const(None, kind) if found.kind is Kind.NOTHING else found.value

@@ -52,7 +52,7 @@ def instant_of(text: str, zone: str, word: str) -> dt.datetime:
         naive = dt.datetime.fromisoformat(f"{day} {clock}")
         if offset is not None:
             return dt.datetime.fromisoformat(f"{naive.isoformat()}{_colon(offset)}").astimezone(dt.UTC)
-        return _of_the_clocks(naive, zone, text)
+        return _from_wall_clock(naive, zone, text)
     except (ValueError, OverflowError) as error:
         raise RefusedExpressionError(f"'{text}' is not a timestamp: there is no such time") from error
 
@@ -62,7 +62,7 @@ def _colon(offset: str) -> str:
     return f"{plain[:3]}:{plain[3:] or '00'}"
 
 
-def _of_the_clocks(naive: dt.datetime, zone: str, text: str) -> dt.datetime:
+def _from_wall_clock(naive: dt.datetime, zone: str, text: str) -> dt.datetime:
     first, second = (naive.replace(tzinfo=ZoneInfo(zone), fold=fold) for fold in (0, 1))
     if first.utcoffset() != second.utcoffset():
         back = first.astimezone(dt.UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None)

@@ -69,9 +69,9 @@ def parse(text: str) -> Node:
         except TokenError as error:
             raise ValueError(str(error)) from error
 
-    handed = prepared(text, tokenize)
+    normalised = prepared(text, tokenize)
     try:
-        found = dialect.parse_into(exp.Condition, handed)
+        found = dialect.parse_into(exp.Condition, normalised)
     except ParseError as error:
         raise RefusedExpressionError(f"is not an SQL expression: {_syntax(error.errors)}") from error
     except RecursionError as error:  # the parser recurses for every level
@@ -168,8 +168,8 @@ def negation(part: Node) -> Node:
     match part:
         case Comparison(sign, left, right):
             return Comparison(OPPOSITE[sign], left, right)
-        case In(value, among, negated):
-            return In(value, among, not negated)
+        case In(value, candidates, negated):
+            return In(value, candidates, not negated)
         case Like(value, pattern, escape, negated, any_case):
             return Like(value, pattern, escape, not negated, any_case)
         case IsNull(value, negated):
@@ -200,12 +200,12 @@ def _operand_of_is(found: Any) -> Node:
 
 
 def _in(found: Any) -> Node:
-    among = found.args.get("expressions")
+    candidates = found.args.get("expressions")
     if found.args.get("query"):
         raise RefusedExpressionError("a subquery reaches beyond the row")
-    if not among:
+    if not candidates:
         raise RefusedExpressionError("IN needs a list in parentheses: IN ('a', 'b')")
-    return In(_operand(found.this), tuple(_operand(a) for a in among), negated=False)
+    return In(_operand(found.this), tuple(_operand(a) for a in candidates), negated=False)
 
 
 def _between(found: Any) -> Node:
@@ -287,9 +287,9 @@ def _call(found: Any) -> Node:
     if name in MOMENTS:
         return Moment(_moment(name), str(args[0].this))
     function = FUNCTIONS[name]
-    if len(args) < function.least or (function.most is not None and len(args) > function.most):
+    if len(args) < function.min_args or (function.max_args is not None and len(args) > function.max_args):
         raise RefusedExpressionError(
-            f"{name}() takes {_how_many(function.least, function.most)}, found {len(args)}: write {function.form}"
+            f"{name}() takes {_arity(function.min_args, function.max_args)}, found {len(args)}: write {function.form}"
         )
     return Call(name, tuple(_operand_of_call(a) for a in args))
 
@@ -303,10 +303,10 @@ def _moment(name: str) -> Literal["DATE", "TIMESTAMP", "TIMESTAMPTZ"]:
     return next(w for w in words if w == name)
 
 
-def _how_many(least: int, most: int | None) -> str:
-    if most is None:
-        return f"{least} or more values"
-    return f"{least} value{'' if least == 1 else 's'}"
+def _arity(min_args: int, max_args: int | None) -> str:
+    if max_args is None:
+        return f"{min_args} or more values"
+    return f"{min_args} value{'' if min_args == 1 else 's'}"
 
 
 _READERS: dict[str, Callable[[Any], Node]] = {

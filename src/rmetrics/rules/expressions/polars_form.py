@@ -11,21 +11,21 @@ import polars as pl
 from rmetrics.rules.expressions import typing
 from rmetrics.rules.expressions.letters import lower_case, upper_case
 from rmetrics.rules.expressions.typed import (
-    Among,
     Apply,
     BusinessDay,
     Choice,
     Const,
+    Converted,
     Field,
-    Fitted,
     Hour,
     Kind,
     Matches,
     Numbers,
+    OneOf,
     Op,
     Type,
     Value,
-    Wild,
+    Wildcard,
 )
 from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.expressions.white_space import WHITE_SPACE
@@ -75,7 +75,7 @@ def rendered(value: Value) -> pl.Expr:
             return pl.col(name)
         case Const():
             return _const(value)
-        case Fitted(inner, numbers):
+        case Converted(inner, numbers):
             return rendered(inner).cast(_number(numbers))
         case BusinessDay(inner, zone):
             return rendered(inner).dt.convert_time_zone(zone).dt.date()
@@ -83,8 +83,8 @@ def rendered(value: Value) -> pl.Expr:
             return rendered(inner).dt.convert_time_zone(zone).dt.hour().cast(pl.Int64)
         case Matches(inner, pieces):
             return _matches(rendered(inner), pieces)
-        case Among():
-            return _among(value)
+        case OneOf():
+            return _one_of(value)
         case Choice(whens, otherwise):
             result = rendered(otherwise)
             for condition, then in reversed(whens):
@@ -111,9 +111,9 @@ def _const(const: Const) -> pl.Expr:
     return pl.lit(value, dtype=dtype)
 
 
-def _among(test: Among) -> pl.Expr:
+def _one_of(test: OneOf) -> pl.Expr:
     value = rendered(test.value)
-    options = pl.lit(pl.Series([_plain(c) for c in test.among], dtype=_dtype(test.among[0].type))).implode()
+    options = pl.lit(pl.Series([_plain(c) for c in test.candidates], dtype=_dtype(test.candidates[0].type))).implode()
     found = value.is_in(options)
     if not test.null:
         return found
@@ -128,20 +128,20 @@ def _plain(const: Const) -> bool | str | int | Decimal | dt.date | dt.datetime |
 # -- texts
 
 
-def _matches(text: pl.Expr, pieces: Sequence[str | Wild]) -> pl.Expr:
+def _matches(text: pl.Expr, pieces: Sequence[str | Wildcard]) -> pl.Expr:
     match pieces:
         case ():
             return text == pl.lit("")
         case (str(whole),):
             return text == pl.lit(whole)
-        case (str(start), Wild.ANY):
+        case (str(start), Wildcard.ANY):
             return text.str.starts_with(pl.lit(start))
-        case (Wild.ANY, str(end)):
+        case (Wildcard.ANY, str(end)):
             return text.str.ends_with(pl.lit(end))
-        case (Wild.ANY, str(part), Wild.ANY):
+        case (Wildcard.ANY, str(part), Wildcard.ANY):
             return text.str.contains(pl.lit(part), literal=True)
-    wild = {Wild.ANY: ".*", Wild.ONE: "."}
-    pattern = "".join(re.escape(p) if isinstance(p, str) else wild[p] for p in pieces)
+    wildcards = {Wildcard.ANY: ".*", Wildcard.ONE: "."}
+    pattern = "".join(re.escape(p) if isinstance(p, str) else wildcards[p] for p in pieces)
     return text.str.contains(rf"(?s)\A(?:{pattern})\z")
 
 

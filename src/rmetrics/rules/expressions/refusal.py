@@ -5,7 +5,7 @@ class RefusedExpressionError(Exception):
     """An expression that the rules do not allow. Its message names the problem and the correction."""
 
 
-def clipped(text: str, most: int = 60) -> str:
+def clipped(text: str, max_length: int = 60) -> str:
     """Shortens a piece of an expression for a message."""
     plain = " ".join(text.split())
-    return plain if len(plain) <= most else f"{plain[: most - 3]}..."
+    return plain if len(plain) <= max_length else f"{plain[: max_length - 3]}..."

@@ -28,8 +28,8 @@ def _words(node: tree.Node) -> str | None:
             return _filled("{} {} {}", _words(left), _COMPARED[sign], _words(right))
         case tree.Between(value, low, high):
             return _filled("{} is from {} to {}", _words(value), _words(low), _words(high))
-        case tree.In(value, among, negated):
-            options = _listed([_words(a) for a in among])
+        case tree.In(value, candidates, negated):
+            options = _listed([_words(a) for a in candidates])
             return _filled("{} is filled and is none of {}" if negated else "{} is {}", _words(value), options)
         case tree.IsNull(value, negated):
             return _filled("{} is filled" if negated else "{} is blank", _words(value))

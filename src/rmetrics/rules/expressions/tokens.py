@@ -118,7 +118,7 @@ def prepared(text: str, tokenize: Callable[[str], Sequence[Any]]) -> str:
     pieces = _pieces(text, tokenize)
     _check_gaps(text, pieces)
     _check_depth(pieces)
-    return " ".join(_handed_over(pieces))
+    return " ".join(_normalised(pieces))
 
 
 def _check_characters(text: str) -> None:
@@ -173,7 +173,7 @@ def _check_depth(pieces: Sequence[_Piece]) -> None:
             )
 
 
-def _handed_over(pieces: Sequence[_Piece]) -> Iterator[str]:
+def _normalised(pieces: Sequence[_Piece]) -> Iterator[str]:
     for i, piece in enumerate(pieces):
         before = pieces[i - 1] if i else None
         after = pieces[i + 1] if i + 1 < len(pieces) else None

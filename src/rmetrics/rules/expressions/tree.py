@@ -86,7 +86,7 @@ class In:
     """``value [NOT] IN (among)``."""
 
     value: "Node"
-    among: tuple["Node", ...]
+    candidates: tuple["Node", ...]
     negated: bool
 
 

@@ -118,7 +118,7 @@ class Op(StrEnum):
     PLUS_DAYS = "plus days"
 
 
-class Wild(Enum):
+class Wildcard(Enum):
     """The wildcards of a pattern."""
 
     ANY = "%"
@@ -141,7 +141,7 @@ class Const:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class Converted:
     """A number converted to another representation that holds it exactly."""
 
     value: "Value"
@@ -169,15 +169,15 @@ class Matches:
     """Whether the whole text matches a pattern: a sequence of literal texts and wildcards."""
 
     value: "Value"
-    pieces: tuple["str | Wild", ...]
+    pieces: tuple["str | Wildcard", ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Among:
+class OneOf:
     """``value IN (among)``; the constants have the value's type, and the list also contains NULL if ``null``."""
 
     value: "Value"
-    among: tuple[Const, ...]
+    candidates: tuple[Const, ...]
     null: bool
 
 
@@ -223,4 +223,4 @@ def _parts(value: object) -> Iterator["Value"]:
         yield value
 
 
-Value: TypeAlias = Field | Const | Fitted | BusinessDay | Hour | Matches | Among | Choice | Apply
+Value: TypeAlias = Field | Const | Converted | BusinessDay | Hour | Matches | OneOf | Choice | Apply

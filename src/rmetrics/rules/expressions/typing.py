@@ -12,7 +12,7 @@ from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from rmetrics.rules.expressions import tree
 from rmetrics.rules.expressions.kinds import (
     DIGITS,
-    Found,
+    TypedNode,
     as_truth,
     business_day,
     common,
@@ -34,7 +34,6 @@ from rmetrics.rules.expressions.typed import (
     STORED,
     TEXT,
     TRUTH,
-    Among,
     Apply,
     Choice,
     Const,
@@ -43,6 +42,7 @@ from rmetrics.rules.expressions.typed import (
     Kind,
     Matches,
     Numbers,
+    OneOf,
     Op,
     Type,
     Value,
@@ -114,10 +114,10 @@ def condition_of(node: tree.Node, row: Row) -> Value:
         raise RefusedExpressionError(
             f"must be true or false for a row, but {clipped(sql_of(node))} is {found.kind}; compare it with a value"
         )
-    return _of_some_size(as_truth(found))
+    return _with_column_height(as_truth(found))
 
 
-def _of_some_size(value: Value) -> Value:
+def _with_column_height(value: Value) -> Value:
     """Returns the value, unless nested BETWEEN, CASE, nullif or lower, which repeat arguments, make it too large."""
     if rendered_size(value) > MAX_SIZE:
         raise RefusedExpressionError("repeats too much within itself; use derived columns (sql)")
@@ -145,16 +145,16 @@ def derived(text: str, row: Row, kind: ColumnType) -> Value:
     if found.kind is not wanted.kind:
         raise RefusedExpressionError(f"gives {found.kind}, but the column's type is {kind}")
     if wanted.kind is not Kind.NUMBER:
-        return _of_some_size(found.value)
-    return _of_some_size(_stored_number(found, wanted, kind))
+        return _with_column_height(found.value)
+    return _with_column_height(_stored_number(found, wanted, kind))
 
 
-def _stored_number(found: Found, wanted: Type, kind: ColumnType) -> Value:
-    scale, most = found.type.numbers.scale, wanted.numbers.scale
-    if scale > most:
-        raise RefusedExpressionError(f"gives numbers of {scale} decimals, but a column of type {kind} has {most}")
+def _stored_number(found: TypedNode, wanted: Type, kind: ColumnType) -> Value:
+    scale, max_scale = found.type.numbers.scale, wanted.numbers.scale
+    if scale > max_scale:
+        raise RefusedExpressionError(f"gives numbers of {scale} decimals, but a column of type {kind} has {max_scale}")
     limit = 2**63 if wanted.numbers == INTEGER else 10**wanted.numbers.digits
-    if found.type.bound * 10 ** (most - scale) >= limit:
+    if found.type.bound * 10 ** (max_scale - scale) >= limit:
         raise RefusedExpressionError(f"may give numbers that a column of type {kind} cannot hold; add up fewer columns")
     return fit(found, wanted.numbers).value
 
@@ -169,31 +169,31 @@ class _Typing:
         self.columns, self.zone = dict(row.columns), row.zone
         self.types = CELLS if row.cells else STORED
 
-    def typed(self, node: tree.Node) -> Found:
+    def typed(self, node: tree.Node) -> TypedNode:
         match node:
             case tree.ColumnName():
                 return self._column(node)
             case tree.Text(value):
-                return Found(node, Const(value, TEXT), TEXT)
+                return TypedNode(node, Const(value, TEXT), TEXT)
             case tree.Number():
                 return self._number(node)
             case tree.Truth(value):
-                return Found(node, Const(value, TRUTH), TRUTH)
+                return TypedNode(node, Const(value, TRUTH), TRUTH)
             case tree.Null():
-                return Found(node, Const(None, NOTHING), NOTHING)
+                return TypedNode(node, Const(None, NOTHING), NOTHING)
             case tree.Moment():
                 return self._moment(node)
             case tree.Sum():
                 return self._sum(node)
             case tree.Chain(parts):
                 texts = tuple(self._text(p, "||") for p in parts)
-                return Found(node, Apply(Op.JOIN, texts), TEXT)
+                return TypedNode(node, Apply(Op.JOIN, texts), TEXT)
             case tree.Call():
                 return self._call(node)
             case tree.Case():
                 return self._case(node)
             case _:
-                return Found(node, self._condition(node), TRUTH)
+                return TypedNode(node, self._condition(node), TRUTH)
 
     def _condition(
         self,
@@ -233,15 +233,15 @@ class _Typing:
 
     # -- values
 
-    def _column(self, node: tree.ColumnName) -> Found:
+    def _column(self, node: tree.ColumnName) -> TypedNode:
         if node.name not in self.columns:
             near = did_you_mean(node.name, self.columns)
             text = f"; put text in single quotes: '{node.name}'" if node.quoted else ""
             raise RefusedExpressionError(f"unknown column {node.name!r}{near}{text}")
-        return Found(node, Field(node.name), self.types[self.columns[node.name]])
+        return TypedNode(node, Field(node.name), self.types[self.columns[node.name]])
 
     @staticmethod
-    def _number(node: tree.Number) -> Found:
+    def _number(node: tree.Number) -> TypedNode:
         value = _EXACT.normalize(node.value)
         if int(value.as_tuple().exponent) > 0 or not value:
             value = _EXACT.quantize(value, Decimal(1))
@@ -249,14 +249,14 @@ class _Typing:
         bound = int(_EXACT.scaleb(value.copy_abs(), scale))
         numbers = INTEGER if scale == 0 and bound < 2**63 else Numbers(18 if bound < 10**18 else DIGITS, scale)
         kind = Type(Kind.NUMBER, numbers, bound)
-        return Found(node, Const(value, kind), kind)
+        return TypedNode(node, Const(value, kind), kind)
 
-    def _moment(self, node: tree.Moment) -> Found:
+    def _moment(self, node: tree.Moment) -> TypedNode:
         if node.word == "DATE":
-            return Found(node, Const(day_of(node.text), DATE), DATE)
-        return Found(node, Const(instant_of(node.text, self.zone, node.word), STAMP), STAMP)
+            return TypedNode(node, Const(day_of(node.text), DATE), DATE)
+        return TypedNode(node, Const(instant_of(node.text, self.zone, node.word), STAMP), STAMP)
 
-    def _sum(self, node: tree.Sum) -> Found:
+    def _sum(self, node: tree.Sum) -> TypedNode:
         terms = [(plus, self.typed(term)) for plus, term in node.terms]
         kinds = [t.kind for _, t in terms]
         if any(k in {Kind.DATE, Kind.STAMP} for k in kinds):
@@ -265,7 +265,7 @@ class _Typing:
             self._need(term, Kind.NUMBER, "+ and - add numbers; texts are joined with ||")
         types = [t.type for _, t in terms if t.kind is Kind.NUMBER]
         if not types:
-            return Found(node, Const(None, NOTHING), NOTHING)
+            return TypedNode(node, Const(None, NOTHING), NOTHING)
         # A leading minus is computed as 0 - term, which makes one more operand.
         numbers = common(types, node, len(terms) + (not terms[0][0]))
         fitted = [(plus, self._as_number(t, numbers)) for plus, t in terms]
@@ -273,35 +273,35 @@ class _Typing:
         result: Value = Const(Decimal(0), Type(Kind.NUMBER, numbers))
         for i, (plus, term) in enumerate(fitted):
             result = term.value if i == 0 and plus else Apply(Op.ADD if plus else Op.SUBTRACT, (result, term.value))
-        return Found(node, result, Type(Kind.NUMBER, numbers, bound))
+        return TypedNode(node, result, Type(Kind.NUMBER, numbers, bound))
 
     @staticmethod
-    def _as_number(found: Found, numbers: Numbers) -> Found:
+    def _as_number(found: TypedNode, numbers: Numbers) -> TypedNode:
         if found.kind is Kind.NOTHING:
             kind = Type(Kind.NUMBER, numbers)
-            return Found(found.node, Const(None, kind), kind)
+            return TypedNode(found.node, Const(None, kind), kind)
         return fit(found, numbers)
 
-    def _days(self, node: tree.Sum, terms: Sequence[tuple[bool, Found]]) -> Found:
+    def _days(self, node: tree.Sum, terms: Sequence[tuple[bool, TypedNode]]) -> TypedNode:
         """Types a date plus or minus days, or the days between two dates."""
         (plus, first), *rest = terms
         if plus and len(rest) == 1 and not rest[0][0] and Kind.DATE in {first.kind, rest[0][1].kind}:
             ends = [business_day(t, self.zone) if t.kind is Kind.STAMP else t for t in (first, rest[0][1])]
             if all(e.kind is Kind.DATE for e in ends):
-                return Found(node, Apply(Op.DAYS_BETWEEN, (ends[0].value, ends[1].value)), _DAYS)
+                return TypedNode(node, Apply(Op.DAYS_BETWEEN, (ends[0].value, ends[1].value)), _DAYS)
         if plus and first.kind is Kind.DATE and all(isinstance(t.node, tree.Number) for _, t in rest):
             days = sum(
                 (t.node.value if p else -t.node.value for p, t in rest if isinstance(t.node, tree.Number)), Decimal(0)
             )
             if days == int(days) and abs(days) <= MAX_DAYS:
                 count = Const(days.quantize(Decimal(1)), Type(Kind.NUMBER, INTEGER, MAX_DAYS))
-                return Found(node, Apply(Op.PLUS_DAYS, (first.value, count)), DATE)
+                return TypedNode(node, Apply(Op.PLUS_DAYS, (first.value, count)), DATE)
         raise RefusedExpressionError(
             f"{clipped(sql_of(node))}: dates allow a date minus a date (days), and a date plus or minus a whole "
             f"number of days, at most {MAX_DAYS:,}"
         )
 
-    def _case(self, node: tree.Case) -> Found:
+    def _case(self, node: tree.Case) -> TypedNode:
         if len(node.whens) > 100:
             raise RefusedExpressionError("CASE has more than 100 branches; put derived columns (sql) in between")
         subject = None if node.subject is None else self.typed(node.subject)
@@ -312,26 +312,26 @@ class _Typing:
         branches = [self.typed(v) for _, v in node.whens]
         branches.append(self.typed(node.otherwise if node.otherwise is not None else tree.Null()))
         values, kind = self._unified(branches, node)
-        return Found(node, Choice(tuple(zip(conditions, values[:-1], strict=True)), values[-1]), kind)
+        return TypedNode(node, Choice(tuple(zip(conditions, values[:-1], strict=True)), values[-1]), kind)
 
-    def _call(self, node: tree.Call) -> Found:
+    def _call(self, node: tree.Call) -> TypedNode:
         if node.name in _OF_TEXT:
             op, kind = _OF_TEXT[node.name]
-            return Found(node, Apply(op, tuple(self._text(a, f"{node.name}()") for a in node.args)), kind)
+            return TypedNode(node, Apply(op, tuple(self._text(a, f"{node.name}()") for a in node.args)), kind)
         found = [self.typed(a) for a in node.args]
         if node.name in _OF_DAY:
-            return Found(node, Apply(_OF_DAY[node.name], (self._as_day(found[0], node.name),)), _CALENDAR)
+            return TypedNode(node, Apply(_OF_DAY[node.name], (self._as_day(found[0], node.name),)), _CALENDAR)
         if node.name == "hour":
             self._need(found[0], Kind.STAMP, "hour() takes a timestamp")
-            return Found(node, Hour(typed_null(found[0], STAMP), self.zone), _CALENDAR)
+            return TypedNode(node, Hour(typed_null(found[0], STAMP), self.zone), _CALENDAR)
         if node.name == "nullif":
             equal = self._compared(Op.EQUAL, found[0], found[1])
             nothing = Const(None, found[0].type)
-            return Found(node, Choice(((equal, nothing),), found[0].value), found[0].type)
+            return TypedNode(node, Choice(((equal, nothing),), found[0].value), found[0].type)
         values, kind = self._unified(found, node)  # coalesce
-        return Found(node, Apply(Op.COALESCE, tuple(values)), kind)
+        return TypedNode(node, Apply(Op.COALESCE, tuple(values)), kind)
 
-    def _as_day(self, found: Found, name: str) -> Value:
+    def _as_day(self, found: TypedNode, name: str) -> Value:
         if found.kind is Kind.STAMP:
             return business_day(found, self.zone).value
         self._need(found, Kind.DATE, f"{name}() takes a date or a timestamp")
@@ -339,22 +339,22 @@ class _Typing:
 
     # -- conditions
 
-    def _compared(self, op: Op, left: Found, right: Found) -> Value:
+    def _compared(self, op: Op, left: TypedNode, right: TypedNode) -> Value:
         values, _ = self._unified([left, right], left.node)
         return Apply(op, tuple(values))
 
     def _in(self, node: tree.In) -> Value:
-        value, among = self.typed(node.value), [self.typed(a) for a in node.among]
-        known = [a for a in among if a.kind is not Kind.NOTHING]
+        value, candidates = self.typed(node.value), [self.typed(a) for a in node.candidates]
+        known = [a for a in candidates if a.kind is not Kind.NOTHING]
         test: Value
         kinds = {value.kind, *(a.kind for a in known)}
-        if all(isinstance(a.value, Const) for a in among) and known and not {Kind.DATE, Kind.STAMP} <= kinds:
+        if all(isinstance(a.value, Const) for a in candidates) and known and not {Kind.DATE, Kind.STAMP} <= kinds:
             values, _ = self._unified([value, *known], node)
             consts = tuple(v for v in values[1:] if isinstance(v, Const))
             if len(consts) == len(known):
-                test = Among(values[0], consts, null=len(known) < len(among))
+                test = OneOf(values[0], consts, null=len(known) < len(candidates))
                 return Apply(Op.NOT, (test,)) if node.negated else test
-        test = Apply(Op.OR, tuple(self._compared(Op.EQUAL, value, a) for a in among))
+        test = Apply(Op.OR, tuple(self._compared(Op.EQUAL, value, a) for a in candidates))
         return Apply(Op.NOT, (test,)) if node.negated else test
 
     def _like(self, node: tree.Like) -> Value:
@@ -382,11 +382,11 @@ class _Typing:
         return typed_null(found, TEXT)
 
     @staticmethod
-    def _need(found: Found, kind: Kind, why: str) -> None:
+    def _need(found: TypedNode, kind: Kind, why: str) -> None:
         if found.kind not in {kind, Kind.NOTHING}:
             raise RefusedExpressionError(f"{named(found)}: {why}")
 
-    def _unified(self, found: Sequence[Found], node: tree.Node) -> tuple[list[Value], Type]:
+    def _unified(self, found: Sequence[TypedNode], node: tree.Node) -> tuple[list[Value], Type]:
         """Converts values that are combined to a common type; raises RefusedError for different kinds."""
         found = [self._read(f, found) for f in found]
         if {Kind.DATE, Kind.STAMP} <= {f.kind for f in found}:
@@ -404,17 +404,17 @@ class _Typing:
             kind = Type(Kind.NUMBER, numbers, max(f.type.bound for f in found))
         return [typed_null(f, kind) for f in found], kind
 
-    def _read(self, found: Found, among: Sequence[Found]) -> Found:
+    def _read(self, found: TypedNode, candidates: Sequence[TypedNode]) -> TypedNode:
         """Parses a quoted text that is combined with a date or a timestamp as one."""
-        kinds = {f.kind for f in among}
+        kinds = {f.kind for f in candidates}
         if not isinstance(found.node, tree.Text) or not kinds & {Kind.DATE, Kind.STAMP}:
             return found
         text = found.node.value
         if looks_like_day(text):
-            return Found(found.node, Const(day_of(text), DATE), DATE)
+            return TypedNode(found.node, Const(day_of(text), DATE), DATE)
         if Kind.STAMP in kinds and looks_like_moment(text):
-            return Found(found.node, Const(instant_of(text, self.zone, "TIMESTAMP"), STAMP), STAMP)
-        other = next(f for f in among if f.kind in {Kind.DATE, Kind.STAMP})
+            return TypedNode(found.node, Const(instant_of(text, self.zone, "TIMESTAMP"), STAMP), STAMP)
+        other = next(f for f in candidates if f.kind in {Kind.DATE, Kind.STAMP})
         right = "DATE '2024-11-03'" + (" or TIMESTAMP '2024-11-03 14:30:00'" if Kind.STAMP in kinds else "")
         raise RefusedExpressionError(f"{named(other)}, {clipped(sql_of(found.node))} is not one: use the form {right}")
 

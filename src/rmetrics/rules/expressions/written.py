@@ -47,8 +47,8 @@ def _condition(
             return f"NOT {_inner(part)}"
         case tree.Comparison(sign, left, right):
             return f"{_inner(left)} {sign} {_inner(right)}"
-        case tree.In(value, among, negated):
-            return f"{_inner(value)} {'NOT ' if negated else ''}IN ({', '.join(_inner(a) for a in among)})"
+        case tree.In(value, candidates, negated):
+            return f"{_inner(value)} {'NOT ' if negated else ''}IN ({', '.join(_inner(a) for a in candidates)})"
         case tree.Between(value, low, high):
             return f"{_inner(value)} BETWEEN {_inner(low)} AND {_inner(high)}"
         case tree.Like(value, pattern, escape, negated, any_case):

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from rmetrics.explain.asked import Asked as Figure
+from rmetrics.explain.asked import Query as Figure
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
 from rmetrics.output.explain import figure

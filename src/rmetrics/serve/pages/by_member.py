@@ -4,7 +4,7 @@ from html import escape
 from shlex import quote
 
 from rmetrics.errors import PostgresError, SettingsError
-from rmetrics.explain.asked import Asked as Figure
+from rmetrics.explain.asked import Query as Figure
 from rmetrics.explain.explanation import Explained, Explanation
 from rmetrics.explain.members import Members
 from rmetrics.html_report import cells
@@ -50,7 +50,7 @@ def by_member(asked: PageRequest) -> Page:
         try:
             all_of = asked.view.members(of, dimension, made.parts)
         except PostgresError as error:
-            notes.append(_left_out(error))
+            notes.append(_unavailable(error))
             all_of = asked.view.members(of, dimension, made.parts, offline=True)
         body.append(_verdict(_ALL_VERDICTS[all_of.verdict], all_of))
         body.append(_every(asked, all_of, made))
@@ -58,7 +58,7 @@ def by_member(asked: PageRequest) -> Page:
         try:
             found = asked.view.member(of, dimension, member, made.parts)
         except PostgresError as error:
-            notes.append(_left_out(error))
+            notes.append(_unavailable(error))
             found = asked.view.member(of, dimension, member, made.parts, offline=True)
         member = found.member
         body.append(ratio_of(made, found, rules.business.currency))
@@ -76,7 +76,7 @@ def by_member(asked: PageRequest) -> Page:
     return Page(title, f"{heading(title, *trail)}{chosen}{''.join(body)}{command}", "/measures", notes=tuple(notes))
 
 
-def _left_out(error: PostgresError) -> str:
+def _unavailable(error: PostgresError) -> str:
     return f"The proof does not include PostgreSQL: {error.message}. {error.hint}"
 
 

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from rmetrics.explain.asked import Asked as Figure
+from rmetrics.explain.asked import Query as Figure
 from rmetrics.explain.explanation import Explanation
 from rmetrics.html_report.data import ALL
 from rmetrics.rules.describe import rules_in_words
@@ -11,8 +11,8 @@ from rmetrics.serve.frame import PageRequest, place
 
 def calls_of(asked: PageRequest, of: Figure, found: Explanation) -> str:
     """Renders the steps and the rule that gives a call its source."""
-    said = [s for s in rules_in_words(asked.view.lake.rules, of.month) if s.topic == "calls"]
-    rules = "".join(f'<p class="rule">{escape(s.words)} {place(s.where)}</p>' for s in said)
+    described = [s for s in rules_in_words(asked.view.lake.rules, of.month) if s.topic == "calls"]
+    rules = "".join(f'<p class="rule">{escape(s.words)} {place(s.where)}</p>' for s in described)
     if not found.calls:
         whose = "" if of.source == ALL else f" of {of.source}"
         return f"<h2>Calls</h2><p>No call{escape(whose)} counts in {of.month:%B %Y}.</p>{rules}"

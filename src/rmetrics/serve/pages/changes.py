@@ -6,16 +6,16 @@ from html import escape
 
 from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.explain.asked import SCALES
-from rmetrics.explain.asked import Asked as Figure
+from rmetrics.explain.asked import Query as Figure
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
 from rmetrics.output.explain import figure
-from rmetrics.pipeline.asked import Months
+from rmetrics.pipeline.asked import MonthRange
 from rmetrics.rules.funnel import FUNNEL, PREFIX
 from rmetrics.serve.frame import LINKS, PageRequest
 from rmetrics.usecases.history import Recorded, history
 
-_MOST = 200
+_MAX_ROWS = 200
 
 
 def history_of(asked: PageRequest, of: Figure, metric: str) -> str:
@@ -23,7 +23,7 @@ def history_of(asked: PageRequest, of: Figure, metric: str) -> str:
     try:
         found = history(
             asked.settings,
-            Months(last=of.month, one=True),
+            MonthRange(last=of.month, one=True),
             source=None if of.source == ALL else of.source,
             metric=metric,
             daily=of.day is not None,
@@ -37,7 +37,7 @@ def history_of(asked: PageRequest, of: Figure, metric: str) -> str:
     if found.first_run and found.first_at:
         run = cells.linked(found.first_run, LINKS.to("/runs", run=found.first_run))
         first = f"<p>First published by run {run}, {found.first_at:%Y-%m-%d %H:%M} UTC.</p>"
-    inside = changes_table(changes[-_MOST:]) if changes else "<p>It has not changed since.</p>"
+    inside = changes_table(changes[-_MAX_ROWS:]) if changes else "<p>It has not changed since.</p>"
     return cells.card("History", f"{first}{inside}")
 
 

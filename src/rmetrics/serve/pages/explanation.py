@@ -13,7 +13,7 @@ import polars as pl
 
 from rmetrics.errors import PostgresError, SettingsError
 from rmetrics.explain.asked import MEASURES
-from rmetrics.explain.asked import Asked as Figure
+from rmetrics.explain.asked import Query as Figure
 from rmetrics.explain.explanation import Explained, Explanation
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL

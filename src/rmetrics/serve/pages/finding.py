@@ -23,10 +23,10 @@ def finding(asked: PageRequest, code: str) -> Page:
     if not found:
         known = ", ".join(dict.fromkeys(f.code for f in every)) or "none"
         raise SettingsError(f"unknown finding: {code!r}", f"Findings: {known}.")
-    told = "".join(cells.card(str(f.severity), f"<p>{escape(f.message)}</p>") for f in found)
+    cards = "".join(cells.card(str(f.severity), f"<p>{escape(f.message)}</p>") for f in found)
     return Page(
         code,
-        f"{heading(code, ('Data health', '/health'))}{told}{_figures(asked, code)}",
+        f"{heading(code, ('Data health', '/health'))}{cards}{_figures(asked, code)}",
         "/health",
         notes=notes_of(asked.view),
     )

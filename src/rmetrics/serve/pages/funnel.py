@@ -24,7 +24,15 @@ _FUNNEL = (
     "Cost per booked", "Cost per repaired", "ROAS",
 )  # fmt: skip
 _ENDS = ("touches", "booked", "no_job", "no_number", "shared", "outside_window", "returning_customers")
-_WENT = ("Touches", "With a job", "No job", "No number", "Shared number", "Outside the window", "Returning customers")
+_OUTCOMES = (
+    "Touches",
+    "With a job",
+    "No job",
+    "No number",
+    "Shared number",
+    "Outside the window",
+    "Returning customers",
+)
 _ABOUT = (
     "<p>Outcomes of the leads of a month: a touch is a row of a lead feed, or an inbound call of a source without "
     "one. It counts in its own month, whenever its jobs were visited and paid. Every figure links to its rule, its "
@@ -80,8 +88,8 @@ def _journeys(asked: PageRequest, metrics: pl.DataFrame, month: dt.date, source:
     if not lines:
         return f"<p>No touch in {month:%B %Y}.</p>"
     by_source = [[_source(line), *_figures(line, names)] for line in lines]
-    went = [[_source(line), *(_count(line, column, names) for column in _ENDS)] for line in lines]
-    every = [_summed(some, when, source) for when, some in _by_month(mine)]
+    outcomes = [[_source(line), *(_count(line, column, names) for column in _ENDS)] for line in lines]
+    every = [_summed(rows, when, source) for when, rows in _by_month(mine)]
     by_month = [[_month(line), *_figures(line, names)] for line in every]
     whole = source == ALL
     return (
@@ -89,7 +97,7 @@ def _journeys(asked: PageRequest, metrics: pl.DataFrame, month: dt.date, source:
             f"{month:%B %Y} by source", cells.table(("Source", *_FUNNEL), by_source, "touches", total_last=whole)
         )
         + cells.card(
-            "Outcomes of touches", cells.table(("Source", *_WENT), went, "went", total_last=whole)
+            "Outcomes of touches", cells.table(("Source", *_OUTCOMES), outcomes, "went", total_last=whole)
             + "<p>With a job, no job, no number, shared number and outside the window add up to all touches.</p>",
         )
         + cells.card(

@@ -10,7 +10,7 @@ from rmetrics.output.explain import figure
 from rmetrics.output.reporter import plain
 from rmetrics.serve.frame import PageRequest, place
 
-_MOST_ROWS = 500
+_MAX_ROWS = 500
 
 
 def measure(asked: PageRequest, found: Explained, *, published: bool) -> str:
@@ -88,7 +88,7 @@ def _rows(asked: PageRequest, found: Explained, part: Part) -> str:
         return ""
     if not asked.rows:
         return escape_p(f"{count(many, 'row')} behind this figure. To list them here, run: rmetrics serve --rows")
-    head, details = ["Row", "Day", "Segment", "Amount", "File", "Line"], _details(part.rows[:_MOST_ROWS])
+    head, details = ["Row", "Day", "Segment", "Amount", "File", "Line"], _details(part.rows[:_MAX_ROWS])
     rows = [
         [
             cells.cell(row.key, text=True),
@@ -99,7 +99,7 @@ def _rows(asked: PageRequest, found: Explained, part: Part) -> str:
             cells.cell(str(row.line or cells.DASH)),
             *(cells.cell(str(plain(row.detail.get(n, "")))) for n in details),
         ]
-        for row in part.rows[:_MOST_ROWS]
+        for row in part.rows[:_MAX_ROWS]
     ]
     rest = many - len(rows)
     more = (

@@ -5,11 +5,11 @@ from decimal import Decimal
 from html import escape
 
 from rmetrics.explain.asked import MEASURES
-from rmetrics.explain.asked import Asked as Figure
+from rmetrics.explain.asked import Query as Figure
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL, PageData
 from rmetrics.html_report.own_sections import members_card, value_cell
-from rmetrics.rules.describe import Said, rules_in_words
+from rmetrics.rules.describe import RuleText, rules_in_words
 from rmetrics.rules.funnel import FUNNEL, funnel_names
 from rmetrics.rules.measure_words import measure_in_words
 from rmetrics.rules.measures import declared
@@ -25,13 +25,13 @@ def measures(asked: PageRequest) -> Page:
     """Lists the measures with their rules and values of a month, then the figures derived from them."""
     page = asked.view.page(asked.month(asked.text("month")))
     line = page.whole[page.month]
-    said = rules_in_words(asked.view.lake.rules, page.month)
+    described = rules_in_words(asked.view.lake.rules, page.month)
     counts = {"jobs", "leads", "units", "repairs"}
     rows = [
         [
             cells.cell(name(m), text=True, href=LINKS.figure(m, ALL, page.month)),
             (cells.count if m in counts else _amount)(getattr(line, m), href=LINKS.figure(m, ALL, page.month)),
-            f'<td class="fold">{"".join(_rule(s) for s in _rules(m, said))}</td>',
+            f'<td class="fold">{"".join(_rule(s) for s in _rules(m, described))}</td>',
         ]
         for m in MEASURES
     ]
@@ -102,14 +102,14 @@ def _amount(value: object, *, href: str | None) -> str:
     return cells.money(value, 2, href=href)  # type: ignore[arg-type]
 
 
-def _rules(measure: str, said: tuple[Said, ...]) -> list[Said]:
+def _rules(measure: str, described: tuple[RuleText, ...]) -> list[RuleText]:
     if measure in _OF_JOBS:
-        return [s for s in said if s.topic == "jobs" and s.rule == _OF_JOBS[measure]]
+        return [s for s in described if s.topic == "jobs" and s.rule == _OF_JOBS[measure]]
     if measure in {"leads", "cost"}:
-        return [s for s in said if s.rule == measure and s.topic != "measures"]
-    return [s for s in said if s.topic == "revenue" and (measure == "revenue40" or s.rule == "date")]
+        return [s for s in described if s.rule == measure and s.topic != "measures"]
+    return [s for s in described if s.topic == "revenue" and (measure == "revenue40" or s.rule == "date")]
 
 
-def _rule(said: Said) -> str:
-    whose = "" if said.topic in {"jobs", "revenue"} else f"{said.topic}: "
-    return f'<p class="rule">{escape(whose)}{escape(said.words)} {place(said.where)}</p>'
+def _rule(described: RuleText) -> str:
+    whose = "" if described.topic in {"jobs", "revenue"} else f"{described.topic}: "
+    return f'<p class="rule">{escape(whose)}{escape(described.words)} {place(described.where)}</p>'

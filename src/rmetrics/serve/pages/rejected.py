@@ -7,7 +7,7 @@ from rmetrics.pipeline.landing.quarantine import quarantine
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.serve.frame import LINKS, Page, PageRequest, choice, form, heading, notes_of
 
-_MOST = 1_000
+_MAX_ROWS = 1_000
 
 
 def rejected(asked: PageRequest) -> Page:
@@ -28,12 +28,12 @@ def rejected(asked: PageRequest) -> Page:
             *([cells.cell(r.value or "", text=True)] if asked.rows else []),
             f'<td class="fold">{cells.linked(r.reason, None)}</td>',
         ]
-        for r in found[:_MOST]
+        for r in found[:_MAX_ROWS]
     ]
     head = ("Id", "Feed", "File", "Line", "Column", *(["Value"] if asked.rows else []), "Why")
     picked = form("/rejected", choice("feed", "Feed", {"": "All feeds", **{f: f for f in feeds}}, feed))
     message = f"{count(len(found), 'row')} in quarantine" if found else "No row is in quarantine"
-    more = f" The first {_MOST:,} are shown; for all, run: rmetrics rejected list" if len(found) > _MOST else ""
+    more = f" The first {_MAX_ROWS:,} are shown; for all, run: rmetrics rejected list" if len(found) > _MAX_ROWS else ""
     hint = "" if asked.rows else " To show the content of rows, run: rmetrics serve --rows"
     fix = " Correct the file or the rules of the feed; the next sync reads these rows again." if found else ""
     table = cells.card("Rejected rows", cells.table(head, rows, "rejected")) if rows else ""

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from rmetrics.errors import SettingsError
 from rmetrics.html_report import cells
-from rmetrics.rules.describe import Said, next_changes, rules_in_words
+from rmetrics.rules.describe import RuleText, next_changes, rules_in_words
 from rmetrics.rules.files import rule_files
 from rmetrics.serve.frame import LINKS, Page, PageRequest, form, heading, notes_of, place
 
@@ -19,12 +19,12 @@ def rules(asked: PageRequest) -> Page:
         return _file(asked, name)
     found = asked.view.lake.rules
     day = _day(asked.text("day")) or dt.datetime.now(ZoneInfo(found.business.timezone)).date()
-    said, later = rules_in_words(found, day), next_changes(found, day)
+    described, later = rules_in_words(found, day), next_changes(found, day)
     topics = "".join(
         f"<dt>{escape(topic)}</dt>{''.join(_line(s) for s in group)}"
-        for topic, group in groupby(said, key=lambda s: s.topic)
+        for topic, group in groupby(described, key=lambda s: s.topic)
     )
-    coming = "".join(
+    upcoming = "".join(
         f'<p class="rule">from {s.since}, {escape(s.topic)} {escape(s.rule)}: {escape(s.words)} {place(s.where)}</p>'
         for s in later
     )
@@ -36,7 +36,7 @@ def rules(asked: PageRequest) -> Page:
         f"{heading('Rules')}<p>Every business rule is in a file: {files}. "
         f'To see the effect of an edit, try it on <a href="/plan">What if</a>.</p>{picked}'
         f"{cells.card(f'In force on {day}', '<dl class=rules>' + topics + '</dl>')}"
-        f"{cells.card('Later', coming) if coming else ''}"
+        f"{cells.card('Later', upcoming) if upcoming else ''}"
     )
     return Page("Rules", body, "/rules", notes=notes_of(asked.view))
 
@@ -48,11 +48,11 @@ def _day(text: str | None) -> dt.date | None:
         raise SettingsError(f"not a date: {text!r}", "Use the form YYYY-MM-DD, for instance 2024-11-15.") from None
 
 
-def _line(said: Said) -> str:
-    since = f"since {said.since}" if said.since else ""
-    until = f"until {said.until}" if said.until else ""
+def _line(described: RuleText) -> str:
+    since = f"since {described.since}" if described.since else ""
+    until = f"until {described.until}" if described.until else ""
     time = f" ({since} {until})".replace("( ", "(").replace(" )", ")") if since or until else ""
-    return f"<dd>{escape(said.rule)}: {escape(said.words)}{time} {place(said.where)}</dd>"
+    return f"<dd>{escape(described.rule)}: {escape(described.words)}{time} {place(described.where)}</dd>"
 
 
 def _file(asked: PageRequest, name: str) -> Page:

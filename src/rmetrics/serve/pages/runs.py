@@ -11,7 +11,7 @@ from rmetrics.serve.pages.changes import changes_table
 from rmetrics.usecases.history import run_changes
 from rmetrics.usecases.status import status
 
-_MOST_RUNS, _MOST_CHANGES = 100, 500
+_MAX_RUNS, _MAX_CHANGES = 100, 500
 
 
 def runs(asked: PageRequest) -> Page:
@@ -21,7 +21,7 @@ def runs(asked: PageRequest) -> Page:
         run = asked.text("run")
         if run is not None:
             return _run(asked, run)
-        found = status(asked.settings, runs=_MOST_RUNS)
+        found = status(asked.settings, runs=_MAX_RUNS)
     except PostgresError as error:
         body = heading("Runs") + "<p>They are stored in PostgreSQL, which is not available.</p>"
         return Page("Runs", body, "/runs", notes=(*notes, f"{error.message}. {error.hint}"))
@@ -57,7 +57,7 @@ def _run(asked: PageRequest, run_id: str) -> Page:
     found = next((r for r in status(asked.settings, runs=10_000).runs if r.run_id == run_id), None)
     if found is None:
         raise SettingsError(f"unknown run: {run_id!r}", "See the last runs: /runs")
-    changes = run_changes(asked.settings, run_id, most=_MOST_CHANGES)
+    changes = run_changes(asked.settings, run_id, limit=_MAX_CHANGES)
     monthly = [c for c in changes if c.date is None]
     table = changes_table(monthly) if monthly else "<p>It changed no published monthly figure.</p>"
     facts = ", ".join(
@@ -72,7 +72,7 @@ def _run(asked: PageRequest, run_id: str) -> Page:
         if part
     )
     failed = f'<p class="wrong">{escape(found.message)}</p>' if found.message else ""
-    more = f" The first {_MOST_CHANGES} are shown." if len(changes) == _MOST_CHANGES else ""
+    more = f" The first {_MAX_CHANGES} are shown." if len(changes) == _MAX_CHANGES else ""
     body = (
         f"{heading(f'Run {run_id}', ('Runs', '/runs'))}<p>{escape(facts)}.{more}</p>{failed}"
         f"{cells.card('Published figures that it changed', table)}"

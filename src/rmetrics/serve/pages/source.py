@@ -39,7 +39,7 @@ def _tiles(page: PageData, name: str) -> str:
     if line is None:
         return "<p>Nothing of this source counts in this month.</p>"
     of = Linked(line, LINKS, page.currency)
-    repairs = "no target" if line.target_repairs is None else f"target {cells.whole(line.target_repairs)}"
+    repairs = "no target" if line.target_repairs is None else f"target {cells.whole_number(line.target_repairs)}"
     ceiling = (
         "" if line.target_cpl_max is None else f"ceiling {cells.shown_amount(line.target_cpl_max, 2, page.currency)}"
     )
@@ -65,10 +65,10 @@ def _to(of: Linked, target: str, value: Decimal | None) -> str | None:
 
 
 def _rules(asked: PageRequest, page: PageData, name: str) -> str:
-    said = [s for s in rules_in_words(asked.view.lake.rules, page.month) if s.topic == name]
-    if not said:
+    described = [s for s in rules_in_words(asked.view.lake.rules, page.month) if s.topic == name]
+    if not described:
         return cells.card(
             "Rules", "<p>No rule declares this source: its jobs count, but it has neither leads nor cost.</p>"
         )
-    lines = "".join(f'<p class="rule">{escape(s.rule)}: {escape(s.words)} {place(s.where)}</p>' for s in said)
+    lines = "".join(f'<p class="rule">{escape(s.rule)}: {escape(s.words)} {place(s.where)}</p>' for s in described)
     return cells.card(f"Rules in {page.month:%B %Y}", lines)

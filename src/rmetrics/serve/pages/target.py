@@ -4,7 +4,7 @@ from html import escape
 
 import polars as pl
 
-from rmetrics.explain.asked import Asked as Figure
+from rmetrics.explain.asked import Query as Figure
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
 from rmetrics.positions import FILE, LINE

@@ -14,14 +14,14 @@ from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
 from rmetrics.output.plan import figure
 from rmetrics.periods import parse_month
+from rmetrics.serve.controls import Control, Edited, controls, edited
 from rmetrics.serve.frame import LINKS, Page, PageRequest, heading, notes_of, place
-from rmetrics.serve.knobs import Edited, Knob, edited, knobs
 
-_MOST = 500
+_MAX_ROWS = 500
 _UP_IS_GOOD = frozenset({"jobs", "leads", "units", "repairs", "revenue_gross", "revenue40"})
 
 
-def asked_edit(asked: PageRequest) -> Edited | None:
+def requested_edit(asked: PageRequest) -> Edited | None:
     """Returns the edit to try; None if the request has none.
 
     Raises:
@@ -30,7 +30,7 @@ def asked_edit(asked: PageRequest) -> Edited | None:
     key, value = asked.text("key"), asked.text("value")
     if key is None:
         return None
-    found = {k.key: k for k in knobs(asked.view.lake.rules)}
+    found = {k.key: k for k in controls(asked.view.lake.rules)}
     if key not in found:
         raise SettingsError(f"the rules have no number {key!r}", "Choose one on this page.")
     return edited(found[key], value or "", _day(asked.text("from")))
@@ -62,67 +62,67 @@ def what_if(
     )
     answer = ""
     if wrong is not None:
-        told = "".join(f"<p class=wrong>{escape(line)}</p>" for line in wrong.message.splitlines())
-        answer = cells.card("This value cannot be tried", f"{told}<p>{escape(wrong.hint)}</p>")
+        lines = "".join(f"<p class=wrong>{escape(line)}</p>" for line in wrong.message.splitlines())
+        answer = cells.card("This value cannot be tried", f"{lines}<p>{escape(wrong.hint)}</p>")
     elif tried is not None and plan is not None:
         answer = _answer(asked, tried, plan)
     return Page("What if", f"{heading('What if')}{about}{answer}{_form(asked)}", "/plan", notes=notes_of(asked.view))
 
 
 def _form(asked: PageRequest) -> str:
-    rows = [_row(asked, i, knob) for i, knob in enumerate(knobs(asked.view.lake.rules))]
+    rows = [_row(asked, i, control) for i, control in enumerate(controls(asked.view.lake.rules))]
     if not rows:
         return "<p>The rules contain no price, share, fee or window.</p>"
     head = ("Rule", "Now", "Try", "Where")
     return f'<div class="knobs">{cells.card("Numbers in the rules", cells.table(head, rows, "knobs"))}</div>'
 
 
-def _row(asked: PageRequest, number: int, knob: Knob) -> list[str]:
-    mine = asked.text("key") == knob.key
+def _row(asked: PageRequest, number: int, control: Control) -> list[str]:
+    mine = asked.text("key") == control.key
     value = asked.text("value") if mine else None
-    since = f", since {knob.since}" if knob.since else ""
+    since = f", since {control.since}" if control.since else ""
     when = (asked.text("from") or "") if mine else ""
     day = f'<label>from (optional)<input type="date" name="from" value="{escape(when)}"></label>'
-    common = "" if knob.declared else ", the common one"
-    named = f"{knob.owner}: {knob.kind}{since}{common}"
+    common = "" if control.declared else ", the common one"
+    named = f"{control.owner}: {control.kind}{since}{common}"
     field = (
         f'<input id="knob-{number}" name="value" inputmode="decimal" required pattern="[0-9]+([.][0-9]+)?" '
-        f'value="{escape(value or str(knob.value))}">'
+        f'value="{escape(value or str(control.value))}">'
     )
     inside = (
         f'<form method="get" action="/plan" aria-label="{escape(named)}">'
-        f'<input type="hidden" name="key" value="{escape(knob.key)}">'
-        f'<label for="knob-{number}">new value{field}</label>{"" if knob.since else day}<button>Try</button></form>'
+        f'<input type="hidden" name="key" value="{escape(control.key)}">'
+        f'<label for="knob-{number}">new value{field}</label>{"" if control.since else day}<button>Try</button></form>'
     )
     return [
         cells.cell(named, text=True),
-        cells.cell(str(knob.value), value=knob.value),
+        cells.cell(str(control.value), value=control.value),
         f'<td class="text">{inside}</td>',
-        f'<td class="text">{place(knob.where)}</td>',
+        f'<td class="text">{place(control.where)}</td>',
     ]
 
 
 def _answer(asked: PageRequest, tried: Edited, plan: Mapping[str, Any]) -> str:
     changes: Sequence[Mapping[str, Any]] = plan["changes"]
     rows: Sequence[Mapping[str, Any]] = plan["rows"]
-    hands: Sequence[Mapping[str, Any]] = plan["journeys"]
+    reassigned: Sequence[Mapping[str, Any]] = plan["journeys"]
     message = "A sync with this edit would change no figure."
     if changes or plan["daily_changes"] or rows:
         figures = f"{count(len(changes), 'monthly figure')} and {count(plan['daily_changes'], 'daily figure')}"
         moved = f"; {count(len(rows), 'row')} would count differently" if rows else ""
         members = f", {count(len(plan['members']), 'figure')} of members" if plan["members"] else ""
         message = f"A sync with this edit would change {figures}{members}{moved}."
-    elif hands:
+    elif reassigned:
         message = "A sync with this edit would change figures of the funnel only."
-    if hands:
-        money = sum((Decimal(job["paid"]) for job in hands), Decimal(0))
-        message += f" {count(len(hands), 'job')} ({money:,.2f} paid) would come from another touch."
+    if reassigned:
+        money = sum((Decimal(job["paid"]) for job in reassigned), Decimal(0))
+        message += f" {count(len(reassigned), 'job')} ({money:,.2f} paid) would come from another touch."
     parts = [
         f'<p class="verdict" data-keep="yes">{message} Nothing was written.</p>',
         _sums(changes),
         _changes(changes),
     ]
-    parts.append(_hands(asked, hands))
+    parts.append(_reassigned(asked, reassigned))
     parts.append(_rows(asked, rows) if plan["rows_known"] else "<p>The rows affected are unknown.</p>")
     restated = plan["restated"]
     if restated:
@@ -162,7 +162,7 @@ def _colour(metric: str, value: Decimal) -> str:
 
 def _changes(changes: Sequence[Mapping[str, Any]]) -> str:
     rows = []
-    for change in changes[:_MOST]:
+    for change in changes[:_MAX_ROWS]:
         metric, month = change["metric"], parse_month(change["month"][:7])
         was, now = (None if change[k] is None else Decimal(change[k]) for k in ("before", "after"))
         difference = (now or Decimal(0)) - (was or Decimal(0))
@@ -191,24 +191,24 @@ def _rows(asked: PageRequest, rows: Sequence[Mapping[str, Any]]) -> str:
     if not rows:
         return ""
     kinds = Counter((row["feed"], row["cause"]) for row in rows).most_common()
-    told = "".join(f"<li>{count(n, 'row')} of {escape(feed)}: {escape(cause)}</li>" for (feed, cause), n in kinds)
+    items = "".join(f"<li>{count(n, 'row')} of {escape(feed)}: {escape(cause)}</li>" for (feed, cause), n in kinds)
     listed = ""
     if asked.rows:
         made = [
             [cells.cell(text, text=True) for text in (r["feed"], r["key"], r["from"] or "absent", r["to"] or "gone")]
-            for r in rows[:_MOST]
+            for r in rows[:_MAX_ROWS]
         ]
         table = cells.table(("Feed", "Row", "From", "To"), made, "moves")
         listed = f"<details><summary>{count(len(rows), 'row')}</summary>{table}</details>"
-    return f'<h3>Rows that would count differently</h3><ul class="near">{told}</ul>{listed}'
+    return f'<h3>Rows that would count differently</h3><ul class="near">{items}</ul>{listed}'
 
 
-def _hands(asked: PageRequest, hands: Sequence[Mapping[str, Any]]) -> str:
+def _reassigned(asked: PageRequest, reassigned: Sequence[Mapping[str, Any]]) -> str:
     """Renders the jobs that would come from another touch, by source before and after; singly if rows may be shown."""
-    if not hands:
+    if not reassigned:
         return ""
     jobs, paid = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-    for job in hands:
+    for job in reassigned:
         way = job["from_source"] or "none", job["to_source"] or "none"
         jobs[way] += 1
         paid[way] += int(Decimal(job["paid"]) * 100)
@@ -227,10 +227,12 @@ def _hands(asked: PageRequest, hands: Sequence[Mapping[str, Any]]) -> str:
         columns = ("job_id", "from_touch", "to_touch", "matched_by")
         made = [
             [*(cells.cell(job[c] or "none", text=True) for c in columns), cells.money(Decimal(job["paid"]), 2)]
-            for job in hands[:_MOST]
+            for job in reassigned[:_MAX_ROWS]
         ]
         head = ("Job", "Touch before", "Touch after", "Matched by", "Paid")
-        listed = f"<details><summary>{count(len(hands), 'job')}</summary>{cells.table(head, made, 'jobs')}</details>"
+        listed = (
+            f"<details><summary>{count(len(reassigned), 'job')}</summary>{cells.table(head, made, 'jobs')}</details>"
+        )
     why = "<p>To explain the touch of a job, after the sync: <code>rmetrics explain --job ID</code></p>"
     return f"<h3>Jobs that would come from another touch</h3>{table}{listed}{why}"
 

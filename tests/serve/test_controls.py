@@ -10,7 +10,7 @@ import pytest
 
 from rmetrics.errors import SettingsError
 from rmetrics.rules import load_rules
-from rmetrics.serve.knobs import Edited, edited, knobs
+from rmetrics.serve.controls import Edited, controls, edited
 from support import ROOT
 
 MORE = """
@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def tried(folder: Path, key: str, value: str, start: dt.date | None = None) -> Edited:
-    knob = next(k for k in knobs(load_rules(folder)) if k.key == key)
+    knob = next(k for k in controls(load_rules(folder)) if k.key == key)
     return edited(knob, value, start)
 
 
@@ -46,7 +46,7 @@ TOM = 'sources.Tom "T." O\'Hara'
 
 
 def test_every_price_share_and_fee_is_found_with_its_place(folder: Path) -> None:
-    found = {k.key: (k.value, k.where.rpartition("/")[2], k.since) for k in knobs(load_rules(folder))}
+    found = {k.key: (k.value, k.where.rpartition("/")[2], k.since) for k in controls(load_rules(folder))}
     assert found.pop("revenue.share")[0] == Decimal("0.40")
     assert found == {
         "journeys.window": (Decimal(0), "journeys.toml:8", None),

@@ -19,11 +19,11 @@ from rmetrics.pipeline.changes import row_changes
 from rmetrics.pipeline.changes.row_changes import State, moved_rows
 from rmetrics.pipeline.compute import compute as compute_module
 from rmetrics.pipeline.compute.compute import compute
-from rmetrics.pipeline.compute.held import Held
+from rmetrics.pipeline.compute.kept import KeptTables
 from rmetrics.pipeline.compute.local import Tables, compute_all
 from rmetrics.pipeline.compute.names import CONTENTS, FACTS, FIGURES, MATCHES, RETURNS, TALLIES, tables
 from rmetrics.progress import silent
-from rmetrics.rules.projections import alike, without_own_measures, without_prices
+from rmetrics.rules.projections import same_meaning, without_own_measures, without_prices
 from rmetrics.tables import JOURNEYS
 
 OWN = {TALLIES["measures"], TALLIES["members"]}
@@ -95,9 +95,9 @@ def test_only_what_an_edit_reaches_is_made_again(
     world = edited(computed, tmp_path / "edited", edits)
     stood = set[str]()
 
-    def noting(*given: Any, held: Held | None, **options: Any) -> Tables:
-        stood.update(held.tables if held else ())
-        return compute_all(*given, held=held, **options)
+    def noting(*given: Any, kept: KeptTables | None, **options: Any) -> Tables:
+        stood.update(kept.tables if kept else ())
+        return compute_all(*given, kept=kept, **options)
 
     monkeypatch.setattr(compute_module, "compute_all", noting)
     found = compute(world.lake, world.loaded(), silent)
@@ -116,9 +116,9 @@ def test_rows_that_move_are_the_same_where_they_stand_and_side_by_side(
     before = compute(computed.lake, computed.loaded(), silent)
     after = compute(world.lake, world.loaded(), silent)
     was, now = (State(c.rows, {p.rank: p.raw.name for p in c.placed}) for c in (before, after))
-    here = moved_rows(was, now, None, None, most=1_000_000)
-    monkeypatch.setattr(row_changes, "_stands", lambda *_: False)
-    beside = moved_rows(was, now, None, None, most=1_000_000)
+    here = moved_rows(was, now, None, None, max_rows=1_000_000)
+    monkeypatch.setattr(row_changes, "_same_rows", lambda *_: False)
+    beside = moved_rows(was, now, None, None, max_rows=1_000_000)
     assert_frame_equal(here, beside)
     assert (here.height > 0) == (edit != "measure")
 
@@ -143,11 +143,11 @@ def test_a_damaged_table_that_would_stand_is_noticed_and_everything_made_again(
 def test_nothing_stands_where_the_rules_of_then_are_gone_or_exports_came(
     computed: growth.World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = list[Held | None]()
+    asked = list[KeptTables | None]()
 
-    def noting(*given: Any, held: Held | None, **options: Any) -> Tables:
-        asked.append(held)
-        return compute_all(*given, held=held, **options)
+    def noting(*given: Any, kept: KeptTables | None, **options: Any) -> Tables:
+        asked.append(kept)
+        return compute_all(*given, kept=kept, **options)
 
     monkeypatch.setattr(compute_module, "compute_all", noting)
     gone = edited(computed, tmp_path / "gone", ["price"])
@@ -163,6 +163,6 @@ def test_the_order_of_sources_is_part_of_what_rules_mean(computed: growth.World)
     rules = computed.loaded()
     other = replace(rules, sources=dict(reversed(list(rules.sources.items()))))
     assert other == replace(rules, sources=other.sources)
-    assert not alike(rules, other)
-    assert alike(without_prices(rules), without_prices(without_prices(rules)))
-    assert not alike(without_own_measures(rules), rules)
+    assert not same_meaning(rules, other)
+    assert same_meaning(without_prices(rules), without_prices(without_prices(rules)))
+    assert not same_meaning(without_own_measures(rules), rules)

@@ -31,7 +31,7 @@ _GROUPS = frozenset({"sources"})  # tables of tables: a source's name is the sec
 
 
 @dataclass(frozen=True, slots=True)
-class Knob:
+class Control:
     """A number in the rules.
 
     Attributes:
@@ -87,7 +87,7 @@ class Edited:
     diff: str
 
 
-def knobs(rules: Rules) -> list[Knob]:
+def controls(rules: Rules) -> list[Control]:
     """Lists every number in the rules that can be tried with another value, in the order of the tables."""
     found = []
     for path, value in _numbers(rules.tables, ()):
@@ -100,13 +100,13 @@ def knobs(rules: Rules) -> list[Knob]:
         since = None
         if "changes" in path:
             since = _at(rules.tables, path[: path.index("changes") + 2]).get("from")
-        found.append(Knob(path, _KINDS[str(path[-1])], Decimal(value), str(at), at.path, since))
+        found.append(Control(path, _KINDS[str(path[-1])], Decimal(value), str(at), at.path, since))
         if path == _WINDOW:
             found += _own_windows(rules, at)
     return found
 
 
-def _own_windows(rules: Rules, at: Place) -> Iterator[Knob]:
+def _own_windows(rules: Rules, at: Place) -> Iterator[Control]:
     """Yields a window for each source with touches but no window of its own, placed where the common one is."""
     called = {s.name for _, calls in rules.calls.versions for s in calls.sources}
     fed = {n for n, d in rules.sources.items() if any(isinstance(v.leads, FeedLeads) for _, v in d.versions)}
@@ -115,7 +115,7 @@ def _own_windows(rules: Rules, at: Place) -> Iterator[Knob]:
         if name in called | fed and (own is None or own.latest.window is None):
             path = ("journeys", "sources", name, "window")
             window = Decimal(rules.journeys.windows(name).latest)
-            yield Knob(path, _KINDS["window"], window, str(at), at.path, None, declared=False)
+            yield Control(path, _KINDS["window"], window, str(at), at.path, None, declared=False)
 
 
 def _shorter(key: str) -> Iterator[str]:
@@ -141,11 +141,11 @@ def _at(tree: Any, path: tuple[str | int, ...]) -> Any:
     return tree
 
 
-def edited(knob: Knob, value: str, start: dt.date | None) -> Edited:
+def edited(chosen: Control, value: str, start: dt.date | None) -> Edited:
     """Edits one number: for all of history, or from a day on as a dated change.
 
     Args:
-        knob: the number.
+        chosen: the number.
         value: the new value as TOML text.
         start: the first day on which it applies; None replaces the present value.
 
@@ -157,63 +157,65 @@ def edited(knob: Knob, value: str, start: dt.date | None) -> Edited:
         raise SettingsError(
             f"not a valid number for a rule: {value!r}", "Use a form such as 25.00, or 0.42 for a share."
         )
-    if start is not None and knob.since is not None:
-        raise SettingsError(f"{knob.key} already has a value from {knob.since} on", "Try another value without a date.")
-    text = knob.file.read_text(encoding="utf-8-sig")
+    if start is not None and chosen.since is not None:
+        raise SettingsError(
+            f"{chosen.key} already has a value from {chosen.since} on", "Try another value without a date."
+        )
+    text = chosen.file.read_text(encoding="utf-8-sig")
     document = tomlkit.parse(text)
     number = tomlkit.parse(f"x = {value}")["x"]
-    if not knob.declared:
-        _declare(document, knob)
+    if not chosen.declared:
+        _declare(document, chosen)
     if start is None:
-        _at(document, knob.path[:-1])[knob.path[-1]] = number
-        snippet = _snippet(document, knob)
+        _at(document, chosen.path[:-1])[chosen.path[-1]] = number
+        snippet = _snippet(document, chosen)
     else:
-        snippet = _dated(document, knob, number, start)
+        snippet = _dated(document, chosen, number, start)
     after = tomlkit.dumps(document)
     diff = "\n".join(
         line.rstrip("\n")
-        for line in difflib.unified_diff(text.splitlines(), after.splitlines(), knob.file.name, knob.file.name, n=1,
+        for line in difflib.unified_diff(text.splitlines(), after.splitlines(), chosen.file.name, chosen.file.name, n=1,
                                          lineterm="")
     )  # fmt: skip
-    return Edited(knob.file, after, snippet, diff)
+    return Edited(chosen.file, after, snippet, diff)
 
 
-def _declare(document: Any, knob: Knob) -> None:
+def _declare(document: Any, control: Control) -> None:
     """Adds the tables above a number that the file does not contain yet."""
     table = document
-    for i, part in enumerate(knob.table):
+    for i, part in enumerate(control.table):
         if part not in table:
-            table[part] = tomlkit.table(is_super_table=i < len(knob.table) - 1)
+            table[part] = tomlkit.table(is_super_table=i < len(control.table) - 1)
         table = table[part]
 
 
-def _snippet(document: Any, knob: Knob) -> str:
+def _snippet(document: Any, control: Control) -> str:
     """Returns the line with the number, under the header of its table."""
-    depth = len(knob.table)
-    if "changes" in knob.path:
-        change = _at(document, knob.path[: depth + 2])
-        return f"[[{_header(knob.table)}.changes]]\n{tomlkit.dumps(_plain_table(change))}".rstrip()
-    key = knob.path[depth]
+    depth = len(control.table)
+    if "changes" in control.path:
+        change = _at(document, control.path[: depth + 2])
+        return f"[[{_header(control.table)}.changes]]\n{tomlkit.dumps(_plain_table(change))}".rstrip()
+    key = control.path[depth]
     only: Any = tomlkit.table()
-    only[key] = deepcopy(_at(document, knob.path[: depth + 1]))
-    return f"[{_header(knob.table)}]\n{tomlkit.dumps(_plain_table(only))}".rstrip()
+    only[key] = deepcopy(_at(document, control.path[: depth + 1]))
+    return f"[{_header(control.table)}]\n{tomlkit.dumps(_plain_table(only))}".rstrip()
 
 
-def _dated(document: Any, knob: Knob, number: Any, start: dt.date) -> str:
+def _dated(document: Any, control: Control, number: Any, start: dt.date) -> str:
     """Adds a change that applies from a day on; returns it as TOML."""
     made: Any
-    depth = len(knob.table)
-    table, key = _at(document, knob.table), knob.path[depth]
-    if len(knob.path) == depth + 1:
+    depth = len(control.table)
+    table, key = _at(document, control.table), control.path[depth]
+    if len(control.path) == depth + 1:
         value = number
     else:
         # A dated change replaces its whole key, so it repeats the rest of the key's value.
         value = deepcopy(table[key])
-        _at(value, knob.path[depth + 1 : -1])[knob.path[-1]] = number
+        _at(value, control.path[depth + 1 : -1])[control.path[-1]] = number
     changes = table.get("changes")
     if any(c["from"] == start and key in c for c in changes or ()):
         raise SettingsError(
-            f"{knob.key} already has a change from {start} on", "Try another value for this change instead."
+            f"{control.key} already has a change from {start} on", "Try another value for this change instead."
         )
     if changes is None:
         changes = table["changes"] = tomlkit.aot()
@@ -221,7 +223,7 @@ def _dated(document: Any, knob: Knob, number: Any, start: dt.date) -> str:
     made["from"], made[key] = start, value
     later = [i for i, c in enumerate(changes) if c["from"] > start]
     changes.insert(later[0] if later else len(changes), made)
-    return f"[[{_header(knob.table)}.changes]]\n{tomlkit.dumps(_plain_table(made))}".rstrip()
+    return f"[[{_header(control.table)}.changes]]\n{tomlkit.dumps(_plain_table(made))}".rstrip()
 
 
 def _plain_table(table: Any) -> Any:

@@ -10,7 +10,7 @@ from rmetrics.sandbox.connection import file_name
 from rmetrics.sandbox.quoting import text
 
 
-def take(connection: duckdb.DuckDBPyConnection, name: str, file: Path, wanted: Mapping[str, str]) -> None:
+def load_file(connection: duckdb.DuckDBPyConnection, name: str, file: Path, wanted: Mapping[str, str]) -> None:
     """Creates ``_given.<name>`` from a Parquet file.
 
     Args:
@@ -30,4 +30,4 @@ def take(connection: duckdb.DuckDBPyConnection, name: str, file: Path, wanted: M
     connection.execute(f"CREATE TABLE _given.{name} AS SELECT {', '.join(wanted)} FROM {parquet}")
 
 
-__all__ = ["take"]
+__all__ = ["load_file"]

@@ -6,7 +6,7 @@ from rmetrics.rules.names import JOBS, PAYMENTS
 from rmetrics.sandbox.quoting import ident, text, work
 
 
-def paid_twice(rules: Rules) -> str:
+def duplicate_payments(rules: Rules) -> str:
     """Returns a SELECT of the payments that another form of payments export also has.
 
     Two payments are the same money if they have the same job and amount, lie at most one business day apart, and come
@@ -52,4 +52,4 @@ def paid_twice(rules: Rules) -> str:
     )
 
 
-__all__ = ["paid_twice"]
+__all__ = ["duplicate_payments"]

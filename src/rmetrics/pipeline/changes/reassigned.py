@@ -8,7 +8,7 @@ from rmetrics.pipeline.compute.names import FACTS, MATCHES
 from rmetrics.pipeline.compute.rows import Rows
 
 
-def changed_hands(before: Rows | None, after: Rows) -> pl.DataFrame:
+def reassigned_jobs(before: Rows | None, after: Rows) -> pl.DataFrame:
     """Returns the jobs whose touch changed, came or went.
 
     Args:
@@ -27,10 +27,10 @@ def changed_hands(before: Rows | None, after: Rows) -> pl.DataFrame:
         return none
     of = (TOUCH, "matched_by", "source_matched")
     jobs = after.snapshot.scan(FACTS).select(JOB_ID, pl.col(METRIC_DATE).dt.month_start().alias("month"), "paid")
-    there = before.snapshot.scan(FACTS).select(JOB_ID)
+    known_jobs = before.snapshot.scan(FACTS).select(JOB_ID)
     now, was = (r.snapshot.scan(MATCHES).select(JOB_ID, *of) for r in (after, before))
     return (
-        jobs.join(there, on=JOB_ID, how="semi")
+        jobs.join(known_jobs, on=JOB_ID, how="semi")
         .join(was.rename({c: f"{c}_before" for c in of}), on=JOB_ID, how="left")
         .join(now, on=JOB_ID, how="left")
         .filter(pl.col(TOUCH).ne_missing(pl.col(f"{TOUCH}_before")))
@@ -39,4 +39,4 @@ def changed_hands(before: Rows | None, after: Rows) -> pl.DataFrame:
     )
 
 
-__all__ = ["changed_hands"]
+__all__ = ["reassigned_jobs"]

@@ -9,12 +9,17 @@ from dataclasses import dataclass
 from rmetrics.lake.snapshot import Snapshot
 from rmetrics.pipeline.compute.names import CONTENTS, FIGURES, RETURNS, TALLIES, tables
 from rmetrics.rules import Rules
-from rmetrics.rules.projections import alike, without_own_measures, without_prices, without_prices_and_own_measures
+from rmetrics.rules.projections import (
+    same_meaning,
+    without_own_measures,
+    without_prices,
+    without_prices_and_own_measures,
+)
 from rmetrics.tables import JOURNEYS
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class KeptTables:
     """The part of an earlier computation that is kept.
 
     Attributes:
@@ -30,7 +35,7 @@ class Held:
         return table in self.tables
 
 
-def held_tables(before: Snapshot, old: Rules, rules: Rules) -> Held:
+def kept_tables(before: Snapshot, old: Rules, rules: Rules) -> KeptTables:
     """Returns the tables to keep from an earlier computation over the same exports.
 
     Args:
@@ -38,16 +43,16 @@ def held_tables(before: Snapshot, old: Rules, rules: Rules) -> Held:
         old: the rules it was computed with.
         rules: the rules in force.
     """
-    if not alike(without_prices_and_own_measures(old), without_prices_and_own_measures(rules)):
-        return Held(before, frozenset())
-    again = {*FIGURES, CONTENTS}
-    if not alike(without_own_measures(old), without_own_measures(rules)):
-        again |= {TALLIES["spent"], JOURNEYS}
-    if not alike(without_prices(old), without_prices(rules)):
-        again |= {TALLIES["measures"], TALLIES["members"]}
+    if not same_meaning(without_prices_and_own_measures(old), without_prices_and_own_measures(rules)):
+        return KeptTables(before, frozenset())
+    affected = {*FIGURES, CONTENTS}
+    if not same_meaning(without_own_measures(old), without_own_measures(rules)):
+        affected |= {TALLIES["spent"], JOURNEYS}
+    if not same_meaning(without_prices(old), without_prices(rules)):
+        affected |= {TALLIES["measures"], TALLIES["members"]}
     if list(old.returns.items()) != list(rules.returns.items()):
-        again |= {RETURNS}
-    return Held(before, frozenset(n for n in tables(rules) if n not in again and before.has(n)))
+        affected |= {RETURNS}
+    return KeptTables(before, frozenset(n for n in tables(rules) if n not in affected and before.has(n)))
 
 
-__all__ = ["Held", "held_tables"]
+__all__ = ["KeptTables", "kept_tables"]
