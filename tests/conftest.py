@@ -59,8 +59,8 @@ def _running(folder: Path) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def _one_engine(request: pytest.FixtureRequest) -> Iterator[None]:
     """In the ordinary suite, syncs of a test with the mark ``one_engine`` do not ask the second engine."""
-    mark = request.node.get_closest_marker("one_engine")  # a test may say one_engine(False) where its module has it
-    with asked(really=not few_are_tried() or mark is None or mark.args == (False,)):
+    marks = {mark.name for mark in request.node.iter_markers()}
+    with asked(really=not few_are_tried() or "one_engine" not in marks or "both_engines" in marks):
         yield
 
 

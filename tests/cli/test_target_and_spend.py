@@ -89,7 +89,7 @@ def test_a_spend_that_would_be_added_to_a_months_other_rows_is_refused(project: 
     project.sync()
     refused = line("spend", "set", "2026-01", "700")
     assert refused.returncode == 2
-    assert "2 other rows of google_spend already (150.00)" in refused.stderr
+    assert "already has 2 other rows of google_spend (150.00)" in refused.stderr
     assert [*inbox(project)] == ["Campaign report.csv"]
     assert line("spend", "set", "2026-01", "700", "--add").returncode == 0
     project.sync()

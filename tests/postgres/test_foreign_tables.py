@@ -172,7 +172,7 @@ def test_a_copy_in_the_place_of_a_table_of_ours_is_not_ours(published: Project, 
     )
     published.put("Import-2.csv", small_company.jobs((2,)))
     before = everything(published.dsn)
-    with pytest.raises(PostgresError, match=rf"^the table public\.{table} was not made by rmetrics"):
+    with pytest.raises(PostgresError, match=rf"^the table public\.{table} was not created by rmetrics"):
         published.sync()
     assert everything(published.dsn) == before
 
@@ -181,7 +181,7 @@ def test_a_table_swapped_between_the_look_and_the_publish_is_refused_too(databas
     server = prepared(database)
     run(database, "ALTER TABLE feed_status RENAME TO kept", "CREATE TABLE feed_status (LIKE kept INCLUDING ALL)",
         "INSERT INTO feed_status (feed, table_name, rows, exports) VALUES ('theirs', 'x', 1, 1)")  # fmt: skip
-    with pytest.raises(PostgresError, match=r"table public\.feed_status was not made by rmetrics"):
+    with pytest.raises(PostgresError, match=r"table public\.feed_status was not created by rmetrics"):
         publish_contents(server, content(JOBS, jobs(("1", "2024-01-01", "1"))))
     assert rows(database, "SELECT feed FROM feed_status") == [("theirs",)]
 

@@ -214,4 +214,4 @@ def test_an_sftp_server(declared: Declared, sftp: tuple[int, Path, Path], monkey
     assert "its key differs from the one in" in declared.pull().message
     known.unlink()
     result = declared.pull()
-    assert (result.exit_code, "which would hold the key of 127.0.0.1" in result.message) == (2, True)
+    assert (result.exit_code, "the file with the key of 127.0.0.1" in result.message) == (2, True)

@@ -85,7 +85,7 @@ def test_a_server_that_gives_fewer_rows_than_it_is_asked_for(declared: Declared)
         declared.rules(without(TABLE.format(url=vendor.url), "total"))
         result = declared.pull()
     assert result.status == "incomplete"
-    assert result.message.startswith("page 2 has rows, though the page before was not full")
+    assert result.message.startswith("page 2 has rows, although the previous page was not full")
     assert declared.files == []
 
 
@@ -98,7 +98,7 @@ def test_a_server_that_gives_fewer_rows_than_it_is_asked_for(declared: Declared)
         ({"unique": '["Source"]'}, "a row (Source) is on page 1 and page 1 with different content"),
         ({"unique": '["Gone"]'}, "page 1 has a row without Gone"),
         ({"feed": '"payments"'}, "the answer does not fit the feed payments"),
-        ({"stamps": '["Source"]', "zone": '"UTC"'}, "has a time in Source that is not written like"),
+        ({"stamps": '["Source"]', "zone": '"UTC"'}, "has a time in Source that is not in the form"),
         ({"scale": "{ Source = 2 }"}, "has a value that is not a number in Source"),
     ],
 )
@@ -241,7 +241,7 @@ def test_a_wait_that_the_server_asks_for_is_kept(declared: Declared) -> None:
         assert declared.pull().status == "complete"
         assert 1.0 <= time.monotonic() - clock < 20
         vendor.fault = lambda _asked, _reply: Reply({}, 429, {"Retry-After": "3600"})
-        assert "asks to wait 3,600 seconds" in declared.pull().message
+        assert "requests a wait of 3,600 seconds" in declared.pull().message
 
 
 def test_a_rate_is_kept(declared: Declared) -> None:

@@ -97,7 +97,11 @@ def test_a_server_that_db_start_keeps_stays_whoever_is_killed_until_db_stop(own:
         running = embedded_running(own.settings.server_dir)
         assert running is not None
         assert running.dsn == url
-        assert any("kept by" in c.message for c in doctor(own.settings).checks if c.name == "embedded server")
+        assert any(
+            "started by `rmetrics db start`" in c.message
+            for c in doctor(own.settings).checks
+            if c.name == "embedded server"
+        )
     finally:
         assert db_stop(own.settings)
     assert owner(own) is None

@@ -457,7 +457,7 @@ def test_a_folder_that_is_no_whole_server_is_refused_and_left_alone(place: Path,
     (folder / file).write_text(text)
     if os.geteuid() == 0:
         os.chown(folder, server_user(place / "none").uid, -1)
-    with pytest.raises(PostgresError, match=r"not whole|contains files") as caught, embedded(folder):
+    with pytest.raises(PostgresError, match=r"incomplete|contains files") as caught, embedded(folder):
         pytest.fail("there is no server")
     assert caught.value.hint
     assert (folder / file).read_text() == text

@@ -80,5 +80,5 @@ def test_tables_that_spark_does_not_make_are_refused_not_left_out(
     settings = Settings(_env_file=None, engine="spark", data_dir=tmp_path)
     with open_runner(settings) as runner:
         assert runner is not None
-        with pytest.raises(EngineError, match=r"cannot be computed on Spark yet: .*spellings"):
+        with pytest.raises(EngineError, match=r"Spark does not support yet: .*spellings"):
             runner.compute_all(Lake(tmp_path), load_rules(ROOT / "rules"), {}, silent, max_rows=1000, newest_day=None)

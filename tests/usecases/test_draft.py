@@ -67,7 +67,7 @@ def test_every_form_of_a_date_is_listed(offline: Project) -> None:
 
 def test_days_that_could_be_months_are_pointed_at(offline: Project) -> None:
     draft = drafted(offline, column("Seen", "05/11/2024", "06/11/2024"))
-    assert any(note.startswith("Seen: %m/%d/%Y could be %d/%m/%Y as well") for note in draft.notes)
+    assert any(note.startswith("Seen: %m/%d/%Y could also be %d/%m/%Y") for note in draft.notes)
 
 
 def test_amounts_with_a_comma(offline: Project) -> None:

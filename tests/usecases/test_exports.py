@@ -74,7 +74,7 @@ def test_unknown_and_ambiguous_names_are_refused(project: Project) -> None:
     project.sync()
     project.put("Import.csv", jobs(1, 2))
     project.sync()
-    with pytest.raises(SettingsError, match="means 2 exports"):
+    with pytest.raises(SettingsError, match="matches 2 exports"):
         withdraw(project.settings, "Import.csv")
     with pytest.raises(SettingsError, match=r"did you mean 'Import\.csv'"):
         withdraw(project.settings, "Inport.csv")

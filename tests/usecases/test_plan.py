@@ -349,7 +349,7 @@ def test_an_edit_that_restates_a_month_that_is_over_is_offered_as_a_dated_change
     assert found["restated"] == ["2024-10-01"]
     assert found["instead"] == ["[[jobs.changes]]\nfrom = 2024-11-01\nunit = \"type = 'INS Service'\""]
     told = say("plan")[1]
-    assert "restate months that are over (2024-10)" in told
+    assert "restate past months (2024-10)" in told
     assert "  [[jobs.changes]]\n  from = 2024-11-01\n" in told
 
     business.write_text(before + "\n" + found["instead"][0] + "\n", encoding="utf-8")

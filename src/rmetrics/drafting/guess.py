@@ -74,9 +74,10 @@ _FORMATS = (
     "%a %b %o, %I:%M%p",
     "excel",
 )
-_AMBIGUOUS = {"%m/%d/%Y": "%d/%m/%Y", "%m/%d/%Y %H:%M": "%d/%m/%Y %H:%M", "%m-%d-%Y": "%d-%m-%Y"}
+_OTHER_FORM = {"%m/%d/%Y": "%d/%m/%Y", "%m/%d/%Y %H:%M": "%d/%m/%Y %H:%M", "%m-%d-%Y": "%d-%m-%Y"}
 _OWN_COLUMNS = frozenset({"counted", "row_id", "source", "job_id"})  # columns that rmetrics itself adds to a feed
 BLANK = "always blank in this file"
+AMBIGUOUS = "could also be"  # how the note on a date form begins that has a second reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +220,9 @@ def _dated(header: str, values: pl.Series, reading: ParseContext) -> tuple[Colum
     )
     if len(rest) or serials or (forms == ["%Y%m%d"] and looks_like_id(header)):
         return None
-    other = _AMBIGUOUS.get(forms[0])
+    other = _OTHER_FORM.get(forms[0])
     both = other is not None and len(forms) == 1 and _reads(few, kind, reading, (other,))
-    return kind, tuple(forms), f"could also be {other}: check a day after the 12th" if both else ""
+    return kind, tuple(forms), f"{AMBIGUOUS} {other}: check a day after the 12th" if both else ""
 
 
 def _is_comma_money(values: pl.Series, reading: ParseContext) -> bool:

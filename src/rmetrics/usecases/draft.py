@@ -18,7 +18,7 @@ from pathlib import Path
 
 import polars as pl
 
-from rmetrics.drafting.guess import BLANK, Guess, choose_date, choose_key, guesses, is_spend
+from rmetrics.drafting.guess import AMBIGUOUS, BLANK, Guess, choose_date, choose_key, guesses, is_spend
 from rmetrics.drafting.known import Likeness, likeness, variant_text
 from rmetrics.drafting.toml_text import DraftPlan, rules_text
 from rmetrics.errors import LakeError, RuleProblem, RulesError, SettingsError
@@ -368,7 +368,7 @@ def _notes(
     if not plan.date:
         yield "no column looks like a date: add date, and the column's type and formats"
     for guess in found:
-        if guess.note.startswith("could be"):
+        if guess.note.startswith(AMBIGUOUS):
             yield f"{guess.header}: {guess.formats[0]} {guess.note}"
     private = [g.header for g in found if g.private]
     if private:

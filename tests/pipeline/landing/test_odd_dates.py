@@ -58,6 +58,7 @@ def test_a_visit_planned_within_a_year_is_kept_and_no_fee_is_drawn_ahead(company
     assert leads == (2,)
 
 
+@pytest.mark.both_engines
 def test_a_lonely_first_month_is_an_error_and_draws_no_fee_between(company: Project) -> None:
     company.put("jobs.csv", csv_text(JOBS, job(1, "2004-10-05"), job(2, "2024-10-20"), job(3, "2024-12-02")))
     result = company.sync()
