@@ -199,6 +199,10 @@ def test_a_rule_edited_and_not_synced_is_named_with_its_place(own: Project) -> N
     assert (found.metrics["leads"].value, found.metrics["leads"].published) == (Decimal(1), Decimal(2))
     assert "sources.toml:12" in found.problems[0].message
     assert {"rules-not-synced", "published-differs"} <= {f.code for f in check(own.settings).findings}
+    wrong = rmetrics(own, "explain", "--source", "eLocals", "--month", "2024-11").stdout
+    assert "The numbers do not agree" in wrong
+    of_another = rmetrics(own, "explain", "--source", "Google", "--month", "2024-11").stdout
+    assert "The numbers agree, but see the errors above" in of_another
     assert not list((own.root / "data" / "lake").rglob("*.part"))
 
 

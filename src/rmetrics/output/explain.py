@@ -55,6 +55,8 @@ def show_explanation(report: Report, found: Explanation, gaps: Sequence[Gap] = (
     for line in found.differing:
         report.line(f"differs: {line}", "red")
     words, style = _VERDICTS[found.verdict]
+    if found.problems and not found.differing and not found.difference:
+        words, style = "The numbers agree, but see the errors above", "bold yellow"
     run = f" (PostgreSQL: run {found.run_id})" if found.run_id else ""
     report.line(f"{words}{run}; difference {found.difference.quantize(Decimal('0.01'))}.", style)
 
