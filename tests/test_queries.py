@@ -16,6 +16,7 @@ from published import Published, query, rows_read, run
 from rmetrics.lake import Lake
 from rmetrics.lake.snapshot import load
 from rmetrics.usecases.schema import schema_apply
+from support import Project
 
 QUERIES = {name: sql for name, (_, sql) in maker.queries().items()}
 NEW_YORK = ZoneInfo("America/New_York")
@@ -68,16 +69,12 @@ def test_no_query_looks_for_jobs_by_source(sample: Published) -> None:
     assert read, "the call funnel reads jobs"
 
 
-def test_an_index_of_your_own_stays(sample: Published) -> None:
+def test_an_index_of_your_own_stays(published: Project) -> None:
     """The documents say that whoever wants that index may make it: neither the schema nor a publish drops it."""
-    assert sample.project is not None
-    run(sample.owner, "CREATE INDEX my_jobs ON jobs (source, metric_date)")
-    try:
-        schema_apply(sample.project.settings)
-        sample.project.sync(full=True)
-        assert query(sample.owner, "SELECT count(*)::int FROM pg_indexes WHERE indexname = 'my_jobs'")[1] == [(1,)]
-    finally:
-        run(sample.owner, "DROP INDEX my_jobs")
+    run(published.dsn, "CREATE INDEX my_jobs ON jobs (source, metric_date)")
+    schema_apply(published.settings)
+    published.sync(full=True)
+    assert query(published.dsn, "SELECT count(*)::int FROM pg_indexes WHERE indexname = 'my_jobs'")[1] == [(1,)]
 
 
 def test_there_are_the_two_of_the_brief_and_eight_more() -> None:

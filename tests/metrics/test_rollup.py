@@ -27,9 +27,9 @@ def load(tmp_path: Path) -> Load:
         for path in (ROOT / "rules").glob("*.toml"):
             (tmp_path / path.name).write_text(path.read_text())
         business = tmp_path / "business.toml"
-        business.write_text(
-            business.read_text().replace("# Where calls come from", extra + "\n# Where calls come from")
-        )
+        before = business.read_text()
+        assert "[[calls.sources]]" in before
+        business.write_text(before.replace("[[calls.sources]]", f"{extra}\n[[calls.sources]]", 1))
         return load_rules(tmp_path)
 
     return loaded

@@ -36,11 +36,11 @@ def test_targets_typed_into_the_database_are_named_when_they_go(published: Proje
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
-        ("UPDATE targets SET target_repairs = 99", "1 row of targets had been changed or deleted in the database and was set back"),
+        ("UPDATE targets SET target_repairs = 99", "1 row of targets had been changed or deleted in the database and was restored"),
         ("INSERT INTO payments (payment_id, job_ref, amount, counted) VALUES ('9', 'unknown', 5, true)",
          "1 row of payments came from no export and was removed (first: 9)"),
         ("DELETE FROM targets WHERE month = '2024-11-01' AND source = 'x'", ""),
-        ("DELETE FROM jobs WHERE job_id = '2'", "1 row of jobs had been changed or deleted in the database and was set back"),
+        ("DELETE FROM jobs WHERE job_id = '2'", "1 row of jobs had been changed or deleted in the database and was restored"),
         ("INSERT INTO daily_metrics (date, source, segment, leads) VALUES ('2024-11-09', 'Rely', 'INS', 5)",
          "1 row of daily_metrics came from no export and was removed (first: 2024-11-09, Rely, INS)"),
     ],

@@ -36,7 +36,7 @@ def test_a_pull_that_fails_stops_nothing_else(project: Project) -> None:
         assert [f["code"] for f in told["findings"] if f["severity"] == "error"] == ["pull-incomplete"]
         found = next(f["message"] for f in told["findings"] if f["code"] == "pull-incomplete")
         assert found == (
-            "pull bad is not complete: the server declares 60 rows, 58 came: 2 rows missing (page 1 has 49 of 50); "
+            "pull bad is not complete: the server declares 60 rows, 58 received: 2 rows missing (page 1 has 49 of 50); "
             "the last complete data remain in force; to try again: rmetrics pull bad"
         )
         assert project.rows("SELECT sum(jobs)::int, sum(revenue_gross)::text FROM monthly_metrics") == [(60, "120.05")]

@@ -43,7 +43,7 @@ def test_a_run_that_another_machine_overtook_does_not_publish(database: str) -> 
     server = prepared(database)
     publish_version(server, 1)
     publish_version(server, 2)
-    with pytest.raises(BusyError, match="meanwhile"):
+    with pytest.raises(BusyError, match="in the meantime"):
         publish_version(server, 3, after="v0001")
 
 

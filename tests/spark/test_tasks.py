@@ -43,7 +43,7 @@ def test_another_version_is_refused_and_both_are_named() -> None:
     with pytest.raises(SettingsError, match=r"an executor has polars .*, this machine has 0\.0\.1") as caught:
         refuse_other(other)
     assert "polars==0.0.1" in caught.value.hint
-    with pytest.raises(SettingsError, match="duckdb not at all"):
+    with pytest.raises(SettingsError, match="duckdb not installed"):
         refuse_other(versions(), tuple((n, v) for n, v in versions() if n != "duckdb"))
     refuse_other(versions())
 
