@@ -161,7 +161,7 @@ def write_rules(book: Rulebook, folder: Path) -> None:
     business = folder / "business.toml"
     text = business.read_text(encoding="utf-8")
     before, _, after = text.partition("[revenue]")
-    calls = after[after.index("# Where calls come from") :]
+    calls = after[after.index("[[calls.sources]]") :]
     lines = [line for line in before.splitlines() if not line.startswith(("date ", "timezone "))]
     lines.insert(lines.index("[business]") + 1, f'timezone = "{book.zone}"')
     lines.insert(lines.index("[jobs]") + 1, f'date = "{book.jobs_date}"')
