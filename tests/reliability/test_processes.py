@@ -41,10 +41,10 @@ def shown(part: str, *, but: set[int]) -> dict[str, bytes]:
     return found
 
 
-def cmdline(pid: str) -> bytes:
-    """The arguments of a process; none where it has ended."""
+def of_process(pid: str, part: str) -> bytes:
+    """The arguments or the environment of a process; none where it has ended."""
     try:
-        return (PROC / pid / "cmdline").read_bytes()
+        return (PROC / pid / part).read_bytes()
     except OSError:
         return b""
 
@@ -61,10 +61,13 @@ def watched(command: list[str], project: Project, environment: dict[str, str]) -
     while running.poll() is None:
         time.sleep(0.02)
         for part, but in (("cmdline", ours), ("environ", ours | {running.pid})):
-            for pid, text in shown(part, but=but).items():
+            for pid, first in shown(part, but=but).items():
+                text = first
                 seen.add(pid)
-                if part == "environ" and cmdline(pid) == own:  # a child that has not become another program yet
-                    continue
+                if part == "environ":
+                    if of_process(pid, "cmdline") == own:  # a child that has not become another program yet
+                        continue
+                    text = of_process(pid, part) or text  # it may have become one since its environment was read
                 leaked += [f"{part} of {pid}: {c}" for c in CANARIES if c.encode() in text]
     return running.returncode, seen, leaked
 
