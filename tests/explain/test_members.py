@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -13,11 +14,13 @@ from rmetrics.cli import run
 from rmetrics.explain.asked import Query
 from rmetrics.explain.explainer import explainer
 from rmetrics.explain.members import explain_member, explain_members
+from rmetrics.findings import Finding, Severity
 from rmetrics.opening import open_project
 from rmetrics.rules.measures import sums
 from small_company import leads, payments, spend
 from support import Project, fresh_database, new_project
 
+PROBLEMS = (Finding("rules-not-synced", Severity.ERROR, "rules were edited", 0),)
 OWN = """
 [measures.callbacks]
 of = "jobs"
@@ -141,6 +144,10 @@ def test_the_rows_of_every_member_add_up_to_its_published_figure(company: Projec
         for month in {key[0] for key in published}:
             every = explain_members(one, Query("ALL", month), dimension, metrics)
             assert every.verdict == "match", every
+            for told in (found, every):  # a problem of the lake is a mismatch, but no difference of figures
+                assert replace(told, problems=PROBLEMS).verdict == "mismatch"
+                assert replace(told, problems=PROBLEMS).conclusion == "problems"
+                assert replace(told, problems=PROBLEMS, figures_differing=("x",)).conclusion == "mismatch"
             for table in every.tables.values():
                 assert not table.additive or table.together == table.whole
     assert len({key[2] for key in published}) >= 3

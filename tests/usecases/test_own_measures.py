@@ -31,11 +31,11 @@ of = "jobs"
 column = "technician"
 split = ","
 """
-RuleText = Callable[..., tuple[int, Any]]
+Line = Callable[..., tuple[int, Any]]
 
 
 @pytest.fixture
-def say(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RuleText:
+def say(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Line:
     """Runs a command line in the project: exit code and the JSON document on stdout."""
     monkeypatch.chdir(project.root)
     for name, value in project.environment.items():
@@ -71,7 +71,7 @@ def company(project: Project) -> None:
     project.put("targets.csv", targets(("2024-11", "5", "1"), more=("Target Callbacks",)))
 
 
-def test_from_toml_to_postgres_and_back(project: Project, say: RuleText) -> None:
+def test_from_toml_to_postgres_and_back(project: Project, say: Line) -> None:
     company(project)
     code, done = say("sync")
     assert code == 0
@@ -107,7 +107,7 @@ def test_from_toml_to_postgres_and_back(project: Project, say: RuleText) -> None
     assert (code, answer["rows"]) == (0, [{"value": "279.990000"}])
 
 
-def test_explained_with_rule_rows_near_misses_and_proof(project: Project, say: RuleText) -> None:
+def test_explained_with_rule_rows_near_misses_and_proof(project: Project, say: Line) -> None:
     company(project)
     project.sync()
     code, told = say("explain", "--source", "ALL", "--month", "2024-11", "--metric", "callbacks", "--rows")
@@ -123,7 +123,7 @@ def test_explained_with_rule_rows_near_misses_and_proof(project: Project, say: R
     assert code == 2
 
 
-def test_a_customer_who_comes_back_counts_with_rows_proof_and_days(project: Project, say: RuleText) -> None:
+def test_a_customer_who_comes_back_counts_with_rows_proof_and_days(project: Project, say: Line) -> None:
     (project.rules / "callbacks.toml").write_bytes((ROOT / "rules" / "examples" / "callbacks.toml").read_bytes())
     jobs = [
         (1, "COD Repair", "Google", "2024-10-28T12:00:00-04:00", "617-555-0101", "Oven", "Ann"),
@@ -142,7 +142,7 @@ def test_a_customer_who_comes_back_counts_with_rows_proof_and_days(project: Proj
     assert ["days_since_repair", "8"] in told["facts"]
 
 
-def test_an_edit_is_planned_then_remembered_with_its_cause(project: Project, say: RuleText) -> None:
+def test_an_edit_is_planned_then_remembered_with_its_cause(project: Project, say: Line) -> None:
     company(project)
     project.sync()
     own = project.rules / "own.toml"
@@ -180,7 +180,7 @@ def test_an_edit_is_planned_then_remembered_with_its_cause(project: Project, say
     assert say("history", "--dimension", "zip")[0] == 2
 
 
-def test_a_measure_is_drafted_and_a_wrong_one_is_not(project: Project, say: RuleText) -> None:
+def test_a_measure_is_drafted_and_a_wrong_one_is_not(project: Project, say: Line) -> None:
     code, told = say("rules", "new-measure", "warranties", "--of", "jobs", "--count", "type = 'Warranty'")
     assert (code, told["measure"], told["of"]) == (0, "warranties", "jobs")
     assert say("rules", "check")[0] == 0

@@ -17,12 +17,12 @@ from support import Project, fresh_database, new_project
 
 PRICE = '[[sources."Pro Referral".changes]]\nfrom = 2024-11-16\ncost = { per_lead = 25.00 }\n'
 
-RuleText = Callable[..., tuple[int, str]]
+Line = Callable[..., tuple[int, str]]
 Json = dict[str, Any]
 
 
 @pytest.fixture
-def say(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RuleText:
+def say(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Line:
     """Runs a command line in the project: exit code and stdout."""
     monkeypatch.chdir(project.root)
     for name, value in project.environment.items():
@@ -69,7 +69,7 @@ def published(base: Project, project: Project) -> Project:
     return replace(project, minutes=10)  # newer than what is there
 
 
-def plan(say: RuleText, *options: str) -> Json:
+def plan(say: Line, *options: str) -> Json:
     code, text = say("plan", "--json", *options)
     assert code == 0
     found: Json = json.loads(text)
@@ -101,7 +101,7 @@ def append(project: Project, text: str) -> int:
 
 
 @pytest.mark.usefixtures("published")
-def test_nothing_edited_changes_nothing(say: RuleText) -> None:
+def test_nothing_edited_changes_nothing(say: Line) -> None:
     found = plan(say)
     assert changes(found) == []
     assert found["rows"] == []
@@ -110,7 +110,7 @@ def test_nothing_edited_changes_nothing(say: RuleText) -> None:
     assert "would change no figure" in say("plan")[1]
 
 
-def test_price_shows_before_and_after_with_the_row_and_the_line(published: Project, say: RuleText) -> None:
+def test_price_shows_before_and_after_with_the_row_and_the_line(published: Project, say: Line) -> None:
     line = append(published, PRICE)
     found = plan(say)
     assert changes(found) == [("2024-11-01", "Pro Referral", "COD", "cost", "40.00", "45.00")]
@@ -125,7 +125,7 @@ def test_price_shows_before_and_after_with_the_row_and_the_line(published: Proje
     assert found["unchanged"] == ["2024-10-01"]
 
 
-def test_plan_and_sync_and_history_show_the_same_figures(published: Project, say: RuleText) -> None:
+def test_plan_and_sync_and_history_show_the_same_figures(published: Project, say: Line) -> None:
     append(published, PRICE)
     business = published.rules / "business.toml"
     business.write_text(business.read_text(encoding="utf-8").replace("share = 0.40", "share = 0.425"), encoding="utf-8")
@@ -150,7 +150,7 @@ def test_plan_and_sync_and_history_show_the_same_figures(published: Project, say
     assert plan(say)["changes"] == []
 
 
-def test_each_figure_has_its_own_cause(published: Project, say: RuleText) -> None:
+def test_each_figure_has_its_own_cause(published: Project, say: Line) -> None:
     line = append(published, PRICE)
     published.put("leads cost Elocals 2.csv", leads(("e1", "2024-11-05 10:00:00 -0500", "12.50")))
     causes = {c["source"]: c["cause"] for c in plan(say)["changes"]}
@@ -160,7 +160,7 @@ def test_each_figure_has_its_own_cause(published: Project, say: RuleText) -> Non
     assert dict(published.rows("SELECT DISTINCT source, cause FROM metric_changes")) == causes
 
 
-def test_rows_of_a_new_export_are_told_from_changed_ones(published: Project, say: RuleText) -> None:
+def test_rows_of_a_new_export_are_told_from_changed_ones(published: Project, say: Line) -> None:
     published.put(
         "proref 2.csv",
         referrals(
@@ -184,7 +184,7 @@ def test_rows_of_a_new_export_are_told_from_changed_ones(published: Project, say
     assert found["daily_changes"] == 4  # leads and cost of both days
 
 
-def test_a_new_alias_takes_jobs_over(published: Project, say: RuleText) -> None:
+def test_a_new_alias_takes_jobs_over(published: Project, say: Line) -> None:
     sources = published.rules / "sources.toml"
     text = sources.read_text(encoding="utf-8").replace('aliases = ["GoogleAds",', 'aliases = ["Fixly", "GoogleAds",')
     sources.write_text(text, encoding="utf-8")
@@ -202,7 +202,7 @@ def test_a_new_alias_takes_jobs_over(published: Project, say: RuleText) -> None:
     ]
 
 
-def test_plan_writes_nothing(published: Project, say: RuleText) -> None:
+def test_plan_writes_nothing(published: Project, say: Line) -> None:
     append(published, PRICE)
     published.put("proref 2.csv", referrals(("c", "12/01/2024 09:00 AM")))
     before, tables = files(published.root), published.rows("SELECT count(*) FROM sync_runs")
@@ -211,7 +211,7 @@ def test_plan_writes_nothing(published: Project, say: RuleText) -> None:
     assert published.rows("SELECT count(*) FROM sync_runs") == tables
 
 
-def test_month_and_source_narrow_a_plan(published: Project, say: RuleText) -> None:
+def test_month_and_source_narrow_a_plan(published: Project, say: Line) -> None:
     append(published, PRICE)
     assert plan(say, "--month", "2024-10")["changes"] == []
     assert plan(say, "--month", "2024-10")["rows"] == []
@@ -219,18 +219,18 @@ def test_month_and_source_narrow_a_plan(published: Project, say: RuleText) -> No
     assert plan(say, "--source", "Google")["changes"] == []
 
 
-def test_a_source_that_is_not_there_is_refused(published: Project, say: RuleText) -> None:
+def test_a_source_that_is_not_there_is_refused(published: Project, say: Line) -> None:
     assert published.rules.is_dir()
     assert say("plan", "--source", "Googel")[0] == 2
 
 
-def test_exit_code_tells_changes(published: Project, say: RuleText) -> None:
+def test_exit_code_tells_changes(published: Project, say: Line) -> None:
     append(published, PRICE)
     assert say("plan", "--quiet")[0] == 0
     assert say("plan", "--quiet", "--exit-code") == (3, "")
 
 
-def test_text_tells_figures_causes_and_rows(published: Project, say: RuleText) -> None:
+def test_text_tells_figures_causes_and_rows(published: Project, say: Line) -> None:
     line = append(published, PRICE)
     _, text = say("plan", "--rows")
     assert f"edited: rules/sources.toml:{line} " in text
@@ -241,7 +241,7 @@ def test_text_tells_figures_causes_and_rows(published: Project, say: RuleText) -
 
 
 def test_before_anything_is_published_the_last_computation_counts(
-    published: Project, say: RuleText, monkeypatch: pytest.MonkeyPatch
+    published: Project, say: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append(published, PRICE)
     monkeypatch.setenv("RMETRICS_POSTGRES_DSN", "postgresql://user:secret@127.0.0.1:1/none")
@@ -252,7 +252,7 @@ def test_before_anything_is_published_the_last_computation_counts(
     assert [r["key"] for r in found["rows"]] == ["b"]
 
 
-def test_before_the_first_sync_everything_is_new(project: Project, say: RuleText) -> None:
+def test_before_the_first_sync_everything_is_new(project: Project, say: Line) -> None:
     project.put("proref.csv", referrals(("a", "11/10/2024 09:00 AM")))
     found = plan(say)
     assert changes(found) == [
@@ -263,7 +263,7 @@ def test_before_the_first_sync_everything_is_new(project: Project, say: RuleText
     assert not (project.root / "data" / "lake").exists()
 
 
-def test_rows_that_move_are_told_after_the_lake_went_ahead(published: Project, say: RuleText) -> None:
+def test_rows_that_move_are_told_after_the_lake_went_ahead(published: Project, say: Line) -> None:
     append(published, PRICE)
     lake = published.root / "data" / "lake"
     state = json.loads((lake / "state.json").read_text(encoding="utf-8"))
@@ -274,7 +274,7 @@ def test_rows_that_move_are_told_after_the_lake_went_ahead(published: Project, s
     assert [r["key"] for r in plan(say)["rows"]] == ["b"]
 
 
-def test_without_the_old_rules_the_figures_are_still_told(published: Project, say: RuleText) -> None:
+def test_without_the_old_rules_the_figures_are_still_told(published: Project, say: Line) -> None:
     append(published, PRICE)
     for file in (published.root / "data" / "lake" / "rules").rglob("*.toml"):
         file.unlink()
@@ -286,7 +286,7 @@ def test_without_the_old_rules_the_figures_are_still_told(published: Project, sa
 # -- history
 
 
-def test_first_publish_is_no_change(published: Project, say: RuleText) -> None:
+def test_first_publish_is_no_change(published: Project, say: Line) -> None:
     assert recorded(published) == []
     told = json.loads(say("history", "--month", "2024-11", "--json")[1])
     assert told["changes"] == []
@@ -295,7 +295,7 @@ def test_first_publish_is_no_change(published: Project, say: RuleText) -> None:
 
 
 @pytest.mark.usefixtures("published")
-def test_a_month_without_figures_has_no_story(say: RuleText) -> None:
+def test_a_month_without_figures_has_no_story(say: Line) -> None:
     assert say("history", "--month", "2019-01") == (2, "")
 
 
@@ -313,7 +313,7 @@ def test_a_new_month_is_no_change_but_one_that_comes_back_is(published: Project)
 
 
 @pytest.mark.slow
-def test_history_tells_runs_in_order_and_days_on_request(published: Project, say: RuleText) -> None:
+def test_history_tells_runs_in_order_and_days_on_request(published: Project, say: Line) -> None:
     append(published, PRICE)
     published.sync()
     sources = published.rules / "sources.toml"
@@ -330,16 +330,14 @@ def test_history_tells_runs_in_order_and_days_on_request(published: Project, say
 
 @pytest.mark.parametrize("arguments", [("--month", "11/2024"), ("--month", "2024-11", "--metric", "profits")])
 @pytest.mark.usefixtures("published")
-def test_history_refuses_what_it_does_not_know(say: RuleText, arguments: tuple[str, ...]) -> None:
+def test_history_refuses_what_it_does_not_know(say: Line, arguments: tuple[str, ...]) -> None:
     assert say("history", *arguments)[0] == 2
 
 
 # -- a dated change instead of an edit that restates months that are over
 
 
-def test_an_edit_that_restates_a_month_that_is_over_is_offered_as_a_dated_change(
-    published: Project, say: RuleText
-) -> None:
+def test_an_edit_that_restates_a_month_that_is_over_is_offered_as_a_dated_change(published: Project, say: Line) -> None:
     business = published.rules / "business.toml"
     before = business.read_text(encoding="utf-8")
     edited = before.replace("unit   = \"type IN ('COD Service', 'INS Service')\"", "unit   = \"type = 'INS Service'\"")
@@ -359,7 +357,7 @@ def test_an_edit_that_restates_a_month_that_is_over_is_offered_as_a_dated_change
 
 
 def test_several_edits_of_one_source_are_offered_together_with_its_name_in_quotes(
-    published: Project, say: RuleText
+    published: Project, say: Line
 ) -> None:
     published.put("proref 0.csv", referrals(("o", "10/10/2024 09:00 AM")), minutes=0)
     published.sync()
@@ -376,7 +374,7 @@ def test_several_edits_of_one_source_are_offered_together_with_its_name_in_quote
     ]
 
 
-def test_an_edit_that_moves_only_the_newest_month_needs_no_dated_change(published: Project, say: RuleText) -> None:
+def test_an_edit_that_moves_only_the_newest_month_needs_no_dated_change(published: Project, say: Line) -> None:
     sources = published.rules / "sources.toml"
     sources.write_text(sources.read_text(encoding="utf-8").replace("per_lead = 20.00", "per_lead = 25.00"), "utf-8")
     found = plan(say)

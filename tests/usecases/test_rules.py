@@ -17,7 +17,7 @@ from rmetrics.usecases.rules import check_rules
 from small_company import jobs, referrals
 from support import Project, new_project
 
-RuleText = Callable[..., tuple[int, str, str]]
+Line = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def offline(tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def say(offline: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RuleText:
+def say(offline: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Line:
     """Runs a command line in the project: exit code, stdout, stderr."""
     monkeypatch.chdir(offline.root)
     for name, value in offline.environment.items():
@@ -128,7 +128,7 @@ def test_without_a_lake_only_the_rules_are_judged(tmp_path: Path) -> None:
     assert not (project.root / "data" / "lake").exists()
 
 
-def test_check_says_warnings_and_that_all_is_fine(say: RuleText) -> None:
+def test_check_says_warnings_and_that_all_is_fine(say: Line) -> None:
     code, out, _ = say("rules", "check")
     assert code == 0
     assert "warning: " in out
@@ -140,9 +140,7 @@ def test_check_says_warnings_and_that_all_is_fine(say: RuleText) -> None:
 
 
 @pytest.mark.parametrize("command", [["rules", "check"], ["rules"], ["plan"], ["sync"], ["schema"]])
-def test_every_command_that_reads_rules_reports_all_problems(
-    offline: Project, say: RuleText, command: list[str]
-) -> None:
+def test_every_command_that_reads_rules_reports_all_problems(offline: Project, say: Line, command: list[str]) -> None:
     add(offline, "[sources.Acme]\nleeds = 1\nleads = 'jobs'\ncost = { per_lead = -1 }\n")
     code, out, err = say(*command)
     assert (code, out) == (2, "")
@@ -154,7 +152,7 @@ def test_every_command_that_reads_rules_reports_all_problems(
     )
 
 
-def test_problems_as_one_document(offline: Project, say: RuleText) -> None:
+def test_problems_as_one_document(offline: Project, say: Line) -> None:
     add(offline, "[sources.Acme]\nleads = 'jbos'\n")
     code, out, _ = say("rules", "check", "--json")
     document: dict[str, Any] = json.loads(out)
@@ -164,7 +162,7 @@ def test_problems_as_one_document(offline: Project, say: RuleText) -> None:
     assert "did you mean 'jobs'?" in problem["message"]
 
 
-def test_rules_of_a_day(offline: Project, say: RuleText) -> None:
+def test_rules_of_a_day(offline: Project, say: Line) -> None:
     add(
         offline,
         "[sources.Acme]\nleads = 'jobs'\ncost = { per_lead = 5.00 }\n[[sources.Acme.changes]]\nfrom = 2026-02-01\ncost = { per_lead = 6.00 }\n",
@@ -184,7 +182,7 @@ def test_rules_of_a_day(offline: Project, say: RuleText) -> None:
     assert say("rules", "--as-of", "01.02.2026")[0] == 2
 
 
-def test_new_on_the_command_line(offline: Project, say: RuleText) -> None:
+def test_new_on_the_command_line(offline: Project, say: Line) -> None:
     export = offline.put("acme.csv", "Ref,When\nA,2024-11-05\nB,2024-11-06\n")
     code, out, _ = say("rules", "new", "Acme Leads", "--from", str(export))
     assert code == 0
@@ -193,7 +191,7 @@ def test_new_on_the_command_line(offline: Project, say: RuleText) -> None:
     assert say("rules", "new", "Acme Leads", "--from", str(export))[0] == 2
 
 
-def test_new_that_must_be_filled_in_says_so(offline: Project, say: RuleText) -> None:
+def test_new_that_must_be_filled_in_says_so(offline: Project, say: Line) -> None:
     export = offline.put("acme.csv", "Ref,Price\nA,12.50\nB,13.50\n")
     code, out, _ = say("rules", "new", "Acme", "--from", str(export))
     assert code == 2

@@ -190,11 +190,21 @@ class Explanation:
         return max((d for m in self.metrics.values() for d in m.differences), default=Decimal(0))
 
     @property
+    def agrees(self) -> bool:
+        """Whether all figures that must be equal are equal."""
+        return not self.difference and not self.differing
+
+    @property
     def verdict(self) -> str:
         """``match``, ``mismatch`` or ``unpublished``."""
-        if self.difference or self.differing or self.problems:
+        if self.problems or not self.agrees:
             return "mismatch"
         return "match" if self.run_id else "unpublished"
+
+    @property
+    def conclusion(self) -> str:
+        """The verdict, or ``problems`` if all figures agree and only problems of the lake make it a mismatch."""
+        return "problems" if self.problems and self.agrees else self.verdict
 
 
 def with_ratios(found: Explanation, figures: Sequence[Figure]) -> Explanation:

@@ -108,11 +108,21 @@ class Members:
         return tuple(dict.fromkeys(line.member for table in self.tables.values() for line in table.lines))
 
     @property
+    def agrees(self) -> bool:
+        """Whether all figures that must be equal are equal."""
+        return not self.figures_differing
+
+    @property
     def verdict(self) -> str:
         """``match``, ``mismatch`` or ``unpublished``."""
-        if self.figures_differing or self.problems:
+        if self.problems or not self.agrees:
             return "mismatch"
         return "match" if self.run_id else "unpublished"
+
+    @property
+    def conclusion(self) -> str:
+        """The verdict, or ``problems`` if all figures agree and only problems of the lake make it a mismatch."""
+        return "problems" if self.problems and self.agrees else self.verdict
 
 
 def dimension_named(one: Explainer, name: str) -> Dimension:

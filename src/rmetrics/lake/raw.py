@@ -264,7 +264,7 @@ class RawLayer(Folder):
         """Removes exports from a scratch lake for good, with the files that contain nothing else.
 
         Args:
-            intact: all sound landed exports.
+            intact: all landed exports without damage.
             out: hashes of the exports to remove, sound or not.
         """
         now = {r.sha256: replace(r, delivered_ns=0, withdrawn="", restored="") for r in intact}

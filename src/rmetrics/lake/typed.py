@@ -148,10 +148,10 @@ class TypedLayer(Folder):
         """The records of those typed rows that exist; looks only once for a file that exports share."""
         known = self._typed()
         found = {key: known[key] for key in keys if key in known}
-        has_catalog = {name for name, file in {f.name: f for f in found.values()}.items() if self._typed_exists(file)}
-        return {key: file for key, file in found.items() if file.name in has_catalog}
+        existing = {name for name, file in {f.name: f for f in found.values()}.items() if self._typed_exists(file)}
+        return {key: file for key, file in found.items() if file.name in existing}
 
-    def typed_are_sound(self, files: Iterable[TypedFile], *, used: bool) -> set[str]:
+    def typed_are_intact(self, files: Iterable[TypedFile], *, used: bool) -> set[str]:
         """The names of those files that are as written; see ``is_intact``."""
         by_name = {file.name: file for file in files}
         return {name for name, file in by_name.items() if self.typed_is_intact(file, used=used)}

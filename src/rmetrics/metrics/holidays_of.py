@@ -27,8 +27,8 @@ def holidays_of(country: str | None, first: int, last: int) -> frozenset[dt.date
     import holidays  # takes 0.1 s to import: only for a forecast
 
     with _LOADING:
-        there = sys.modules.get(_COUNTRIES)
-        if there is None:
+        loaded = sys.modules.get(_COUNTRIES)
+        if loaded is None:
             # The package imports every country that it knows, which takes as long as a small computation. A stand-in
             # lets one country be imported alone; other importers get the real package.
             sys.modules[_COUNTRIES] = stand_in = ModuleType(_COUNTRIES)
@@ -36,7 +36,7 @@ def holidays_of(country: str | None, first: int, last: int) -> frozenset[dt.date
         try:
             return frozenset(holidays.country_holidays(country, years=range(first, last + 1)))
         finally:
-            if there is None:
+            if loaded is None:
                 del sys.modules[_COUNTRIES]
 
 

@@ -20,6 +20,7 @@ _NAMES = {"revenue_gross": "revenue (gross)", "revenue40": "revenue after payout
 _VERDICTS = {
     "match": ("The numbers agree everywhere", "bold green"),
     "mismatch": ("The numbers do not agree", "bold red"),
+    "problems": ("The numbers agree, but see the errors above", "bold yellow"),
     "unpublished": ("The rows and both engines agree; nothing is published to compare with", "bold yellow"),
 }
 _DETAILS = 3
@@ -54,9 +55,7 @@ def show_explanation(report: Report, found: Explanation, gaps: Sequence[Gap] = (
         report.line(f"error: {problem.message}", "bold red")
     for line in found.differing:
         report.line(f"differs: {line}", "red")
-    words, style = _VERDICTS[found.verdict]
-    if found.problems and not found.differing and not found.difference:
-        words, style = "The numbers agree, but see the errors above", "bold yellow"
+    words, style = _VERDICTS[found.conclusion]
     run = f" (PostgreSQL: run {found.run_id})" if found.run_id else ""
     report.line(f"{words}{run}; difference {found.difference.quantize(Decimal('0.01'))}.", style)
 

@@ -12,6 +12,7 @@ from rmetrics.output.reporter import Report
 _VERDICTS = {
     "match": ("Both engines and PostgreSQL agree on every member", "bold green"),
     "mismatch": ("The figures do not agree", "bold red"),
+    "problems": ("The figures agree, but see the errors above", "bold yellow"),
     "unpublished": ("Both engines agree on every member; nothing is published to compare with", "bold yellow"),
 }
 
@@ -33,7 +34,7 @@ def show_members(report: Report, found: Members) -> None:
         report.line(f"error: {problem.message}", "bold red")
     for line in found.figures_differing:
         report.line(f"differs: {line}", "red")
-    words, style = _VERDICTS[found.verdict]
+    words, style = _VERDICTS[found.conclusion]
     run = f" (PostgreSQL: run {found.run_id})" if found.run_id else ""
     report.line(f"{words}{run}.", style)
     if found.members:

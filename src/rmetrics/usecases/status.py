@@ -105,8 +105,9 @@ def _published(settings: Settings, runs: int) -> StatusResult:
 
 
 def _status(server: Server, settings: Settings, runs: int, landed: int) -> StatusResult:
-    companies = _companies(server, settings)
+    of_group = _of_group(server, settings.group_schema, settings.company) if settings.group_schema else None
     with connect(server, schema=settings.pg_schema) as session:
+        companies = tuple(published_companies(session)) if of_group is None else of_group
         if not has_all(session, ["sync_runs", "feed_status", "published_parts"]):
             label = server.label if companies else f"{server.label}: nothing is published yet"
             return StatusResult((), (), {}, label, {"exports_landed": landed}, companies=companies)
@@ -122,10 +123,10 @@ def _status(server: Server, settings: Settings, runs: int, landed: int) -> Statu
         )  # fmt: skip
 
 
-def _companies(server: Server, settings: Settings) -> tuple[PublishedCompany, ...]:
-    with connect(server, schema=settings.group_schema or settings.pg_schema) as session:
-        found = published_companies(session)
-    return tuple(c for c in found if settings.company in {None, c.company})
+def _of_group(server: Server, schema: str, company: str | None) -> tuple[PublishedCompany, ...]:
+    """Returns one company's row of the group's tables, which are in a schema of their own."""
+    with connect(server, schema=schema) as session:
+        return tuple(c for c in published_companies(session) if c.company == company)
 
 
 def _tables(session: Session) -> list[tuple[str, int]]:

@@ -133,8 +133,8 @@ class Causes:
         rows = [(m, s, n, self.of(m, s, n)) for m in months for s in sources for n in names]
         edits = [f"rule edit {e}" for e in self.edits if e.key.startswith("journeys.")]
         if edits:  # journeys grow by themselves as their jobs are paid; an edited rule restates them
-            texts = "; ".join(edits)
-            rows += [(m, s, f"{PREFIX}{n}", texts) for m in months for s in sources for n in JOURNEY_MEASURES]
+            text = "; ".join(edits)
+            rows += [(m, s, f"{PREFIX}{n}", text) for m in months for s in sources for n in JOURNEY_MEASURES]
         schema = {"month": pl.Date, "source": pl.String, "metric": pl.String, "cause": pl.String}
         return pl.DataFrame(rows, schema=schema, orient="row")
 

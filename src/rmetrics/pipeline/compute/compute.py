@@ -285,9 +285,9 @@ def _known_typed(lake: Lake, rules: Rules, placed: list[PlacedExport]) -> dict[s
     """
     typed: dict[str, list[tuple[TypedFile, int]]] = {name: [] for name in rules.feeds}
     keys = [(p.feed, p.raw.sha256, definition_of(rules, p.raw, p.feed).digest) for p in placed]
-    there = lake.typed_files(keys)
+    existing = lake.typed_files(keys)
     for item, key in zip(placed, keys, strict=True):
-        found = there.get(key)
+        found = existing.get(key)
         if found is None:
             raise LakeError(f"the typed rows of {item.raw.name} are missing", "Run `rmetrics sync`, then try again.")
         typed[item.feed].append((found, item.rank))
@@ -299,8 +299,8 @@ def _repair_typed(
 ) -> list[str]:
     """Rebuilds damaged typed rows, which are only a cache; returns the names of the files."""
     files = [file for of_feed in typed.values() for file, _ in of_feed]
-    sound = lake.typed_are_sound(files, used=used)
-    corrupt = {f.sha256: f.name for f in files if f.name not in sound}
+    intact = lake.typed_are_intact(files, used=used)
+    corrupt = {f.sha256: f.name for f in files if f.name not in intact}
     if not corrupt:
         return []
     damaged = [(p.raw, p.feed) for p in placed if p.raw.sha256 in corrupt]

@@ -174,9 +174,9 @@ class Rows:
         """
         self.snapshot.verify(*self.snapshot.tables)
         files = [file for of_feed in self.typed.values() for file, _ in of_feed]
-        sound = self.lake.typed_are_sound(files, used=True)
+        intact = self.lake.typed_are_intact(files, used=True)
         for file in files:
-            if file.name not in sound:
+            if file.name not in intact:
                 raise CorruptError(self.lake.store, f"{self.lake.typed.name}/{file.name}")
 
     def _stored(self, table: str) -> pl.LazyFrame | None:

@@ -29,6 +29,7 @@ from rmetrics.pipeline.landing.typed_rows import (
     Definition,
     Small,
     definition_of,
+    in_batches,
     naming_export,
     similar_groups,
     small_batch,
@@ -121,7 +122,8 @@ def land(new: Sequence[NewFile], lake: Lake, rules: Rules, raws: dict[str, RawFi
         LakeError: the lake cannot be written.
     """
     large = [file for file in new if file.status.st_size > SMALL]
-    for files in _together([file for file in new if file.status.st_size <= SMALL]):
+    small = [file for file in new if file.status.st_size <= SMALL]
+    for files in in_batches(small, lambda file: file.status.st_size, _TOGETHER):
         seen, alone = _land_small(files, lake, rules, raws)
         large += alone
         yield seen
@@ -177,19 +179,6 @@ def _recognised(export: Export, file: NewFile, sha256: str, lake: Lake, rules: R
 
 
 # -- small exports
-
-
-def _together(files: Sequence[NewFile]) -> Iterator[list[NewFile]]:
-    """Yields small files in groups that land together."""
-    batch, size = list[NewFile](), 0
-    for file in files:
-        if size > _TOGETHER:
-            yield batch
-            batch, size = [], 0
-        batch.append(file)
-        size += file.status.st_size
-    if batch:
-        yield batch
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import TypeVar
 from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.pipeline.landing.bucket_inbox import BucketInbox
 from rmetrics.pipeline.landing.land import InboxFile, NewFile, land
-from rmetrics.pipeline.landing.typed_rows import SMALL, definition_of, is_small, type_missing
+from rmetrics.pipeline.landing.typed_rows import SMALL, definition_of, in_batches, is_small, type_missing
 from rmetrics.rules import Rules
 
 MIN_SPREAD_BYTES = 64 * 2**20  # bytes of exports; with fewer, this machine finishes before others have started
@@ -75,14 +75,7 @@ def exports_in_tasks(exports: Sequence[tuple[RawFile, str]]) -> list[list[tuple[
 
 def _in_tasks(items: Sequence[T], size_of: Callable[[T], int], small: Callable[[T], bool]) -> list[list[T]]:
     tasks = [[item] for item in sorted((i for i in items if not small(i)), key=size_of, reverse=True)]
-    batch, size = list[T](), 0
-    for item in (i for i in items if small(i)):
-        if batch and size + size_of(item) > _TOGETHER:
-            tasks.append(batch)
-            batch, size = [], 0
-        batch.append(item)
-        size += size_of(item)
-    return [*tasks, batch] if batch else tasks
+    return [*tasks, *in_batches((i for i in items if small(i)), size_of, _TOGETHER)]
 
 
 # -- in a task

@@ -8,7 +8,7 @@ import datetime as dt
 import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -36,6 +36,7 @@ from rmetrics.rules import Rules
 from rmetrics.rules.feeds import Feed
 from rmetrics.rules.names import TARGETS
 
+T = TypeVar("T")
 SMALL = 64 * 2**10  # bytes; an export up to this size is packed with others
 _MAX_AHEAD = dt.timedelta(days=400)  # a row is dated at most this long after its export; more is a mistyped year
 _AT_ONCE = 8 * 2**20  # bytes of small exports read together
@@ -86,9 +87,9 @@ def type_missing(
     """
     small = list[tuple[RawFile, Definition]]()
     wanted = [(raw, name, definition_of(rules, raw, name)) for raw, name in exports]
-    existed = {} if full else lake.typed_files((name, raw.sha256, made_as.digest) for raw, name, made_as in wanted)
+    existing = {} if full else lake.typed_files((name, raw.sha256, made_as.digest) for raw, name, made_as in wanted)
     for raw, name, made_as in wanted:
-        if (name, raw.sha256, made_as.digest) in existed:
+        if (name, raw.sha256, made_as.digest) in existing:
             progress()
             continue
         lake.verify_raw(raw)
@@ -100,7 +101,7 @@ def type_missing(
                     write_typed(writer, batch, made_as)
                 lake.commit_typed(writer)
             progress()
-    for chunk in _in_batches(small):
+    for chunk in in_batches(small, lambda item: item[0].size, _AT_ONCE):
         definitions = {raw.sha256: made_as for raw, made_as in chunk}
         texts = lake.exports_bytes([raw for raw, _ in chunk])
         for group in similar_groups([Small(raw, definitions[raw.sha256], data) for raw, data in texts]):
@@ -116,16 +117,17 @@ def write_pack(lake: Lake, group: Sequence["Small"], new: PackRows) -> None:
     lake.write_pack(made_as.name, made_as.digest, columns_of(raw, made_as), new)
 
 
-def _in_batches(small: Sequence[tuple[RawFile, Definition]]) -> Iterator[list[tuple[RawFile, Definition]]]:
-    chunk, size = list[tuple[RawFile, Definition]](), 0
-    for item in small:
-        if size > _AT_ONCE:
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(item)
-        size += item[0].size
-    if chunk:
-        yield chunk
+def in_batches(items: Iterable[T], size_of: Callable[[T], int], limit: int) -> Iterator[list[T]]:
+    """Yields small exports in groups of at most ``limit`` bytes; one that is larger is a group of its own."""
+    batch, size = list[T](), 0
+    for item in items:
+        if batch and size + size_of(item) > limit:
+            yield batch
+            batch, size = [], 0
+        batch.append(item)
+        size += size_of(item)
+    if batch:
+        yield batch
 
 
 def reading_of(rules: Rules, raw: RawFile, name: str) -> ParseContext:
@@ -261,6 +263,7 @@ __all__ = [
     "Small",
     "columns_of",
     "definition_of",
+    "in_batches",
     "is_small",
     "naming_export",
     "similar_groups",

@@ -20,11 +20,13 @@ from rmetrics.serve.pages.measure import measure
 _VERDICTS = {
     "match": "The rows, both engines and PostgreSQL agree.",
     "mismatch": "The figures do not agree.",
+    "problems": "The figures agree, but see the notes above.",
     "unpublished": "The rows and both engines agree; nothing is published to compare with.",
 }
 _ALL_VERDICTS = {
     "match": "Both engines and PostgreSQL agree on every member.",
     "mismatch": "The figures do not agree.",
+    "problems": "The figures agree, but see the notes above.",
     "unpublished": "Both engines agree on every member; nothing is published to compare with.",
 }
 
@@ -52,7 +54,7 @@ def by_member(asked: PageRequest) -> Page:
         except PostgresError as error:
             notes.append(_unavailable(error))
             all_of = asked.view.members(of, dimension, made.parts, offline=True)
-        body.append(_verdict(_ALL_VERDICTS[all_of.verdict], all_of))
+        body.append(_verdict(_ALL_VERDICTS[all_of.conclusion], all_of))
         body.append(_every(asked, all_of, made))
     else:
         try:
@@ -62,7 +64,7 @@ def by_member(asked: PageRequest) -> Page:
             found = asked.view.member(of, dimension, member, made.parts, offline=True)
         member = found.member
         body.append(ratio_of(made, found, rules.business.currency))
-        body.append(_verdict(_VERDICTS[found.verdict], found))
+        body.append(_verdict(_VERDICTS[found.conclusion], found))
         body += [_measure(asked, found, m, dimension) for m in found.metrics.values()]
     whose = f"every {dimension}" if member is None else f"{member} ({dimension})"
     title = f"{metric.replace('_', ' ').capitalize()}: {whose}, {month:%B %Y}"

@@ -40,6 +40,7 @@ _TITLES = {"jobs": "Jobs", "leads": "Leads", "units": "Units", "repairs": "Repai
 _VERDICTS = {
     "match": "The rows, both engines and PostgreSQL agree.",
     "mismatch": "The figures do not agree.",
+    "problems": "The figures agree, but see the notes above.",
     "unpublished": "The rows and both engines agree; nothing is published to compare with.",
 }
 
@@ -260,7 +261,7 @@ def _verdict(asked: PageRequest, found: Explanation) -> str:
         few = (f"{len(found.rows_differing)} or more rows differ in PostgreSQL; run: rmetrics check",)
         wrong += found.rows_differing if asked.rows else few
     lines = "".join(f'<p class="wrong">{escape(line)}</p>' for line in wrong)
-    return f'<p class="verdict {found.verdict}">{_VERDICTS[found.verdict]}{escape(run)}</p>{lines}'
+    return f'<p class="verdict {found.verdict}">{_VERDICTS[found.conclusion]}{escape(run)}</p>{lines}'
 
 
 def _measure(asked: PageRequest, question: _Question, found: Explained, whole: Explanation) -> str:
