@@ -76,7 +76,8 @@ def sync_places(settings: Settings) -> SyncPlaces:
         server_dir=settings.server_dir,
         schema=settings.pg_schema,
         memory=memory_of(settings),
-        local=not (settings.dsn or settings.data_url or settings.inbox_url),
+        local=not (settings.data_url or settings.inbox_url),
+        dsn=settings.dsn,
     )
 
 

@@ -1,4 +1,4 @@
-"""A sync with nothing new does not start a server that nobody has started since a sync stopped it."""
+"""A sync with nothing new starts no server that nobody has started since a sync stopped it, and asks one that runs."""
 
 import json
 import os
@@ -7,7 +7,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 from adbc_driver_postgresql import dbapi
@@ -21,7 +23,7 @@ from rmetrics.postgres.embedded import embedded, embedded_owner, state_at_rest
 from rmetrics.usecases.db import db_start, db_stop
 from rmetrics.usecases.sync import sync
 from small_company import jobs
-from support import Project, csv_text, new_project
+from support import Project, csv_text, fresh_database, new_project
 
 
 @pytest.fixture(scope="module")
@@ -192,17 +194,84 @@ def test_a_sync_beside_another_one_is_still_refused(own: Project) -> None:
         assert nothing_to_do(sync_places(own.settings)) is None
 
 
-def test_a_server_of_one_s_own_is_always_asked(own: Project) -> None:
+def test_a_server_that_cannot_be_asked_takes_the_whole_way(own: Project) -> None:
     settings = own.settings.model_copy(update={"postgres_dsn": SecretStr("postgresql://localhost/none")})
     assert nothing_to_do(sync_places(settings)) is None
 
 
-def test_it_loads_no_engine(own: Project) -> None:
+def test_a_running_server_that_holds_what_was_published_is_only_asked(own: Project) -> None:
+    db_start(own.settings)
+    whole = own.sync()
+    assert whole.status == "unchanged"
+    assert nothing_to_do(sync_places(own.settings)) == replace(whole, run_id=ANY, seconds=ANY, timings={})
+    db_stop(own.settings)
+    assert nothing_to_do(sync_places(own.settings)) is None  # stopped by hand: somebody may have written before
+
+
+def failed_run(project: Project) -> None:
+    project.rows("INSERT INTO sync_runs (run_id, started_at, status) VALUES ('9', now(), 'failed') RETURNING 1")
+
+
+def lost_view(project: Project) -> None:
+    project.rows("DO $$ BEGIN DROP VIEW daily_cumulative CASCADE; END $$")
+
+
+def lost_rows(project: Project) -> None:
+    project.rows("DELETE FROM monthly_metrics RETURNING 1")
+
+
+def changed_value(project: Project) -> None:
+    project.rows("UPDATE monthly_metrics SET revenue40 = revenue40 + 1 RETURNING 1")
+    project.rows("SELECT pg_stat_force_next_flush()::text")  # a session may delay its counts
+
+
+def written_by_another_lake(project: Project) -> None:
+    project.rows('UPDATE sync_runs SET detail = detail || \'{"inputs": "others"}\' RETURNING 1')
+
+
+@pytest.mark.parametrize(
+    "change", [failed_run, lost_view, lost_rows, changed_value, written_by_another_lake], ids=lambda f: f.__name__
+)
+def test_whatever_differs_in_a_database_of_one_s_own_takes_the_whole_way(
+    asked: Project, change: Callable[[Project], None]
+) -> None:
+    assert nothing_to_do(sync_places(asked.settings)) is not None
+    change(asked)
+    assert nothing_to_do(sync_places(asked.settings)) is None
+    asked.sync()
+    asked.sync()
+    assert nothing_to_do(sync_places(asked.settings)) is not None
+
+
+@pytest.fixture
+def asked(project: Project) -> Project:
+    """A project that has published to a server of the user's own."""
+    job(project, 1)
+    assert project.sync().status == "published"
+    return project
+
+
+def test_another_server_is_another_place(asked: Project, pg_uri: str) -> None:
+    with fresh_database(pg_uri, copy_of=asked.dsn) as copy:
+        assert nothing_to_do(sync_places(Project(asked.root, copy).settings)) is None
+
+
+def imported(project: Project) -> str:
+    """The exit code of a sync by itself, and which large packages it imported."""
     code = (
         "import sys\nfrom rmetrics.cli.app import run\ncode = run(['sync'])\n"
         "print(code, sorted({'polars', 'duckdb', 'pyarrow', 'sqlglot', 'adbc_driver_postgresql'} & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env=own.environment, cwd=own.root, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[-1] == "0 []", done.stdout + done.stderr
+        [sys.executable, "-c", code], env=project.environment, cwd=project.root, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    return done.stdout.splitlines()[-1]
+
+
+def test_it_loads_no_engine(own: Project) -> None:
+    assert imported(own) == "0 []"
+
+
+def test_to_ask_a_server_it_loads_the_driver_alone(asked: Project) -> None:
+    assert imported(asked) == "0 ['adbc_driver_postgresql', 'pyarrow']"

@@ -1,8 +1,9 @@
 """Fast path for a sync with nothing to do: nothing it depends on differs from the state the last one left.
 
 Compared are the rules (by content), the inbox, the lake and this installation (by size, time and inode of each file),
-the settings, the day, and an embedded server that nobody has started since the last sync stopped it. If any of them
-differs, a full sync finds out whether that matters. A server of one's own is always asked.
+the settings and the day. An embedded server that nobody has started since the last sync stopped it need not be asked; a
+running one is asked whether it still holds what was published. If anything differs, a full sync finds out whether that
+matters.
 
 Imports nothing that is slow to load.
 """
@@ -15,17 +16,18 @@ import stat
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, TypeVar
 
+from rmetrics.errors import RmetricsError
 from rmetrics.files import write_private
 from rmetrics.findings import BY_HAND, NEWLY_ACCEPTED, PULL_INCOMPLETE, Finding, Severity
 from rmetrics.locks import lock, lock_file
 from rmetrics.month_line import MonthLine
 from rmetrics.pipeline.summary import FileResult, MeasureLine, SyncResult
-from rmetrics.postgres.embedded import state_at_rest
+from rmetrics.postgres.embedded import embedded_running, state_at_rest
 from rmetrics.version import __version__
 
 NOT_NEEDED = "not needed: nothing changed"
@@ -47,7 +49,8 @@ class SyncPlaces:
     Attributes:
         schema: to publish to.
         memory: the limit of a run in bytes.
-        local: whether lake, inbox and server are all here; the state of others shows in requests only.
+        local: whether lake and inbox are on this machine; the state of a bucket shows in requests only.
+        dsn: of a server of the user's own; not in ``repr``.
     """
 
     rules_dir: Path
@@ -57,13 +60,13 @@ class SyncPlaces:
     schema: str
     memory: int
     local: bool
+    dsn: str | None = field(default=None, repr=False)
 
 
 def fingerprint(places: SyncPlaces) -> str:
     """Returns a digest of a sync's inputs: rules, inbox, installation, settings, day. Take it before the sync."""
     digest = hashlib.sha256()
-    # The DSN is left out: with a DSN, this fast path is not used.
-    for value in (__version__, dt.datetime.now(dt.UTC).date(), places.schema, places.memory):
+    for value in (__version__, dt.datetime.now(dt.UTC).date(), places.schema, places.memory, places.dsn):
         digest.update(f"{value}\n".encode())
     for path in sorted(places.rules_dir.glob("*.toml*")):
         digest.update(f"{path.name}\0".encode() + (path.read_bytes() if path.is_file() else b"") + b"\0")
@@ -72,13 +75,14 @@ def fingerprint(places: SyncPlaces) -> str:
     return digest.hexdigest()
 
 
-def remember(places: SyncPlaces, read: str, state: str, result: SyncResult) -> None:
+def remember(places: SyncPlaces, read: str, state: str, inputs: str, result: SyncResult) -> None:
     """Saves the result that a sync with nothing to do will report.
 
     Args:
         places: of the sync.
         read: ``fingerprint`` from before the sync.
-        state: the embedded server's state at rest after the sync stopped it.
+        state: the embedded server's state at rest after the sync stopped it; empty if the server keeps running.
+        inputs: digest of everything the published figures depend on.
         result: of the sync; not saved if it describes this run alone, or if not all places are local.
     """
     if not places.local:
@@ -88,6 +92,7 @@ def remember(places: SyncPlaces, read: str, state: str, result: SyncResult) -> N
     files = tuple(replace(f, status="unchanged") if f.status == "landed" else f for f in result.files)
     kept = {
         "key": _key(places, read, state),
+        "inputs": inputs,
         "files": [asdict(f) for f in files],
         "findings": [asdict(f) for f in result.findings],
         "months": [asdict(m) for m in result.months],
@@ -107,8 +112,10 @@ def nothing_to_do(places: SyncPlaces) -> SyncResult | None:
         return None
     try:
         kept = json.loads((places.lake_dir / _NAME).read_bytes())
-        state = state_at_rest(places.server_dir)
-        if state is None or kept["key"] != _key(places, fingerprint(places), state):
+        state = None if places.dsn else state_at_rest(places.server_dir)
+        if kept["key"] != _key(places, fingerprint(places), state or ""):
+            return None
+        if state is None and not _still_published(places, kept["inputs"]):
             return None
         return SyncResult(
             run_id=new_run_id(dt.datetime.now(dt.UTC)),
@@ -136,6 +143,22 @@ def _free(path: Path) -> bool:
         with lock_file(path, create=False) as file:
             return lock(file, exclusive=True)
     except OSError:
+        return False
+
+
+def _still_published(places: SyncPlaces, inputs: str) -> bool:
+    """Tests whether a running server holds these inputs' figures; False if it cannot be asked."""
+    from rmetrics.postgres.connection import connect, server_of
+    from rmetrics.postgres.run_log import still_published
+    from rmetrics.shipped import schema_script
+
+    try:
+        server = server_of(places.dsn) if places.dsn else embedded_running(places.server_dir)
+        if server is None:
+            return False
+        with connect(server, schema=places.schema) as session:
+            return still_published(session, schema_script(), inputs)
+    except RmetricsError:  # a full sync reports it
         return False
 
 

@@ -4,12 +4,15 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from rmetrics.errors import PostgresError
 from rmetrics.postgres.connection import HERE, ColumnThere, Session, catalog, literal, quoted, statements
 from rmetrics.postgres.ownership import own_relations, read_note, record_relations, refuse_foreign
 from rmetrics.postgres.upgrade import upgrade
-from rmetrics.tables import PgTable
+
+if TYPE_CHECKING:
+    from rmetrics.tables import PgTable
 
 _NO_RIGHT = "42501"
 _OLDEST_SERVER = 140_000
@@ -129,7 +132,7 @@ def is_complete(session: Session, script: str) -> bool:
     return wanted <= {str(name) for (name,) in found}
 
 
-def create_table(table: PgTable) -> list[str]:
+def create_table(table: "PgTable") -> list[str]:
     """The DDL of a table that only TOML defines, in the style of ``schema.sql``."""
     lines = [f"    {quoted(c.name)} {c.type}{' NOT NULL' if c.not_null else ''}" for c in table.columns]
     key = ", ".join(quoted(k) for k in table.key)
@@ -155,7 +158,7 @@ def create_table(table: PgTable) -> list[str]:
     return ddl
 
 
-def add_column(table: PgTable, name: str) -> list[str]:
+def add_column(table: "PgTable", name: str) -> list[str]:
     """The DDL of a column that TOML adds to a table."""
     column = next(c for c in table.columns if c.name == name)
     ddl = [f"ALTER TABLE {quoted(table.name)} ADD COLUMN IF NOT EXISTS {quoted(name)} {column.type}"]
@@ -164,7 +167,7 @@ def add_column(table: PgTable, name: str) -> list[str]:
     return ddl
 
 
-def fit_tables(session: Session, tables: Sequence[PgTable]) -> None:
+def fit_tables(session: Session, tables: "Sequence[PgTable]") -> None:
     """Creates the tables and columns that the rules require and the database lacks.
 
     Raises:
@@ -188,7 +191,7 @@ def fit_tables(session: Session, tables: Sequence[PgTable]) -> None:
             record_relations(session, own | set(names))
 
 
-def has_columns(session: Session, tables: Sequence[PgTable]) -> bool:
+def has_columns(session: Session, tables: "Sequence[PgTable]") -> bool:
     """Whether rmetrics created each of the tables and all of their columns exist."""
     if not has_all(session, [t.name for t in tables]):
         return False
@@ -201,7 +204,7 @@ def has_columns(session: Session, tables: Sequence[PgTable]) -> bool:
     return {(t.name, name) for t in tables for name in t.names} <= {(str(t), str(n)) for t, n in rows}
 
 
-def withhold(table: PgTable, existing: Mapping[str, ColumnThere]) -> list[str]:
+def withhold(table: "PgTable", existing: Mapping[str, ColumnThere]) -> list[str]:
     """The statements that clear columns published before the rules set ``publish = false``."""
     found = []
     for name in (n for n in table.withheld if n in existing):

@@ -10,7 +10,7 @@ from rmetrics.errors import SettingsError
 
 _OLDEST = (1, 13)
 _LOADING = threading.Lock()
-_DRIVER, _DATASETS = "adbc_driver_postgresql.dbapi", "pyarrow.dataset"
+_DRIVER, _DATASETS, _POLARS = "adbc_driver_postgresql.dbapi", "pyarrow.dataset", "polars"
 
 
 def require_driver() -> None:
@@ -39,17 +39,24 @@ def dbapi() -> Any:
 
     It imports ``pyarrow.dataset`` only to recognise datasets as input, which no caller here passes. That import loads
     all of Arrow's compute functions and takes longer than importing the driver and connecting, so a stand-in replaces
-    it during the import. Other importers get the real module.
+    it during the import. Polars, which it would use where Arrow is not installed, is left out as well. Other importers
+    get the real modules.
     """
     with _LOADING:
         if _DRIVER not in sys.modules and _DATASETS not in sys.modules:
             import pyarrow as pa
 
             sys.modules[_DATASETS] = pa.dataset = _without_datasets()
+            # With other threads, one of them may be importing Polars right now.
+            without_polars = _POLARS not in sys.modules and threading.active_count() == 1
+            if without_polars:
+                sys.modules[_POLARS] = None  # type: ignore[assignment]  # how Python marks a module as missing
             try:
                 return import_module(_DRIVER)
-            finally:
-                del sys.modules[_DATASETS]  # the next import of it is a real one
+            finally:  # the next imports of them are real ones
+                del sys.modules[_DATASETS]
+                if without_polars:
+                    del sys.modules[_POLARS]
         return import_module(_DRIVER)
 
 

@@ -9,13 +9,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rmetrics.postgres.connection import Server, Session, connect
-from rmetrics.postgres.ddl import has_all, schema_in_force
+from rmetrics.postgres.ddl import has_all, is_complete, require_writable, schema_digest, schema_in_force
 from rmetrics.postgres.outside_writes import changed_outside
-from rmetrics.tables import PgTable
 from rmetrics.version import __version__
+
+if TYPE_CHECKING:
+    from rmetrics.tables import PgTable
 
 # The columns of ``LoggedRun``, in order.
 _LOGGED = (
@@ -145,8 +147,13 @@ class Published:
     intact: bool = False
 
 
-def published(session: Session, tables: Sequence[PgTable]) -> Published:
-    """The last published run, and whether its tables are still intact."""
+def published(session: Session, tables: "Sequence[PgTable] | None" = None) -> Published:
+    """The last published run, and whether its tables are still intact.
+
+    Args:
+        session: of the published database.
+        tables: the tables to check; None for those that the run published, as far as they were recorded.
+    """
     rows = session.query(
         "SELECT run_id, rules_hash, version, detail ->> 'inputs', detail ->> 'schema', detail ->> 'exports', "
         "detail ->> 'counters', EXISTS (SELECT 1 FROM published_parts WHERE digest = '') "
@@ -155,7 +162,8 @@ def published(session: Session, tables: Sequence[PgTable]) -> Published:
     if not rows:
         return Published(schema=schema_in_force(session))
     run_id, rules_hash, version, inputs, schema, exports, counters, upgraded = rows[0]
-    names = [t.name for t in tables]
+    noted = json.loads(counters or "{}")
+    names = list(noted) if tables is None else [t.name for t in tables]
     return Published(
         run_id=run_id,
         exports=frozenset(json.loads(exports or "[]")),
@@ -163,7 +171,30 @@ def published(session: Session, tables: Sequence[PgTable]) -> Published:
         rules_hash=rules_hash or "",
         version=version or "",
         schema=schema_in_force(session) or schema or "",
-        intact=not upgraded and not changed_outside(session, names, json.loads(counters or "{}")),
+        intact=bool(names) and not upgraded and not changed_outside(session, names, noted),
+    )
+
+
+def still_published(session: Session, script: str, inputs: str) -> bool:
+    """Whether a sync of these inputs has nothing to write: neither a row, nor the schema, nor a line of the run log.
+
+    Args:
+        session: of the published database.
+        script: the schema script.
+        inputs: digest of everything the figures depend on.
+
+    Raises:
+        PostgresError: the server does not accept writes.
+    """
+    require_writable(session)
+    if not is_complete(session, script):
+        return False
+    before, last = published(session), latest_runs(session, 1)
+    return (
+        before.inputs == inputs
+        and before.intact
+        and before.schema == schema_digest(script)
+        and last[0].status != "failed"  # the log must show the recovery
     )
 
 

@@ -73,9 +73,9 @@ def sync(
     read = fingerprint(places)
     with contextlib.nullcontext() if dry_run else failure_noted(database_of(settings), attempt):
         result = _sync(settings, attempt, progress, before, full=full, dry_run=dry_run, force=force)
-    if attempt.rest:
+    if attempt.run is not None:
         with contextlib.suppress(OSError):  # most likely a full disk: the next sync then examines everything again
-            remember(places, read, attempt.rest[0], result)
+            remember(places, read, attempt.rest[0] if attempt.rest else "", attempt.run.inputs, result)
     return result
 
 
