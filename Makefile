@@ -1,6 +1,6 @@
 # Two commands do everything on a machine with Python 3.11 or newer: `make demo` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: docs site help setup dev demo test test-long test-scale test-buckets test-spark check fix types lock sample bench bench-large clean
+.PHONY: docs site help setup dev demo test test-deep test-long test-scale test-buckets test-spark check fix types lock sample bench bench-large clean
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -30,11 +30,17 @@ demo: setup  ## sync the sample exports into the embedded Postgres and show the 
 		'.venv/bin/rmetrics report                 charts and tables as one HTML page' \
 		'.venv/bin/rmetrics db start --port 5433   keep Postgres running; prints its URL for Grafana, psql or JDBC'
 
-test: check  ## check, then all tests except the long ones
-	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not slow and not scale and not spark"
-	@echo 'Left out: Apache Spark, which needs Java, and buckets (make test-scale), and what takes long (make test-long).'
+test: check  ## check, then the ordinary tests: about five minutes on two cores
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not slow and not deep and not scale and not spark"
+	@printf '%s\n' 'Not run:' \
+		'  make test-deep    kills, other users, damage, browsers, many syncs in a row: @DEEP@ minutes' \
+		'  make test-scale   a lake in a bucket, and Apache Spark, which needs Java 17: up to ten minutes' \
+		'  make test-long    every variant and many more examples of all but the last: an hour or more'
 
-test-long: dev  ## the long tests too
+test-deep: dev  ## the tests that take long by their nature: about @DEEP@ minutes on two cores
+	$(PYTEST) -n $(WORKERS) --dist loadfile -m "deep and not slow and not scale and not spark"
+
+test-long: dev  ## every test but those of test-scale, with all variants: an hour or more
 	$(PYTEST) -n $(WORKERS) -m "not scale and not spark"
 
 test-scale: test-buckets test-spark  ## a lake in a bucket, and Apache Spark

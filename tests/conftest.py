@@ -1,7 +1,9 @@
 """Fixtures for all tests: the embedded PostgreSQL server, a fresh database for each test, a small project folder."""
 
 import gc
+import os
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +27,12 @@ settings.load_profile("untimed")
 def pytest_configure(config: pytest.Config) -> None:
     """Has property tests try fewer examples where long tests are left out."""
     try_few(few="not slow" in config.option.markexpr)
+
+
+def pytest_runtest_setup() -> None:
+    """Skips what has not begun when the time of a run is over: ``RMETRICS_TESTS_END``, in seconds since 1970."""
+    if time.time() > float(os.environ.get("RMETRICS_TESTS_END", "inf")):
+        pytest.skip("there was no time left for it")
 
 
 @pytest.fixture(scope="session")
@@ -107,18 +115,24 @@ def bare_project(tmp_path: Path, database: str) -> Project:
 
 @pytest.hookimpl(tryfirst=True)  # before the marks are looked at that the command line asks for
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a test with the mark ``ordinary(n)``, leaves n of its variants, spread over all, to the ordinary suite."""
+    """Divides the variants of a test with the mark ``ordinary(n, deep=m)``, each kind spread over all."""
     variants = dict[str, list[pytest.Item]]()
     for item in items:
         if item.get_closest_marker("ordinary") and not item.get_closest_marker("slow"):
             variants.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for found in variants.values():
-        mark = found[0].get_closest_marker("ordinary")
-        few = mark.args[0] if mark else 0
-        kept = {i * len(found) // few for i in range(few)}
-        for i, item in enumerate(found):
-            if i not in kept:
-                item.add_marker(pytest.mark.slow)
+        if mark := found[0].get_closest_marker("ordinary"):
+            _, others = _spread(found, mark.args[0])
+            deep, slow = _spread(others, mark.kwargs.get("deep", 0))
+            for items_of, kind in ((deep, pytest.mark.deep), (slow, pytest.mark.slow)):
+                for item in items_of:
+                    item.add_marker(kind)
+
+
+def _spread(items: list[pytest.Item], number: int) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """So many of the items, at equal distances, and the others."""
+    chosen = {i * len(items) // number for i in range(number)}
+    return [x for i, x in enumerate(items) if i in chosen], [x for i, x in enumerate(items) if i not in chosen]
 
 
 @pytest.hookimpl(trylast=True)

