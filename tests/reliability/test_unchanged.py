@@ -208,6 +208,16 @@ def test_a_running_server_that_holds_what_was_published_is_only_asked(own: Proje
     assert nothing_to_do(sync_places(own.settings)) is None  # stopped by hand: somebody may have written before
 
 
+@pytest.fixture(scope="module")
+def asked(pg_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A project that has published to a server of the user's own; each test leaves it with nothing to do."""
+    with fresh_database(pg_uri, ready=True) as dsn:
+        project = new_project(tmp_path_factory.mktemp("asked") / "project", dsn)
+        job(project, 1)
+        assert project.sync().status == "published"
+        yield project
+
+
 def failed_run(project: Project) -> None:
     project.rows("INSERT INTO sync_runs (run_id, started_at, status) VALUES ('9', now(), 'failed') RETURNING 1")
 
@@ -241,14 +251,6 @@ def test_whatever_differs_in_a_database_of_one_s_own_takes_the_whole_way(
     asked.sync()
     asked.sync()
     assert nothing_to_do(sync_places(asked.settings)) is not None
-
-
-@pytest.fixture
-def asked(project: Project) -> Project:
-    """A project that has published to a server of the user's own."""
-    job(project, 1)
-    assert project.sync().status == "published"
-    return project
 
 
 def test_another_server_is_another_place(asked: Project, pg_uri: str) -> None:
