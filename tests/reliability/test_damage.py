@@ -15,6 +15,8 @@ from rmetrics.lake import Lake, RawFile
 from small_company import payments
 from support import Project, computed_files
 
+pytestmark = pytest.mark.deep
+
 HISTORY = {"metric_changes"}  # two syncs or one: it tells of each
 Harm = Callable[[Path], None]
 

@@ -7,8 +7,12 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from reliability.figures import record
 from reliability.world import World
+
+pytestmark = pytest.mark.deep
 
 NEVER_RENAMED = {"lock"}  # says who holds the lake; empty when nobody does
 

@@ -46,6 +46,7 @@ def run(project: Project, *arguments: str, **variables: str) -> subprocess.Compl
     )
 
 
+@pytest.mark.deep
 def test_the_embedded_server_is_reached_whatever_the_shell_says(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,8 @@ from reliability.world import STATEMENTS, Done, Runner, World, differences, firs
 from rmetrics.lake import Lake
 from support import Project, fresh_database, new_project
 
+pytestmark = pytest.mark.deep
+
 
 def sampled(total: int, count: int, *, first: int = 1) -> list[int]:
     """Some step numbers, spread evenly, always with the last."""

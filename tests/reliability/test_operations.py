@@ -45,6 +45,7 @@ def test_a_newer_schema_is_applied_in_place_with_data_and_grants_kept(
     assert project.sync().status == "unchanged"
 
 
+@pytest.mark.deep
 def test_the_shipped_cron_line_syncs_quietly(project: Project) -> None:
     project.put("Import-1.csv", jobs((1,)))
     (line,) = (x for x in (ROOT / "ops" / "crontab").read_text().splitlines() if x.startswith("*/15"))

@@ -72,7 +72,7 @@ def test_it_listens_on_no_network(place: Path) -> None:
 
 
 @pytest.mark.parametrize("running", [False, True])
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_a_server_of_an_older_version_is_closed_and_keeps_its_rows(
     place: Path, monkeypatch: pytest.MonkeyPatch, *, running: bool
 ) -> None:
@@ -107,6 +107,7 @@ def test_a_server_of_an_older_version_is_closed_and_keeps_its_rows(
 
 
 @needs_root
+@pytest.mark.deep
 def test_two_users_work_at_the_same_time(place: Path) -> None:
     place.chmod(0o711)
     urls = {}
@@ -144,6 +145,7 @@ def test_two_users_work_at_the_same_time(place: Path) -> None:
     ],
     ids=["writing", "reading"],
 )
+@pytest.mark.deep
 def test_a_project_of_another_user_is_refused_in_words(place: Path, lines: tuple[tuple[str, ...], ...]) -> None:
     project = one_job(place / "shop")
     assert rmetrics(project, "sync", "--quiet").returncode == 0
@@ -221,6 +223,7 @@ def test_a_lock_held_by_another_user_from_before_is_told_as_such(place: Path, mo
 
 
 @needs_root
+@pytest.mark.deep
 def test_a_lock_of_another_user_is_told_as_theirs(place: Path) -> None:
     home = place / "home"
     home.mkdir()

@@ -23,6 +23,7 @@ COMMANDS = (
     ("explain", "--source", "ALL", "--metric", "booked", "--metric", "no_job", "--rows", "--json"),
     ("explain", "--lead", "L", "--json"), ("check", "--json"), ("plan",), ("history", "--month", "2024-11"),
 )  # fmt: skip
+FEW = (("sync", "--json"), ("status",), ("check", "--json"), ("explain", "--lead", "L"))
 OTHER_FORMS = (
     ("sync",), ("status", "--json"), ("doctor", "--json"), ("calls", "--format", "csv"), ("disputes", "--json"),
     ("journeys", "--rows", "--json"), ("check",), ("plan", "--json"), ("rules",), ("schema",), ("sync", "--full", "--json"),
@@ -65,24 +66,24 @@ def customers(project: Project) -> Project:
     return project
 
 
-@pytest.mark.parametrize("forms", [(), pytest.param(OTHER_FORMS, marks=pytest.mark.slow)], ids=["each", "every form"])
+@pytest.mark.parametrize(
+    "commands",
+    [
+        FEW,
+        pytest.param(COMMANDS, marks=pytest.mark.deep),
+        pytest.param((*COMMANDS, *OTHER_FORMS), marks=pytest.mark.slow),
+    ],
+    ids=["few", "each", "every form"],
+)
 def test_canaries_are_in_nothing_the_program_writes(
-    customers: Project, runner: Runner, forms: tuple[tuple[str, ...], ...]
+    customers: Project, runner: Runner, commands: tuple[tuple[str, ...], ...]
 ) -> None:
     looked = 0
-    for command in COMMANDS + forms:
+    for command in commands:
         done = runner(customers, *command)
         assert done.exit in (0, 3), (command, done.output)
         assert leaks(done.output) == [], (command, done.output)
         looked += len(done.output)
-    for words in ("report --output", "disputes --source eLocals --all --csv"):
-        written = customers.root / words.partition(" ")[0]
-        done = runner(customers, *words.split(), str(written))
-        assert (done.exit, leaks(done.output + written.read_text(encoding="utf-8-sig"))) == (0, []), words
-    with client_of(customers.settings, rows=True) as pages:
-        for path in PAGES:
-            answer = pages.get(path)
-            assert (answer.status_code, leaks(answer.text)) == (200, []), path
     every = customers.rows("SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'")
     for (table,) in every:
         text = json.dumps(customers.rows(f"SELECT to_jsonb(t)::text FROM {table} AS t"))
@@ -92,6 +93,19 @@ def test_canaries_are_in_nothing_the_program_writes(
     raw = b"".join(p.read_bytes() for p in (customers.root / "data" / "lake" / "raw").rglob("*.json"))
     assert leaks(raw.decode()) == [], "records name files and headers, never rows"
     record("a password and customers' phones and names looked for in everything written", f"{looked:,} characters", 0)
+
+
+@pytest.mark.deep
+def test_canaries_are_on_no_page_and_in_no_report(customers: Project, runner: Runner) -> None:
+    assert runner(customers).exit == 0
+    for words in ("report --output", "disputes --source eLocals --all --csv"):
+        written = customers.root / words.partition(" ")[0]
+        done = runner(customers, *words.split(), str(written))
+        assert (done.exit, leaks(done.output + written.read_text(encoding="utf-8-sig"))) == (0, []), words
+    with client_of(customers.settings, rows=True) as pages:
+        for path in PAGES:
+            answer = pages.get(path)
+            assert (answer.status_code, leaks(answer.text)) == (200, []), path
 
 
 @pytest.mark.parametrize(
@@ -168,6 +182,7 @@ def test_what_a_server_says_is_shown_without_rows_and_passwords(message: str) ->
     assert shown.strip()
 
 
+@pytest.mark.deep
 def test_files_of_the_lake_are_0600_and_folders_0700_whatever_the_umask(customers: Project, runner: Runner) -> None:
     assert runner(customers, "sync", "--quiet").exit == 0
     lake = customers.root / "data" / "lake"

@@ -26,7 +26,10 @@ PROC = Path("/proc")
 PASSWORD = f"s3cr3t{uuid.uuid4().hex}"  # of this process alone: other tests run beside it
 CANARIES = (PASSWORD, *CUSTOMERS[1:])
 
-pytestmark = pytest.mark.skipif(not (PROC / "self" / "environ").exists(), reason="no /proc here")
+pytestmark = [
+    pytest.mark.deep,
+    pytest.mark.skipif(not (PROC / "self" / "environ").exists(), reason="no /proc here"),
+]
 
 
 def shown(part: str, *, but: set[int]) -> dict[str, bytes]:

@@ -19,6 +19,8 @@ from reliability.test_faults import not_recovered
 from reliability.world import World, differences, tables
 from support import Project
 
+pytestmark = pytest.mark.deep
+
 READS = 1 << 2  # CAP_DAC_READ_SEARCH: the tests' server stands in a folder that is closed to others
 
 

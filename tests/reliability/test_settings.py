@@ -104,6 +104,7 @@ HARMLESS = {
 }
 
 
+@pytest.mark.deep
 def test_settings_of_the_database_change_nothing(project: Project, plain: tuple[dict[str, Any], Any]) -> None:
     name = rows(project.dsn, "SELECT current_database()::text")[0][0]
     run(project.dsn, "CREATE SCHEMA theirs", "CREATE TABLE theirs.jobs (a int)")
@@ -118,6 +119,7 @@ def test_settings_of_the_database_change_nothing(project: Project, plain: tuple[
 
 
 @pytest.mark.parametrize("where", ["dsn", pytest.param("environment", marks=pytest.mark.slow)])
+@pytest.mark.deep
 def test_settings_of_the_dsn_and_the_environment_change_nothing(
     project: Project, plain: tuple[dict[str, Any], Any], where: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +137,7 @@ def test_settings_of_the_dsn_and_the_environment_change_nothing(
     assert rows(direct, "SELECT note_id, text FROM notes") == plain[1]
 
 
+@pytest.mark.deep
 def test_a_transaction_that_takes_longer_than_the_roles_limits_is_published(
     published: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

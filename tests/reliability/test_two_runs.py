@@ -16,6 +16,7 @@ from rmetrics.lake import Lake
 from rmetrics.postgres.connection import connect, server_of
 
 
+@pytest.mark.deep
 def test_while_the_lake_is_held_a_run_names_the_holder_and_exits_5(world: World, tmp_path: Path) -> None:
     with world.copy(tmp_path / "p") as project:
         with Lake(project.settings.lake_dir).locked():
@@ -47,6 +48,7 @@ def test_a_run_that_another_machine_overtook_does_not_publish(database: str) -> 
         publish_version(server, 3, after="v0001")
 
 
+@pytest.mark.deep
 def test_an_older_lake_does_not_overwrite_a_newer_one_unless_forced(world: World, tmp_path: Path) -> None:
     with world.copy(tmp_path / "new") as newer:
         assert world.run(newer).exit == 0

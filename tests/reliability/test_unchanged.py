@@ -88,6 +88,7 @@ def test_what_somebody_did_to_the_tables_meanwhile_is_found_and_put_right(own: P
     assert synced(own) == "unchanged"
 
 
+@pytest.mark.deep
 def test_after_another_start_the_server_is_asked_once_and_then_left_alone(own: Project) -> None:
     by_hand(own, "SELECT 1")
     before = starts(own)
@@ -112,6 +113,7 @@ def test_new_exports_changed_rules_and_full_start_it(own: Project, option: str) 
     assert starts(own) == before + (option != "--dry-run")
 
 
+@pytest.mark.deep
 def test_a_running_server_is_asked(own: Project) -> None:
     db_start(own.settings)
     assert state_at_rest(own.settings.server_dir) is None
@@ -120,6 +122,7 @@ def test_a_running_server_is_asked(own: Project) -> None:
     db_stop(own.settings)
 
 
+@pytest.mark.deep
 def test_another_schema_is_another_place(own: Project) -> None:
     settings = own.settings.model_copy(update={"pg_schema": "numbers"})
     assert sync(settings).status == "published"
@@ -139,6 +142,7 @@ def test_a_server_restored_from_an_older_copy_is_asked(own: Project, tmp_path: P
     assert synced(own) == "published"
 
 
+@pytest.mark.deep
 def test_a_lost_or_odd_note_costs_one_start(own: Project) -> None:
     (own.settings.lake_dir / "unchanged.json").write_text("{", encoding="utf-8")
     before = starts(own)
