@@ -120,6 +120,7 @@ def test_pace_like_grafana(running: Published) -> None:
     assert ours(running) == grafanas(running) == set()
 
 
+@pytest.mark.deep
 def test_data_of_an_older_month_raise_no_pace(sample: Published) -> None:
     assert "pace" not in {name for name, _ in ours(sample)}
     assert ("pace", "Rely") in ours(sample, today=dt.date(2024, 12, 19))

@@ -140,6 +140,7 @@ def test_restated_months_have_the_change_and_the_cause_of_their_history(sample: 
     assert all("export" in (r.cause or "") and r.days == 0 for r in found.values())
 
 
+@pytest.mark.deep
 def test_days_of_a_running_month_are_restated_only_if_they_were_over(project: Project) -> None:
     """A late payment of a job of the day before yesterday is one; today's growth is none."""
     today = dt.datetime.now(dt.UTC).astimezone(dt.timezone(dt.timedelta(hours=-12))).date()  # over nowhere later

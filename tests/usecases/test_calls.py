@@ -87,6 +87,7 @@ def test_the_published_classes_are_the_same(company: Project) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.deep
 def test_numbers_are_shown_on_a_terminal_and_nowhere_else(company: Project, said: Line) -> None:
     for form in ((), ("--json",), ("--format", "csv"), ("--format", "markdown")):
         done = said("calls", *form)

@@ -64,6 +64,7 @@ def test_a_file_of_the_inbox_that_was_not_synced_is_named(warranty: Project) -> 
     assert found.examples == ({"file": "Import-2.csv"},)
 
 
+@pytest.mark.deep
 def test_a_file_whose_name_is_no_text_is_known_once_it_was_read(project: Project) -> None:
     jobs = small_company.jobs((1, "COD Repair", "Google", "Tue Nov 05 2024", "Done"), more=("Status",))
     name = os.fsencode(project.inbox) + b"/Import-\xff.csv"

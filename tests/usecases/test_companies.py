@@ -75,6 +75,7 @@ def test_a_correction_of_one_leaves_the_others_alone(group: Project) -> None:
     assert after["toronto"][1] != before["toronto"][1]
 
 
+@pytest.mark.deep
 def test_a_company_is_added_and_removed_by_its_table_alone(group: Project) -> None:
     rules = group.rules / "companies.toml"
     (group.rules / "calgary.toml").write_text('[companies.calgary]\ncurrency = "CAD"\n')
@@ -126,6 +127,7 @@ def test_status_knows_the_companies_of_a_group_and_each_company_itself(
     assert [c["company"] for c in json.loads(shown.stdout)["companies"]] == ["toronto"]
 
 
+@pytest.mark.deep
 def test_commands_are_about_one_company(
     group: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

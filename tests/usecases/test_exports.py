@@ -58,6 +58,7 @@ def test_a_withdrawn_export_counts_no_more_and_comes_back(project: Project) -> N
     assert any(c.startswith("restored export Import theirs.csv") for c in causes)
 
 
+@pytest.mark.deep
 def test_the_same_content_dropped_again_asks_before_it_counts(project: Project) -> None:
     project.put("Import ours.csv", jobs(1))
     project.put("Import theirs.csv", jobs(2))
@@ -83,6 +84,7 @@ def test_unknown_and_ambiguous_names_are_refused(project: Project) -> None:
     assert not withdraw(project.settings, sha).changed
 
 
+@pytest.mark.deep
 def test_a_corrected_file_that_is_put_back_counts_as_the_newest(project: Project) -> None:
     project.put("Import.csv", jobs(1, 2))
     project.sync()
@@ -117,6 +119,7 @@ def test_a_file_replaced_by_one_of_its_size_and_time_is_read(project: Project) -
     assert project.rows("SELECT string_agg(job_id, ',' ORDER BY job_id) FROM jobs") == [("1,2,3",)]
 
 
+@pytest.mark.deep
 def test_a_second_spend_sheet_adds_its_months(project: Project) -> None:
     project.put("Import.csv", jobs(1))
     project.put("google spend.csv", "Month,Spend\n2024-10,310.00\n")
@@ -156,6 +159,7 @@ def nearly(project: Project, source: str, metric: str) -> list[tuple[int, str]]:
     return [(n.rows, n.reason) for part in found.metrics[metric].parts for n in part.nearly]
 
 
+@pytest.mark.deep
 def test_explain_names_the_rows_of_a_withdrawn_export(project: Project) -> None:
     project.put("Import ours.csv", jobs(1))
     other = small_company.jobs(
@@ -231,7 +235,7 @@ def test_known_content_that_takes_a_file_s_place_under_its_time_is_the_newest(pr
 
 
 @pytest.mark.parametrize("name", ["Import A.csv", "Import A again.csv"])
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_a_newer_delivery_of_known_content_is_the_newest(project: Project, name: str) -> None:
     project.put("Import A.csv", jobs(1, kind="COD Service"), minutes=1)
     project.sync()

@@ -230,6 +230,7 @@ def test_no_phone_leaves_the_lake(followed: Project) -> None:
         assert not [t for t in texts if canary in t or canary[-7:] in t]
 
 
+@pytest.mark.deep
 def test_an_edited_window_is_planned_published_and_remembered(followed: Project) -> None:
     path: Path = followed.rules / "journeys.toml"
     text = path.read_text(encoding="utf-8")

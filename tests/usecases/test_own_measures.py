@@ -123,6 +123,7 @@ def test_explained_with_rule_rows_near_misses_and_proof(project: Project, say: L
     assert code == 2
 
 
+@pytest.mark.deep
 def test_a_customer_who_comes_back_counts_with_rows_proof_and_days(project: Project, say: Line) -> None:
     (project.rules / "callbacks.toml").write_bytes((ROOT / "rules" / "examples" / "callbacks.toml").read_bytes())
     jobs = [
@@ -142,6 +143,7 @@ def test_a_customer_who_comes_back_counts_with_rows_proof_and_days(project: Proj
     assert ["days_since_repair", "8"] in told["facts"]
 
 
+@pytest.mark.deep
 def test_an_edit_is_planned_then_remembered_with_its_cause(project: Project, say: Line) -> None:
     company(project)
     project.sync()

@@ -337,6 +337,7 @@ def test_history_refuses_what_it_does_not_know(say: Line, arguments: tuple[str, 
 # -- a dated change instead of an edit that restates months that are over
 
 
+@pytest.mark.deep
 def test_an_edit_that_restates_a_month_that_is_over_is_offered_as_a_dated_change(published: Project, say: Line) -> None:
     business = published.rules / "business.toml"
     before = business.read_text(encoding="utf-8")
@@ -356,6 +357,7 @@ def test_an_edit_that_restates_a_month_that_is_over_is_offered_as_a_dated_change
     assert (dated["restated"], dated["instead"]) == ([], [])
 
 
+@pytest.mark.deep
 def test_several_edits_of_one_source_are_offered_together_with_its_name_in_quotes(
     published: Project, say: Line
 ) -> None:

@@ -168,6 +168,7 @@ def test_the_next_days_rows_under_the_same_name_do_not_hide_a_rejected_row(proje
     assert [r.id for r in rejected_rows(project.settings)] == [second.id]
 
 
+@pytest.mark.deep
 def test_a_corrected_file_under_its_name_settles_its_rows(project: Project) -> None:
     put(project, "Import.csv", dated(1), dated(2, "05.11.2024"), dated(3))
     put(project, "Import.csv", dated(1), dated(2), dated(3))
@@ -177,6 +178,7 @@ def test_a_corrected_file_under_its_name_settles_its_rows(project: Project) -> N
     assert listed(project) == []
 
 
+@pytest.mark.deep
 def test_a_row_that_is_rejected_again_is_listed_once(project: Project) -> None:
     put(project, "Import.csv", dated(1), dated(2, "05.11.2024"))
     put(project, "Import.csv", dated(2, "05.11.24?"), dated(4))
@@ -199,6 +201,7 @@ def test_a_row_without_a_key_is_recognised_by_its_other_cells(project: Project) 
     assert rejected_rows(project.settings) == ()
 
 
+@pytest.mark.deep
 def test_rows_of_a_withdrawn_export_are_neither_rejected_nor_taken_in(spoiled: Project) -> None:
     spoiled.put("Import-2.csv", jobs((3, *GOOD[1:]), more=("Client", "Primary Phone")))
     spoiled.sync()

@@ -257,6 +257,7 @@ def test_the_daily_run_leaves_a_note_that_doctor_reads(machine: Machine) -> None
     assert "it has never run" in check.message
 
 
+@pytest.mark.deep
 def test_the_program_that_is_scheduled_runs(machine: Machine) -> None:
     """The very line of crontab, run by a shell as cron would, from another folder and without its environment's PATH."""
     machine("install", "--kind", "cron")
@@ -271,6 +272,7 @@ def test_the_program_that_is_scheduled_runs(machine: Machine) -> None:
     assert sys.executable in command
 
 
+@pytest.mark.deep
 def test_the_daily_run_pulls_first_where_pulls_are_declared(machine: Machine) -> None:
     rows = jobs(3)
     with serving(offsets(rows)) as server:

@@ -26,6 +26,9 @@ MAX_BYTES = 1_000_000
 _HEADER = re.compile(r"\s*(\[\[?)[^\[\]]")
 _BARE_OR_QUOTED = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
 _KEY = re.compile(rf"\s*({_BARE_OR_QUOTED}(?:\s*\.\s*{_BARE_OR_QUOTED})*)\s*=")
+# A header or key without quotes, as nearly all are: it means what it says, and needs no parser.
+_BARE = r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*"
+_PLAIN = re.compile(rf"\s*(?:\[({_BARE})\]|\[\[({_BARE})\]\]|({_BARE}) = 0)\s*(?:#[^\x00-\x08\x0a-\x1f\x7f]*)?")
 
 
 class _NumberError(Exception):
@@ -190,8 +193,8 @@ def _below(lines: Mapping[str, int], ordered: Sequence[str], prefix: str) -> dic
 def key_lines(text: str) -> Iterator[tuple[str, int]]:
     """Yields (dotted key, 1-based line) for every table header and every key at the start of a line.
 
-    ``tomllib`` reports no lines. Headers and keys are parsed with ``tomllib`` itself, one line at a time, so that
-    quoting follows TOML. Tables of an array are numbered (``jobs.segments.0``), and so are their subtables:
+    ``tomllib`` reports no lines. Headers and keys with quotes are parsed with ``tomllib`` itself, one line at a time, so
+    that quoting follows TOML. Tables of an array are numbered (``jobs.segments.0``), and so are their subtables:
     ``feeds.payments.variants.0.columns``. Keys within an inline table share their parent's line.
     """
     table: tuple[str, ...] = ()
@@ -226,6 +229,8 @@ def _numbered(path: tuple[str, ...], counts: Mapping[tuple[str, ...], int]) -> t
 
 
 def _path(line: str) -> tuple[str, ...] | None:
+    if plain := _PLAIN.fullmatch(line):
+        return tuple((plain[1] or plain[2] or plain[3]).split("."))
     try:
         node: Any = tomllib.loads(line)
     except tomllib.TOMLDecodeError:

@@ -244,17 +244,22 @@ def _examples(settings: Settings) -> Iterator[tuple[Path, Mapping[str, Feed]]]:
     for folder in folders:
         for path in rule_files(folder):
             paths.setdefault(path.name, path)
+    known = frozenset(load_rules(shipped("rules")).feeds)
     for path in paths.values():
-        yield path, _feeds_of(path)
+        yield path, _feeds_of(path, known)
 
 
-def _feeds_of(path: Path) -> Mapping[str, Feed]:
-    """Returns the feeds of an example, loaded with the shipped rules, which have the tables that it lacks."""
+def _feeds_of(path: Path, known: frozenset[str]) -> Mapping[str, Feed]:
+    """Returns the feeds of an example, loaded with the shipped rules, which have the tables that it lacks.
+
+    Args:
+        path: the example.
+        known: the feeds of the shipped rules.
+    """
     with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
         copy = Path(folder)
         for file in rule_files(shipped("rules")):
             shutil.copyfile(file, copy / file.name)
-        known = set(load_rules(copy).feeds)
         shutil.copyfile(path, copy / path.name)
         try:
             return {n: f for n, f in load_rules(copy).feeds.items() if n not in known}
