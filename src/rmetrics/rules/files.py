@@ -193,8 +193,8 @@ def _below(lines: Mapping[str, int], ordered: Sequence[str], prefix: str) -> dic
 def key_lines(text: str) -> Iterator[tuple[str, int]]:
     """Yields (dotted key, 1-based line) for every table header and every key at the start of a line.
 
-    ``tomllib`` reports no lines. Headers and keys with quotes are parsed with ``tomllib`` itself, one line at a time, so
-    that quoting follows TOML. Tables of an array are numbered (``jobs.segments.0``), and so are their subtables:
+    ``tomllib`` reports no lines. Headers and keys with quotes are parsed with ``tomllib`` itself, one line at a time,
+    so that quoting follows TOML. Tables of an array are numbered (``jobs.segments.0``), and so are their subtables:
     ``feeds.payments.variants.0.columns``. Keys within an inline table share their parent's line.
     """
     table: tuple[str, ...] = ()
