@@ -70,6 +70,7 @@ def test_a_server_that_a_killed_sync_left_running_is_told_and_stopped_by_the_nex
         own.dsn = ""
 
 
+@pytest.mark.deep
 def test_db_stop_stops_what_a_killed_sync_left_running(own: Project, runner: Runner) -> None:
     killed(own, runner, 4)
     assert runner(own, "db", "stop").output.strip() == "Stopped."
@@ -77,6 +78,7 @@ def test_db_stop_stops_what_a_killed_sync_left_running(own: Project, runner: Run
     assert runner(own, "db", "stop").output.strip() == "It was not running."
 
 
+@pytest.mark.deep
 def test_a_server_stays_for_whoever_still_uses_it(own: Project, runner: Runner) -> None:
     with embedded(own.settings.server_dir):
         assert owner(own) is Owner.USED
@@ -88,6 +90,7 @@ def test_a_server_stays_for_whoever_still_uses_it(own: Project, runner: Runner) 
     assert owner(own) is None
 
 
+@pytest.mark.deep
 def test_a_server_that_db_start_keeps_stays_whoever_is_killed_until_db_stop(own: Project, runner: Runner) -> None:
     url = db_start(own.settings)
     try:

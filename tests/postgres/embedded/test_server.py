@@ -102,7 +102,7 @@ def test_a_server_of_another_version_is_refused_in_words(place: Path) -> None:
 
 
 @pytest.mark.parametrize("files", [16, 40, 64])
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_few_open_files_lead_to_words(place: Path, files: int) -> None:
     project = one_job(place / "shop")
     done = subprocess.run(

@@ -29,7 +29,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("name", ODD.values(), ids=ODD)
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1, deep=1)
 def test_the_server_runs_wherever_the_project_lies_in_a_folder_that_is_closed(place: Path, name: str) -> None:
     folder = place / name / "data" / "postgres"
     url = start_embedded(folder).dsn
@@ -104,7 +104,7 @@ def test_a_server_whose_socket_was_swept_away_is_started_again(place: Path) -> N
     [{"TMPDIR": "/nowhere"}, {"TMPDIR": "/proc"}, {"XDG_RUNTIME_DIR": "/nowhere", "HOME": "/nowhere"}, {"TMPDIR": ""}],
     ids=str,
 )
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_odd_surroundings_do_not_matter(place: Path, surroundings: dict[str, str]) -> None:
     project = one_job(place / ("d" * 150))
     environment = {k: v for k, v in project.environment.items() if k != "HOME"} | surroundings
