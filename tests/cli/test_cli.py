@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -153,28 +152,3 @@ def test_the_embedded_server_by_command(project: Project) -> None:
     finally:
         assert "Stopped" in rmetrics(project, "db", "stop").stdout
     assert "was not running" in rmetrics(project, "db", "stop").stdout
-
-
-def test_the_wheel_carries_rules_and_schema(tmp_path: Path) -> None:
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "wheel",
-            str(ROOT),
-            "--no-deps",
-            "--no-build-isolation",
-            "-q",
-            "-w",
-            str(tmp_path),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
-    (wheel,) = tmp_path.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        assert archive.read("rmetrics/shipped/schema.sql") == (ROOT / "schema.sql").read_bytes()
-        for rules in (ROOT / "rules").glob("*.toml"):
-            assert archive.read(f"rmetrics/shipped/rules/{rules.name}") == rules.read_bytes()

@@ -21,6 +21,8 @@ from rmetrics.rules.measures import SHIPPED
 from shipped_examples import copy_examples
 from support import ROOT
 
+pytestmark = pytest.mark.deep
+
 EXAMPLES = [
     "callbacks", "technicians", "cancellations", "margin", "gross_margin", "profit_by_segment", "receivables", "days_to_payment", "booked_leads",
 ]  # fmt: skip

@@ -97,6 +97,7 @@ def test_every_line_for_an_ordinary_user_runs(home: Path) -> None:
     assert followed(home, ["cd ~/acme", figures]).split() == ["source,n", "Google,1", "Rely,1"]
 
 
+@pytest.mark.deep
 def test_the_line_for_an_ordinary_users_crontab_is_one_and_syncs() -> None:
     (line,) = re.findall(r"an ordinary user's is `([^`]*)`", TEXT)
     when, command = line.replace("\n", " ").split(" cd ", 1)

@@ -100,6 +100,7 @@ def plain(text: str, project: Project) -> list[str]:
     return [line.rstrip() for line in text.strip().splitlines()]
 
 
+@pytest.mark.deep
 def test_the_walk_through_runs_as_printed(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

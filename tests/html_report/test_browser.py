@@ -21,10 +21,13 @@ from rmetrics.pipeline.workspace import opened
 from rmetrics.usecases.report import PageResult, library, page_data, write_page
 
 BROWSER = next((p for p in (shutil.which(n) for n in ("chromium", "chromium-browser", "google-chrome")) if p), None)
-pytestmark = pytest.mark.skipif(
-    BROWSER is None,
-    reason="no Chromium here: the report page was not looked at in a browser (apt-get install chromium)",
-)
+pytestmark = [
+    pytest.mark.deep,
+    pytest.mark.skipif(
+        BROWSER is None,
+        reason="no Chromium here: the report page was not looked at in a browser (apt-get install chromium)",
+    ),
+]
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",

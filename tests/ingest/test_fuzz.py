@@ -117,7 +117,7 @@ def in_cell(line: int, first: int) -> bool:
 
 
 @pytest.mark.parametrize("name", EXPORTS)
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1, deep=1)
 def test_edited_bytes_never_change_other_rows_without_a_word(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(EXPORTS[name])
@@ -137,6 +137,7 @@ def test_many_more_edits_never_change_other_rows_without_a_word(name: str, tmp_p
         check(path, EXPORTS[name], before, seed)
 
 
+@pytest.mark.deep
 def test_edited_workbooks_never_crash(tmp_path: Path) -> None:
     sheet: dict[str, Any] = {"Sheet1": [["Job #", "Date", "Amount"], [17, "2025-12-16", 95.5], [18, "2025-12-17", "x"]]}
     good = workbook(sheet)

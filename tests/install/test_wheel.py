@@ -129,6 +129,13 @@ def test_the_wheel_asks_for_what_the_project_declares(wheel: Path) -> None:
     assert {str(Requirement(a)) for a in asked if "extra ==" in a} == wanted
 
 
+def test_the_wheel_carries_rules_and_schema(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.read("rmetrics/shipped/schema.sql") == (ROOT / "schema.sql").read_bytes()
+        for rules in (ROOT / "rules").glob("*.toml"):
+            assert archive.read(f"rmetrics/shipped/rules/{rules.name}") == rules.read_bytes()
+
+
 @pytest.mark.parametrize("resolution", ["highest", "lowest-direct"])
 def test_the_ranges_can_be_installed_together(resolution: str, tmp_path: Path) -> None:
     chosen = requirements(tmp_path, resolution).read_text(encoding="utf-8")

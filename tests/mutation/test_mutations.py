@@ -340,11 +340,11 @@ def test_without_an_error_the_engines_agree(lab: Lab, tmp_path: Path) -> None:
 
 
 def planted() -> Iterator[object]:
-    """Yields the mutations; all but the first two of each module are for the long run."""
+    """Yields the mutations: the first of each module is ordinary, the second deep, the others are for the long run."""
     seen: dict[str, int] = {}
     for name, old, new in MUTATIONS:
         seen[name] = seen.get(name, 0) + 1
-        marks = [pytest.mark.slow] if seen[name] > 2 else []
+        marks = {1: [], 2: [pytest.mark.deep]}.get(seen[name], [pytest.mark.slow])
         yield pytest.param(name, old, new, id=f"{name}:{old[:40]}", marks=marks)
 
 

@@ -71,7 +71,7 @@ def found(world: World, computed: Computed) -> set[tuple[str, str]]:
     return {(m.table, m.measure) for m in again.mismatches}
 
 
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1, deep=1)
 @pytest.mark.parametrize(("old", "new"), MUTATIONS, ids=[old[:40] for old, _ in MUTATIONS])
 def test_a_planted_error_is_found(world: World, old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "nearest", planted(old, new).nearest)

@@ -60,6 +60,7 @@ def _kinds(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @settings(common, max_examples=2)  # the first one is always the simplest
 @given(st.lists(steps, min_size=2, max_size=5))
+@pytest.mark.deep
 def test_any_split_of_calls_and_jobs(taken: list[Step]) -> None:
     run(taken, each=False)
 

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -90,6 +91,7 @@ common = settings(max_examples=2, deadline=None, suppress_health_check=[HealthCh
 
 @common
 @given(jobs, payments, leads, st.randoms(use_true_random=False))
+@pytest.mark.deep
 def test_order_of_rows_and_of_columns_changes_nothing(
     j: list[object], p: list[object], r: list[object], rnd: object
 ) -> None:
@@ -101,6 +103,7 @@ def test_order_of_rows_and_of_columns_changes_nothing(
 
 @common
 @given(jobs, payments, leads, st.integers(0, 25), st.booleans())
+@pytest.mark.deep
 def test_splitting_an_export_and_landing_it_in_two_runs_changes_nothing(
     j: list[object], p: list[object], r: list[object], at: int, in_two: bool
 ) -> None:
@@ -121,6 +124,7 @@ def test_overlapping_and_repeated_exports_change_nothing(
 
 @common
 @given(jobs, payments, leads)
+@pytest.mark.deep
 def test_line_ends_byte_order_mark_and_separator_change_nothing(
     j: list[object], p: list[object], r: list[object]
 ) -> None:
@@ -141,6 +145,7 @@ def _with_semicolons(text: str) -> str:
 
 @common
 @given(jobs, jobs, payments)
+@pytest.mark.deep
 def test_a_newer_export_wins_in_any_landing_order(old: list[object], new: list[object], p: list[object]) -> None:
     first, second = exports(old, p, [], " a", 0), exports(new, [], [], " b", 7)
     assert numbers([*second, *first], runs=2) == numbers([*first, *second])

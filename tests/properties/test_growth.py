@@ -276,6 +276,7 @@ common = settings(
 
 @common
 @given(st.lists(steps, min_size=2, max_size=6))
+@pytest.mark.deep
 def test_any_exports_and_edits_one_after_another(taken: list[Step]) -> None:
     run(taken, each=False)
 
@@ -350,6 +351,7 @@ def test_an_older_export_or_an_edited_rule_computes_everything(tmp_path: Path) -
     assert world.step("jobs", [(71, *rows[0][1:])], 0).increment is not None
 
 
+@pytest.mark.deep
 def test_few_new_rows_grow_and_many_are_streamed_with_everything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -363,7 +365,7 @@ def test_few_new_rows_grow_and_many_are_streamed_with_everything(
 
 
 @pytest.mark.parametrize("table", [FACTS, replaced("jobs"), CONTENTS])
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_a_spoiled_file_that_would_be_used_is_noticed_and_everything_made_again(table: str, tmp_path: Path) -> None:
     world = World(tmp_path)
     for before in HISTORY:

@@ -208,6 +208,7 @@ common = settings(
 
 @common
 @given(st.sampled_from(sorted(BOOKS)), st.lists(steps, min_size=3, max_size=5))
+@pytest.mark.deep
 def test_any_exports_one_after_another(book: str, taken: list[growth.Step]) -> None:
     run(book, taken, each=False)
 
@@ -220,7 +221,7 @@ def test_many_exports_one_after_another(book: str, taken: list[growth.Step]) -> 
 
 
 @pytest.mark.parametrize("order", [0, 1])
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_order_and_split_of_exports_decide_nothing(order: int, tmp_path: Path) -> None:
     """Ties are settled by what rows say: the same rows in one export or in three, in either order."""
     jobs = [(str(n), f"U{n}", "COD Service", "", "Fri Nov 01 2024", "", PHONES[n % 6], "02118") for n in range(1, 13)]
@@ -240,7 +241,7 @@ def test_order_and_split_of_exports_decide_nothing(order: int, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("column", ["booked", "no_job", "revenue_gross", "touch_cost"])
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1, deep=1)
 def test_touches_added_up_wrong_after_a_change_are_found(
     column: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,6 +108,7 @@ steps = st.one_of(
 
 @settings(growth.common, max_examples=1)
 @given(st.sampled_from(BOOKS), st.lists(steps, min_size=3, max_size=5))
+@pytest.mark.deep
 def test_any_exports_one_after_another(book: str, taken: list[growth.Step]) -> None:
     journeys.run(book, taken, each=False, of=World, agrees=agrees)
 
@@ -152,7 +153,7 @@ def test_a_new_an_altered_and_a_moved_job_recount_the_later_jobs_of_the_customer
 
 
 @pytest.mark.parametrize("order", [0, 1])
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_order_and_split_of_exports_decide_nothing(order: int, tmp_path: Path) -> None:
     phones = journeys.PHONES
     rows = [job(n, kind_of(n), f"2024-11-{1 + n % 9:02}", phones[n % 6]) for n in range(1, 25)]

@@ -102,6 +102,7 @@ def killed_somewhere(declared: Declared, times: int, seed: int) -> None:
         assert list(declared.folder.glob(".*")) == []
 
 
+@pytest.mark.deep
 def test_the_program_killed_at_some_moments(declared: Declared) -> None:
     killed_somewhere(declared, 3, 1)
 

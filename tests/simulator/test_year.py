@@ -54,6 +54,7 @@ def live(seed: int, syncs: int, project: Project, runner: Runner) -> None:
 
 
 @pytest.mark.parametrize(("seed", "syncs"), QUICK)
+@pytest.mark.deep
 def test_a_year_of_syncs(seed: int, syncs: int, project: Project, runner: Runner) -> None:
     live(seed, syncs, project, runner)
 

@@ -91,6 +91,7 @@ def test_tables_are_those_of_one_machine_although_every_task_runs_twice(
 
 
 @pytest.mark.usefixtures("engine")
+@pytest.mark.deep
 def test_new_exports_of_one_company_replace_its_figures_alone(group: Project) -> None:
     draft = group.settings.data_dir / "companies" / "calgary" / "lake" / "raw" / "x.parquet.0815.part"
     draft.write_bytes(b"of a task that was killed")
@@ -154,6 +155,7 @@ def test_other_versions_on_executors_end_the_run(
 
 
 @pytest.mark.usefixtures("engine")
+@pytest.mark.deep
 def test_a_large_company_is_no_task_and_a_busy_one_waits(group: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     from rmetrics.usecases import sync as usecase
 

@@ -110,6 +110,7 @@ def awkward(tmp_path: Path) -> Project:
 
 
 @pytest.mark.parametrize("buckets", [1, 2, 7])
+@pytest.mark.ordinary(1, deep=2)
 def test_rows_meet_across_buckets(awkward: Project, tmp_path: Path, buckets: int) -> None:
     lake = landed(awkward.inbox, awkward.rules, tmp_path / "lake")
     assert {f for f, files in lake.computed.typed.items() if files} >= {"jobs", "payments"}
