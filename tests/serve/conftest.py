@@ -9,7 +9,8 @@ from starlette.testclient import TestClient
 from published import Published
 from serve_sites import client_of
 from small_company import jobs, payments, referrals
-from support import Project, new_project
+from support import Project
+from templates import Templates
 
 
 @pytest.fixture(scope="session")
@@ -28,13 +29,11 @@ def site_with_rows(sample: Published) -> Iterator[TestClient]:
         yield client
 
 
-@pytest.fixture
-def small(tmp_path: Path, database: str) -> Project:
+def two_months(project: Project) -> None:
     """October and November of a small company, published: 1 lead of Google, 2 of Pro Referral, 100.00 paid.
 
     The customer of job 2 is the lead b, four days before.
     """
-    project = new_project(tmp_path / "project", database)
     project.put(
         "Import-1.csv",
         jobs(
@@ -53,4 +52,10 @@ def small(tmp_path: Path, database: str) -> Project:
         ),
     )
     project.sync()
-    return project
+
+
+@pytest.fixture
+def small(templates: Templates, tmp_path: Path) -> Iterator[Project]:
+    """The small company, for a test to change."""
+    with templates.of(two_months).copy(tmp_path) as project:
+        yield project
