@@ -1,14 +1,16 @@
 """The pages of the sample: every figure is what ``explain`` says, every link answers, nothing private is shown."""
 
+import functools
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from html import unescape
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from httpx2 import Response
 from starlette.testclient import TestClient
 
 from published import Published
@@ -24,6 +26,12 @@ PATHS = ("/", "/month/2024-11", "/source/Google?month=2024-11", "/source/Pro%20R
          "/explain?source=eLocals&month=2024-11&metric=cost&segment=COD", "/funnel?month=2024-11&source=elocals",
          "/explain?source=eLocals&month=2024-11&metric=booked", "/explain?source=ALL&metric=journeys.roas",
          "/explain?source=ALL&month=2024-11&metric=revenue40&day=2024-11-05")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def page(site: TestClient) -> Callable[[str], Response]:
+    """The answer to an address, asked for once however many tests look at it."""
+    return functools.cache(site.get)
 
 
 def links(text: str) -> set[str]:
@@ -43,8 +51,8 @@ def explained(text: str) -> dict[str, Decimal]:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_every_page_answers_and_runs_no_script_of_its_own(site: TestClient, path: str) -> None:
-    answer = site.get(path)
+def test_every_page_answers_and_runs_no_script_of_its_own(page: Callable[[str], Response], path: str) -> None:
+    answer = page(path)
     assert answer.status_code == 200
     text = answer.text
     assert text.count("<h1>") == 1
@@ -73,10 +81,10 @@ def test_every_page_of_the_contract_has_a_route() -> None:
 
 @pytest.mark.parametrize("path", ["/funnel?month=2024-11", "/", "/month/2024-11", "/source/Google?month=2024-11"])
 @pytest.mark.ordinary(1)
-def test_a_figure_is_what_its_explanation_says(site: TestClient, path: str) -> None:
+def test_a_figure_is_what_its_explanation_says(site: TestClient, page: Callable[[str], Response], path: str) -> None:
     """One figure of each measure on the page, asked where it leads to."""
     found = dict[tuple[str, bool, bool], tuple[str, Decimal]]()
-    for href, value in figures(site.get(path).text):
+    for href, value in figures(page(path).text):
         asked = parse_qs(urlsplit(href).query)
         found.setdefault((asked["metric"][0], asked.get("segment", [""])[0] != "", "day" in asked), (href, value))
     assert len(found) >= 8
@@ -94,8 +102,8 @@ EXPLAINED = {"/health?feed=jobs", "/plan"}
 @pytest.mark.parametrize(
     "path", [p for p in PATHS if not p.startswith(("/explain", "/rejected")) and p not in EXPLAINED]
 )
-def test_every_figure_leads_somewhere(site: TestClient, path: str) -> None:
-    text = site.get(path).text
+def test_every_figure_leads_somewhere(page: Callable[[str], Response], path: str) -> None:
+    text = page(path).text
     alone = re.findall(r'<(?:td|b)[^>]* data-value="([^"]+)">([^<]*)<(?!a)', text)
     assert [(value, shown) for value, shown in alone if shown and shown != "\u2014"] == []
 
