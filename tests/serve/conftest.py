@@ -59,3 +59,9 @@ def small(templates: Templates, tmp_path: Path) -> Iterator[Project]:
     """The small company, for a test to change."""
     with templates.of(two_months).copy(tmp_path) as project:
         yield project
+
+
+@pytest.fixture(scope="session")
+def small_to_read(templates: Templates) -> Project:
+    """The small company, for tests that change nothing."""
+    return templates.of(two_months).project

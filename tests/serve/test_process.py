@@ -30,6 +30,7 @@ def test_it_prints_one_line_and_lets_in_whoever_has_the_token(small: Project) ->
         assert (server.process.returncode, out, err) == (0, "", "")
 
 
+@pytest.mark.deep
 def test_json_and_ctrl_c_and_nothing_is_left_behind(small: Project, tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     scratch.mkdir()
@@ -43,6 +44,7 @@ def test_json_and_ctrl_c_and_nothing_is_left_behind(small: Project, tmp_path: Pa
     assert not list(scratch.iterdir())
 
 
+@pytest.mark.deep
 def test_only_the_loopback_listens(small: Project) -> None:
     with serving(small) as server:
         port = urlsplit(server.url).port
@@ -52,11 +54,11 @@ def test_only_the_loopback_listens(small: Project) -> None:
                 socket.create_connection((str(address), port or 0), timeout=2)
 
 
-def test_a_port_in_use_is_told_with_exit_code_2(small: Project) -> None:
+def test_a_port_in_use_is_told_with_exit_code_2(small_to_read: Project) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        done = rmetrics(small, "serve", "--port", str(taken.getsockname()[1]))
+        done = rmetrics(small_to_read, "serve", "--port", str(taken.getsockname()[1]))
     assert (done.returncode, done.stdout) == (2, "")
     assert "cannot listen on 127.0.0.1" in done.stderr
     assert "--port" in done.stderr
@@ -67,8 +69,8 @@ def test_a_port_in_use_is_told_with_exit_code_2(small: Project) -> None:
     "options", [("--host", "no.such.host.invalid"), ("--port", "70000"), ("--port", "x"), ("--host", "")]
 )
 @pytest.mark.ordinary(2)
-def test_what_cannot_be_listened_on_is_exit_code_2(small: Project, options: tuple[str, str]) -> None:
-    done = rmetrics(small, "serve", *options)
+def test_what_cannot_be_listened_on_is_exit_code_2(small_to_read: Project, options: tuple[str, str]) -> None:
+    done = rmetrics(small_to_read, "serve", *options)
     assert (done.returncode, done.stdout) == (2, "")
     assert "Traceback" not in done.stderr
 
@@ -83,6 +85,7 @@ def test_a_folder_that_is_no_project_is_exit_code_2(tmp_path_factory: pytest.Tem
     assert "rmetrics init" in done.stderr
 
 
+@pytest.mark.deep
 def test_the_token_is_in_no_file_and_no_process_list(small: Project) -> None:
     with serving(small) as server:
         server.get(f"/?token={server.token}", cookie=False)

@@ -255,6 +255,7 @@ def test_no_path_leads_out_of_the_static_files(site: TestClient, path: str) -> N
     assert "import" not in answer.text
 
 
+@pytest.mark.deep
 def test_html_in_what_was_asked_is_text(site: TestClient) -> None:
     evil = '"><script>alert(1)</script>'
     for path in ("/explain", "/rules", "/health", "/rejected", "/runs", "/plan", "/funnel", "/measures"):

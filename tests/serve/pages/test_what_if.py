@@ -34,6 +34,12 @@ def pages(small: Project) -> Iterator[TestClient]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def pages_to_read(small_to_read: Project) -> Iterator[TestClient]:
+    with client_of(small_to_read.settings) as client:
+        yield client
+
+
 def edit_of(project: Project, value: str = "0.5") -> Edited:
     return edited(next(k for k in controls(load_rules(project.rules)) if k.key == "revenue.share"), value, None)
 
@@ -58,6 +64,7 @@ def test_the_answer_is_that_of_plan_and_nothing_is_written(small: Project, pages
     assert (made.days, len(made.rows or ())) == (2, 2)
 
 
+@pytest.mark.deep
 def test_a_window_moves_jobs_and_money_and_no_other_figure(small: Project) -> None:
     with client_of(small.settings, rows=True) as pages:
         text = unescape(pages.get("/plan", params={"key": "journeys.window", "value": "4"}).text)
@@ -69,6 +76,7 @@ def test_a_window_moves_jobs_and_money_and_no_other_figure(small: Project) -> No
     assert "[journeys]\nwindow = 4" in text
 
 
+@pytest.mark.deep
 def test_from_a_day_on_only_later_leads_cost_more(pages: TestClient) -> None:
     text = unescape(pages.get("/plan", params={**PRICE, "from": "2024-11-16"}).text)
     row = text.partition('id="table-changes"')[2].partition("</table>")[0]
@@ -76,6 +84,7 @@ def test_from_a_day_on_only_later_leads_cost_more(pages: TestClient) -> None:
     assert '[[sources."Pro Referral".changes]]\nfrom = 2024-11-16\ncost = { per_lead = 25.00 }' in text
 
 
+@pytest.mark.deep
 def test_exports_that_wait_in_the_inbox_are_no_part_of_the_answer(small: Project, pages: TestClient) -> None:
     small.put("proref2.csv", "Lead ID,Lead Date,Current Status\nz,11/18/2024 09:00 AM,Booked\n")
     text = pages.get("/plan", params={"key": "revenue.share", "value": "0.40"}).text
@@ -93,8 +102,10 @@ def test_exports_that_wait_in_the_inbox_are_no_part_of_the_answer(small: Project
         ({"key": "feeds.jobs.files", "value": "1"}, "the rules have no number"),
     ],
 )
-def test_what_cannot_be_tried_says_why_and_keeps_the_form(pages: TestClient, query: dict[str, str], told: str) -> None:
-    text = unescape(pages.get("/plan", params=query).text)
+def test_what_cannot_be_tried_says_why_and_keeps_the_form(
+    pages_to_read: TestClient, query: dict[str, str], told: str
+) -> None:
+    text = unescape(pages_to_read.get("/plan", params=query).text)
     assert "This value cannot be tried" in text
     assert told in text
     assert "rmetrics-trial" not in text
@@ -102,6 +113,7 @@ def test_what_cannot_be_tried_says_why_and_keeps_the_form(pages: TestClient, que
 
 
 @pytest.mark.parametrize("seconds", [0.05, 1.5])
+@pytest.mark.ordinary(1, deep=1)
 def test_a_trial_that_takes_too_long_is_ended_and_the_next_one_runs(
     small: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
@@ -121,6 +133,7 @@ def test_a_trial_that_takes_too_long_is_ended_and_the_next_one_runs(
     assert asyncio.run(both())["changes"]
 
 
+@pytest.mark.deep
 def test_a_trial_that_takes_too_long_says_so(small: Project) -> None:
     with pytest.raises(LakeError, match="longer than 0 seconds"):
         asyncio.run(Trials(small.settings, 0.05).plan(edit_of(small)))
