@@ -36,6 +36,7 @@ def no_fresh_python(*_: Any, **__: Any) -> subprocess.CompletedProcess[str]:
     ],
     ids=lambda v: v[0] if isinstance(v, tuple) else v,
 )
+@pytest.mark.ordinary(2, deep=9)
 def test_a_forked_run_is_the_same_as_a_started_one(
     published: Project, program: str, arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:

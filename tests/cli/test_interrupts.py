@@ -24,6 +24,7 @@ def test_ctrl_c_in_a_long_query(published: Project, command: list[str]) -> None:
 
 
 @pytest.mark.parametrize("after", [1.6, *(pytest.param(s, marks=pytest.mark.slow) for s in (1.0, 2.2, 2.8))])
+@pytest.mark.deep
 def test_ctrl_c_at_any_time_of_a_sync(published: Project, after: float) -> None:
     project = published
     done = interrupted(project, after, "sync", "--full")
@@ -48,6 +49,7 @@ def interrupted(project: Project, after: float, *arguments: str) -> subprocess.C
 
 
 @pytest.mark.parametrize("limit", ["-n 64", "-v 2000000", "-v 1000000"])
+@pytest.mark.ordinary(1, deep=2)
 def test_low_limits(project: Project, limit: str) -> None:
     project.put("Import-1.csv", jobs((1,)))
     done = shell(project, f"ulimit {limit}; rmetrics sync")

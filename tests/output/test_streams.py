@@ -35,7 +35,7 @@ def synced(templates: Templates, tmp_path: Path) -> Iterator[Project]:
     [(">&-", 0, ""), ("2>&-", 0, ""), (">&- 2>&-", 0, ""), ("<&-", 0, ""), (">/dev/full", 4, "cannot write to stdout"),
      (">/dev/full 2>&-", 4, ""), ("2>/dev/full", 0, ""), (">/dev/full 2>/dev/full", 4, "")],
 )  # fmt: skip
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1, deep=1)
 def test_a_sync_is_whole_whatever_becomes_of_its_output(
     project: Project, redirected: str, code: int, told: str
 ) -> None:
@@ -57,6 +57,7 @@ def test_a_reader_that_has_read_enough_is_no_error(synced: Project, command: str
     assert done.stderr == ""
 
 
+@pytest.mark.deep
 def test_a_query_ends_when_nobody_reads_it_any_more(synced: Project) -> None:
     began = time.monotonic()
     done = shell(synced, "rmetrics sql --csv 'SELECT * FROM range(400000000)' | head -2; echo ${PIPESTATUS[0]}")
@@ -64,6 +65,7 @@ def test_a_query_ends_when_nobody_reads_it_any_more(synced: Project) -> None:
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.deep
 def test_findings_keep_their_exit_code_where_the_output_is_lost(project: Project) -> None:
     project.put("payments.csv", payments((1, "2024-11-05", "1.005")))
     assert shell(project, "rmetrics sync --strict >/dev/full").returncode == 3
@@ -76,7 +78,7 @@ def test_findings_keep_their_exit_code_where_the_output_is_lost(project: Project
          {"COLUMNS": "20"}, {"COLUMNS": "x"}, {"TMPDIR": "/nonexistent"}, {"TERM": "dumb"},
          {"PYTHONIOENCODING": "latin-1"}))],
 )  # fmt: skip
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_odd_surroundings(project: Project, extra: dict[str, str]) -> None:
     project.put("Import-1.csv", jobs((1, "COD Repair", "Café 日本")))
     script = "rmetrics sync && rmetrics status && rmetrics sql 'SELECT * FROM job_facts' && rmetrics check --json"
