@@ -15,7 +15,7 @@ LONG = "SELECT count(*) FROM range(100000) a, range(1000000) b WHERE a.range * b
 
 
 @pytest.mark.parametrize("command", [["sql", LONG], ["sql", "--csv", LONG]])
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_ctrl_c_in_a_long_query(published: Project, command: list[str]) -> None:
     done = interrupted(published, 4, *command)
     assert (done.returncode, done.stdout) == (130, "")

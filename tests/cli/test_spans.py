@@ -45,6 +45,7 @@ def test_history_tells_a_span_and_the_year_to_date(
         assert run(["history", *wrong]) == 2
 
 
+@pytest.mark.deep
 def test_the_page_is_limited_to_a_span(line: Line, tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     done = line("report", "--from", "2024-07", "--to", "2024-09", "-o", str(page))

@@ -64,6 +64,7 @@ def test_the_same_again_writes_nothing_before_and_after_a_sync(project: Project,
     assert project.sync().status == "unchanged"
 
 
+@pytest.mark.deep
 def test_a_figure_that_goes_back_and_forth_is_what_was_set_last(project: Project, line: Line) -> None:
     for amount in ("700", "710.25", "700"):
         assert line("spend", "set", "2026-01", amount).returncode == 0
@@ -71,6 +72,7 @@ def test_a_figure_that_goes_back_and_forth_is_what_was_set_last(project: Project
         assert project.rows(SPEND) == [("2026-01-01", "(all)", f"{Decimal(amount):.2f}")]
 
 
+@pytest.mark.deep
 def test_a_newer_sheet_of_another_month_is_not_undone(project: Project, line: Line) -> None:
     line("spend", "set", "2026-01", "700")
     project.sync()

@@ -86,6 +86,7 @@ def test_odd_surroundings(project: Project, extra: dict[str, str]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.deep
 def test_csv_refuses_an_encoding_that_would_change_it(project: Project) -> None:
     project.put("Import-1.csv", jobs((1, "COD Repair", "Café")))
     project.sync()

@@ -64,6 +64,7 @@ def test_an_odd_source_has_its_page(pages: TestClient, name: str) -> None:
     ]
 
 
+@pytest.mark.deep
 def test_an_odd_rule_can_be_tried(pages: TestClient) -> None:
     answer = pages.get(
         "/plan", params={"key": "sources.<u>Rule</u>.cost.per_lead", "value": "2.50", "from": "2025-01-01"}
