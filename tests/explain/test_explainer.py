@@ -193,6 +193,7 @@ def test_changes_by_hand_in_postgres_are_named_by_explain_and_check(own: Project
     assert check(own.settings).ok
 
 
+@pytest.mark.deep
 def test_a_rule_edited_and_not_synced_is_named_with_its_place(own: Project) -> None:
     rules = own.rules / "sources.toml"
     rules.write_text(rules.read_text().replace('leads   = { feed = "elocals_leads", where = "cost > 0" }', 'leads   = { feed = "elocals_leads", where = "cost > 26" }'))  # fmt: skip
@@ -211,7 +212,7 @@ def test_a_rule_edited_and_not_synced_is_named_with_its_place(own: Project) -> N
 @pytest.mark.parametrize(
     "kind", ["typed/elocals_leads/*.parquet", "metrics/job_facts/*.parquet", "metrics/daily_metrics/*.parquet"]
 )
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_a_damaged_cache_is_named_and_not_believed(small: Project, kind: str) -> None:
     with damaged(small, kind) as path:
         found = explain(small.settings, "eLocals", NOVEMBER)
@@ -334,6 +335,7 @@ def test_a_question_that_cannot_be_read_exits_2(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.deep
 def test_a_source_that_is_named_as_it_is_published_is_the_one_that_is_explained(project: Project) -> None:
     """Undeclared names that differ in a hyphen are two sources; each is asked about by its own name."""
     names = ("Fixly", "fix-ly", "fix-ly", "Angi Leads")

@@ -175,6 +175,7 @@ def test_all_members_with_shares_and_a_ratio(say: Callable[..., tuple[int, Any]]
     assert told["metrics"]["callbacks"]["sum_of_members"] == told["metrics"]["callbacks"]["value"] == 2
 
 
+@pytest.mark.deep
 def test_counts_for_each_claim_no_whole(say: Callable[..., tuple[int, Any]]) -> None:
     _, told = say("explain", "--dimension", "crew", "--month", "2024-11", "--metric", "jobs", "--member", "Ann")
     assert told["metrics"]["jobs"]["value"] == 4

@@ -41,6 +41,7 @@ def test_a_span_is_the_sum_of_its_months_and_is_proved(small: Project) -> None:
                     assert read == sum(others), (source, name, part.steps)
 
 
+@pytest.mark.deep
 def test_looking_only_at_the_files_of_the_months_changes_nothing(sample: Project) -> None:
     asked = MonthRange(dt.date(2024, 3, 1), dt.date(2024, 5, 1))
     with (
@@ -72,6 +73,7 @@ def test_a_month_that_differs_is_no_match_though_the_sum_agrees(own: Project) ->
     assert [m.differences[-1] for m in jobs.months] == [1, 1]
 
 
+@pytest.mark.deep
 def test_from_to_and_the_year_to_date(rmetrics: Line) -> None:
     done = rmetrics("explain", "--source", "google", "--from", "2024-10", "--to", "2024-11", "--metric", "jobs")
     assert done.returncode == 0, done.stderr
