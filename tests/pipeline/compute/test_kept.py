@@ -88,7 +88,7 @@ def edited(world: growth.World, folder: Path, edits: Sequence[str]) -> growth.Wo
 
 
 @pytest.mark.parametrize("edits", [*([e] for e in MADE), ["price", "measure"], ["price from a day on", "price"]])
-@pytest.mark.ordinary(4)
+@pytest.mark.ordinary(2, deep=2)
 def test_only_what_an_edit_reaches_is_made_again(
     edits: list[str], computed: growth.World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,7 +124,7 @@ def test_rows_that_move_are_the_same_where_they_stand_and_side_by_side(
 
 
 @pytest.mark.parametrize("table", [FACTS, MATCHES, JOURNEYS, CONTENTS])
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1, deep=1)
 def test_a_damaged_table_that_would_stand_is_noticed_and_everything_made_again(
     table: str, computed: growth.World, tmp_path: Path
 ) -> None:
@@ -140,6 +140,7 @@ def test_a_damaged_table_that_would_stand_is_noticed_and_everything_made_again(
     growth.check(world, found)
 
 
+@pytest.mark.deep
 def test_nothing_stands_where_the_rules_of_then_are_gone_or_exports_came(
     computed: growth.World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

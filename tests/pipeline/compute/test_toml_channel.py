@@ -204,6 +204,7 @@ def test_a_renamed_feed_reads_its_old_exports_once(fixly: Project) -> None:
     assert fixly.rows("SELECT count(*) FROM metric_changes") == [(0,)]
 
 
+@pytest.mark.deep
 def test_a_removed_channel_comes_back_as_it_was(fixly: Project) -> None:
     before = fixly.rows(MONTHS)
     path = fixly.rules / "fixly.toml"
