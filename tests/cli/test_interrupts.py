@@ -49,7 +49,7 @@ def interrupted(project: Project, after: float, *arguments: str) -> subprocess.C
 
 
 @pytest.mark.parametrize("limit", ["-n 64", "-v 2000000", "-v 1000000"])
-@pytest.mark.ordinary(1, deep=2)
+@pytest.mark.ordinary(0, deep=3)
 def test_low_limits(project: Project, limit: str) -> None:
     project.put("Import-1.csv", jobs((1,)))
     done = shell(project, f"ulimit {limit}; rmetrics sync")

@@ -55,6 +55,7 @@ def test_a_sync_tells_what_is_new_and_one_without_news_nothing(project: Project,
     assert len(told.got) == 1
 
 
+@pytest.mark.deep
 def test_a_failed_sync_is_told_and_still_fails(project: Project, line: Line, told: Service) -> None:
     publish(project, line)
     (landed,) = (project.root / "data" / "lake" / "raw" / "jobs").glob("*.parquet")

@@ -84,6 +84,7 @@ def test_a_newer_sheet_of_another_month_is_not_undone(project: Project, line: Li
     assert project.rows(SPEND) == [("2026-01-01", "(all)", "715.00"), ("2026-02-01", "(all)", "800.00")]
 
 
+@pytest.mark.deep
 def test_a_spend_that_would_be_added_to_a_months_other_rows_is_refused(project: Project, line: Line) -> None:
     project.put("Campaign report.csv", csv_text(
         ("Month", "Campaign", "Cost"), ("2026-01", "Brand", "100.00"), ("2026-01", "Generic", "50.00")

@@ -174,6 +174,7 @@ BY_HAND = (
 )  # fmt: skip
 
 
+@pytest.mark.deep
 def test_changes_by_hand_in_postgres_are_named_by_explain_and_check(own: Project) -> None:
     for _, sql, _ in BY_HAND:
         execute(own, sql)

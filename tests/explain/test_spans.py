@@ -109,6 +109,7 @@ def test_a_gap_over_several_months_looks_at_both_ends(rmetrics: Line) -> None:
     assert "-> 1 count in 2024-12 here, within 3 days of these months" in done.stdout, done.stdout
 
 
+@pytest.mark.deep
 def test_each_job_is_judged_by_the_condition_of_its_own_day(own: Project) -> None:
     """A unit is something else from December on: what nearly counted in a span is told by both conditions."""
     rules = own.rules / "business.toml"

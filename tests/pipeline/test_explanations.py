@@ -42,7 +42,7 @@ def failing(error: Exception) -> Callable[..., object]:
         pytest.param(pl.exceptions.ColumnNotFoundError("day"), id="Polars", marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1, deep=1)
 def test_the_publish_goes_on(
     published: Project, monkeypatch: pytest.MonkeyPatch, module: object, name: str, error: Exception
 ) -> None:

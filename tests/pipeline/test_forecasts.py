@@ -91,6 +91,7 @@ def test_the_brief_tells_it_and_says_that_it_is_an_estimate(running: Project) ->
     assert "at this rate" not in told
 
 
+@pytest.mark.deep
 def test_the_page_shows_it(running: Project) -> None:
     done = rmetrics(running, "report", "--json")
     assert done.returncode == 0, done.stderr
@@ -113,6 +114,7 @@ def test_a_day_that_was_not_over_is_no_part_of_what_is_known(project: Project) -
     assert Decimal(at_start) == 6
 
 
+@pytest.mark.deep
 def test_with_seven_weeks_there_is_none(project: Project) -> None:
     fill(project, LAST, MORNING, first=LAST - DAY * 48)
     assert project.rows("SELECT * FROM forecasts") == []

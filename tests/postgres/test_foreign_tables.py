@@ -141,6 +141,7 @@ def test_a_feed_that_rules_declare_does_not_take_a_table_of_its_name(published: 
     assert before == everything(published.dsn)
 
 
+@pytest.mark.deep
 def test_a_feed_that_rules_no_longer_have_loses_its_rows_and_never_somebody_elses(project: Project) -> None:
     put(project)
     (project.rules / "invoices.toml").write_text(FEED)
@@ -186,6 +187,7 @@ def test_a_table_swapped_between_the_look_and_the_publish_is_refused_too(databas
     assert rows(database, "SELECT feed FROM feed_status") == [("theirs",)]
 
 
+@pytest.mark.deep
 def test_tables_of_our_names_in_other_places_are_neither_read_nor_written(project: Project) -> None:
     """In a schema earlier in the role's path, or with the names of our temporary tables."""
     name = rows(project.dsn, "SELECT current_database()::text")[0][0]

@@ -45,6 +45,7 @@ def test_the_writer_makes_and_drops_nothing(installed: Project, sql: str) -> Non
         run(installed.dsn, sql)
 
 
+@pytest.mark.deep
 def test_a_column_that_rules_ask_for_is_left_to_the_owner_who_is_told_how(installed: Project) -> None:
     installed.sync()
     feeds = installed.rules / "feeds.toml"

@@ -45,7 +45,7 @@ def test_targets_typed_into_the_database_are_named_when_they_go(published: Proje
          "1 row of daily_metrics came from no export and was removed (first: 2024-11-09, Rely, INS)"),
     ],
 )  # fmt: skip
-@pytest.mark.ordinary(3)
+@pytest.mark.ordinary(1, deep=2)
 def test_rows_of_any_table_are_named(published: Project, statement: str, expected: str) -> None:
     run(published.dsn, statement)
     messages = told(published)
@@ -54,6 +54,7 @@ def test_rows_of_any_table_are_named(published: Project, statement: str, expecte
     assert published.rows("SELECT job_id FROM jobs ORDER BY 1") == [("1",), ("2",)]
 
 
+@pytest.mark.deep
 def test_rows_that_a_corrected_export_takes_away_are_no_ones_hand(published: Project) -> None:
     published.put("targets.csv", targets(("2024-12", 40)))
     run(published.dsn, "INSERT INTO targets (month, target_repairs) VALUES ('2026-01-01', 31)")

@@ -113,6 +113,7 @@ def as_reader(dsn: str, sql: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("schema", [pytest.param("schema-first.sql", marks=pytest.mark.slow), "schema-0.1.0.sql"])
+@pytest.mark.deep
 def test_a_sync_upgrades_what_0_1_0_made_and_keeps_rows_grants_and_own_views(
     project: Project, fresh: Project, schema: str
 ) -> None:

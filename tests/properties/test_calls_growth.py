@@ -72,6 +72,7 @@ def test_many_splits_of_calls_and_jobs(taken: list[Step]) -> None:
     run(taken, each=True)
 
 
+@pytest.mark.deep
 def test_a_missed_call_is_lost_until_a_later_export_shows_that_it_was_returned_or_booked(tmp_path: Path) -> None:
     world = World(tmp_path)
     mine, other = "(617) 555-0101", "(617) 555-0102"

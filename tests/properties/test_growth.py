@@ -330,6 +330,7 @@ def test_only_the_touched_months_of_jobs_change(step: Step, touched: set[int], t
     assert {m.month for m in {*was, *now} if was.get(m) != now.get(m)} == touched
 
 
+@pytest.mark.deep
 def test_an_earlier_spelling_renames_an_undeclared_source_in_every_month(tmp_path: Path) -> None:
     world = World(tmp_path)
     jobs = [(n, f"U{n}", "COD Service", "pu ls", day(f"2024-{10 + n % 2}-15"), "", "Lynn") for n in range(1, 9)]
@@ -341,6 +342,7 @@ def test_an_earlier_spelling_renames_an_undeclared_source_in_every_month(tmp_pat
     assert set(daily["source"]) == {"Puls"}
 
 
+@pytest.mark.deep
 def test_an_older_export_or_an_edited_rule_computes_everything(tmp_path: Path) -> None:
     world = World(tmp_path)
     for before in HISTORY:

@@ -241,7 +241,7 @@ def test_order_and_split_of_exports_decide_nothing(order: int, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("column", ["booked", "no_job", "revenue_gross", "touch_cost"])
-@pytest.mark.ordinary(1, deep=1)
+@pytest.mark.ordinary(0, deep=2)
 def test_touches_added_up_wrong_after_a_change_are_found(
     column: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

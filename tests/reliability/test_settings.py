@@ -159,6 +159,7 @@ def test_a_transaction_that_takes_longer_than_the_roles_limits_is_published(
     run(published.dsn, *(f"ALTER DATABASE {name} RESET {n}" for n in limits))
 
 
+@pytest.mark.deep
 def test_a_database_that_is_read_only_is_refused_and_may_be_read(published: Project) -> None:
     name = rows(published.dsn, "SELECT current_database()::text")[0][0]
     run(published.dsn, f"ALTER DATABASE {name} SET default_transaction_read_only = on")

@@ -59,6 +59,7 @@ def test_every_name_in_the_lake_is_one_that_windows_and_macos_can_hold(project: 
             assert not re.fullmatch(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?", part), name
 
 
+@pytest.mark.deep
 def test_the_embedded_server_is_refused_in_words(project: Project) -> None:
     project.put("Import-1.csv", jobs((1,)))
     for command in (("sync",), ("db", "start"), ("db", "start", "--port", "5433")):
@@ -69,6 +70,7 @@ def test_the_embedded_server_is_refused_in_words(project: Project) -> None:
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.deep
 def test_of_two_syncs_the_second_is_told_also_without_flock(project: Project) -> None:
     """The lock of the lake holds between processes; a process that is killed leaves it free."""
     project.put("Import-1.csv", jobs((1,)))

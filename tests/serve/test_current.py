@@ -62,6 +62,7 @@ def test_a_sync_shows_up_and_its_mark_with_it(small: Project, pages: TestClient)
     assert (shown(pages), f'data-mark="{after}"' in pages.get("/").text) == ("3", True)
 
 
+@pytest.mark.deep
 def test_a_view_in_use_stays_whole_while_syncs_replace_and_sweep_its_files(small: Project) -> None:
     assert NOVEMBER is not None
     current = Current(small.settings)
@@ -82,6 +83,7 @@ def test_a_view_in_use_stays_whole_while_syncs_replace_and_sweep_its_files(small
     current.close()
 
 
+@pytest.mark.deep
 def test_while_a_sync_runs_the_version_before_is_shown(small: Project, pages: TestClient) -> None:
     assert shown(pages) == "2"
     mark = pages.get("/mark").json()["mark"]

@@ -22,6 +22,7 @@ class Earlier:
     exports: tuple[Any, ...]
 
 
+@pytest.mark.deep
 def test_a_pack_of_computed_and_new_exports_shows_the_computed_ones(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

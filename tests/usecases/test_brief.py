@@ -207,6 +207,7 @@ def test_json_keeps_amounts_exact(filled: Project) -> None:
     assert section["lines"][0]["command"] == "rmetrics explain --source ALL --month 2024-11"
 
 
+@pytest.mark.deep
 def test_calls_that_nobody_returned_and_leads_to_dispute_are_told(project: Project) -> None:
     """A call missed on the 5th, one on the 20th of October, which is too long ago; a lead of five seconds on the 5th."""
     calls = small_company.calls(

@@ -74,6 +74,7 @@ def test_a_file_whose_name_is_no_text_is_known_once_it_was_read(project: Project
     assert "inbox-not-synced" not in {f.code for f in check(project.settings).findings}
 
 
+@pytest.mark.deep
 def test_a_window_that_adds_jobs_which_the_crm_hardly_confirms_is_named(project: Project) -> None:
     """Two days later five customers of each source have a job; of eLocals' the CRM says that Google brought them."""
     path = project.rules / "journeys.toml"

@@ -65,6 +65,7 @@ def test_each_company_has_its_rows_in_its_currency_and_none_is_added_to_another(
     assert again.status == "unchanged"
 
 
+@pytest.mark.deep
 def test_a_correction_of_one_leaves_the_others_alone(group: Project) -> None:
     before = states(group)
     group.put("canada/toronto/payments.csv", amounts(200, 7))

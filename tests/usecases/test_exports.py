@@ -70,6 +70,7 @@ def test_the_same_content_dropped_again_asks_before_it_counts(project: Project) 
     assert [f.code for f in result.findings if f.code == "withdrawn-export"] == ["withdrawn-export"]
 
 
+@pytest.mark.deep
 def test_unknown_and_ambiguous_names_are_refused(project: Project) -> None:
     project.put("Import.csv", jobs(1))
     project.sync()
@@ -207,6 +208,7 @@ def test_content_of_the_same_size_and_time_replaces_what_had_its_name(project: P
     assert project.rows("SELECT city FROM jobs") == [("Nice",)]  # a newer file counts before it
 
 
+@pytest.mark.deep
 def test_a_withdrawn_export_is_a_cause_beside_new_ones(project: Project) -> None:
     project.put("Import.csv", jobs(1))
     project.put("google spend.csv", csv_text(("Date", "Campaign", "Cost"), ("2024-11-05", "A", "1150.99")))

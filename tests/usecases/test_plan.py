@@ -150,6 +150,7 @@ def test_plan_and_sync_and_history_show_the_same_figures(published: Project, say
     assert plan(say)["changes"] == []
 
 
+@pytest.mark.deep
 def test_each_figure_has_its_own_cause(published: Project, say: Line) -> None:
     line = append(published, PRICE)
     published.put("leads cost Elocals 2.csv", leads(("e1", "2024-11-05 10:00:00 -0500", "12.50")))
@@ -211,6 +212,7 @@ def test_plan_writes_nothing(published: Project, say: Line) -> None:
     assert published.rows("SELECT count(*) FROM sync_runs") == tables
 
 
+@pytest.mark.deep
 def test_month_and_source_narrow_a_plan(published: Project, say: Line) -> None:
     append(published, PRICE)
     assert plan(say, "--month", "2024-10")["changes"] == []

@@ -160,6 +160,7 @@ def test_memory_is_limited(synced: Project) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as on POSIX")
+@pytest.mark.deep
 def test_ctrl_c_stops_a_statement(synced: Project) -> None:
     endless = "SELECT count(*) FROM range(1000000000) a, range(1000000) b WHERE a.range * b.range % 7 = 3"
     spill = synced.root / "data" / "lake" / "duckdb"

@@ -134,7 +134,7 @@ def test_changes_of_a_day_add_up_to_how_its_total_changed(project: Project) -> N
 
 
 @pytest.mark.parametrize("lost", ["typed", "metrics", "rules", "state.json", "inbox.json"])
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1, deep=1)
 def test_deleted_caches_come_back_the_same(synced: Project, lost: str) -> None:
     before = everything(synced)
     path = synced.root / "data" / "lake" / lost
@@ -182,7 +182,7 @@ def run_sql(project: Project, sql: str) -> None:
         "DELETE FROM metric_changes; ",
     ],
 )
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1, deep=1)
 def test_a_half_filled_database_heals(project: Project, harm: str) -> None:
     small(project)
     project.sync()
@@ -329,6 +329,7 @@ def test_the_run_is_recorded(project: Project) -> None:
     assert fresh["jobs"] == "2024-11-05"
 
 
+@pytest.mark.deep
 def test_memory_and_clock_are_not_asked(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same data gives the same numbers on any day and in any time zone of the machine."""
     small(project)
@@ -373,6 +374,7 @@ def test_a_sync_of_what_is_new_publishes_what_a_full_one_would(project: Project)
     assert everything(project) == before
 
 
+@pytest.mark.deep
 def test_what_the_last_whole_look_found_is_told_with_its_day(project: Project) -> None:
     feeds = project.rules / "own.toml"
     feeds.write_text('[[checks]]\nname = "always"\nsql = "SELECT 1 AS one"\nmessage = "there is one"\n')
@@ -416,6 +418,7 @@ def test_sums_beyond_32_bits_are_read_back_as_they_were_sent(project: Project) -
     assert project.rows("SELECT sum(duration_s)::text FROM calls") == [("2999999997",)]
 
 
+@pytest.mark.deep
 def test_the_summary_of_a_sync_has_the_targets_of_each_month(project: Project) -> None:
     small(project)
     project.put("targets.csv", targets(("2024-11", 7, ""), ("2024-11", 3, "google"), more=("Source",)))

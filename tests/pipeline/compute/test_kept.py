@@ -88,7 +88,7 @@ def edited(world: growth.World, folder: Path, edits: Sequence[str]) -> growth.Wo
 
 
 @pytest.mark.parametrize("edits", [*([e] for e in MADE), ["price", "measure"], ["price from a day on", "price"]])
-@pytest.mark.ordinary(2, deep=2)
+@pytest.mark.ordinary(1, deep=3)
 def test_only_what_an_edit_reaches_is_made_again(
     edits: list[str], computed: growth.World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,7 +124,7 @@ def test_rows_that_move_are_the_same_where_they_stand_and_side_by_side(
 
 
 @pytest.mark.parametrize("table", [FACTS, MATCHES, JOURNEYS, CONTENTS])
-@pytest.mark.ordinary(1, deep=1)
+@pytest.mark.ordinary(0, deep=2)
 def test_a_damaged_table_that_would_stand_is_noticed_and_everything_made_again(
     table: str, computed: growth.World, tmp_path: Path
 ) -> None:

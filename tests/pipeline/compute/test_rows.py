@@ -51,6 +51,7 @@ def every_row_in_force(rows: Rows) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("packed", [True, False], ids=["packed", "files of their own"])
+@pytest.mark.ordinary(1, deep=1)
 def test_exports_that_were_replaced_row_by_row_are_not_opened(
     tmp_path: Path, rules: Rules, monkeypatch: pytest.MonkeyPatch, packed: bool
 ) -> None:

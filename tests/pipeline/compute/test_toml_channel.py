@@ -64,6 +64,7 @@ def edited(path: Path, **lines: str) -> None:
     path.write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
+@pytest.mark.deep
 def test_a_channel_from_its_file_to_its_story(project: Project, line: Line) -> None:
     project.put("Import-1.csv", JOBS)
     export = project.put("Fixly bookings 2024-11.csv", FIRST)
@@ -183,6 +184,7 @@ def test_its_table_is_in_the_style_of_the_schema(fixly: Project) -> None:
     ]
 
 
+@pytest.mark.deep
 def test_a_column_that_is_withheld_later_leaves_the_database(fixly: Project) -> None:
     path = fixly.rules / "fixly.toml"
     text = path.read_text(encoding="utf-8").replace('from = ["State"]', 'from = ["State"], publish = false')
@@ -191,6 +193,7 @@ def test_a_column_that_is_withheld_later_leaves_the_database(fixly: Project) -> 
     assert fixly.rows("SELECT count(state), count(fee) FROM fixly_leads") == [(0, 4)]
 
 
+@pytest.mark.deep
 def test_a_renamed_feed_reads_its_old_exports_once(fixly: Project) -> None:
     before = fixly.rows(MONTHS)
     path = fixly.rules / "fixly.toml"

@@ -130,6 +130,7 @@ def test_another_currency_is_rejected_wherever_it_is_named(project: Project) -> 
     assert figures(project)[3] == "100.00"
 
 
+@pytest.mark.deep
 def test_changing_the_company_s_currency_reads_the_exports_again(project: Project) -> None:
     project.put("jobs.csv", csv_text(JOBS, *PLAIN))
     project.put("payments.csv", csv_text((*PAYMENTS, "Currency"), ("p", "1001", "11/08/2024", "9", "", "ok", "CAD")))
@@ -143,6 +144,7 @@ def test_changing_the_company_s_currency_reads_the_exports_again(project: Projec
     assert figures(project)[3] == "9.00"
 
 
+@pytest.mark.deep
 def test_a_million_rows_would_not_be_needed_to_overflow_the_published_sum(project: Project) -> None:
     """With a limit raised in the rules two amounts may add up to more than the tables hold: refused in words."""
     file = project.rules / "feeds.toml"

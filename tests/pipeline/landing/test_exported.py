@@ -73,7 +73,7 @@ def test_landed_bytes_are_the_exports_own_and_read_as_they_did(lake: Lake) -> No
         assert scan_exported(lake, raw).select("Amount").head(3).collect().equals(whole.select("Amount").head(3))
 
 
-@pytest.mark.ordinary(1, deep=1)
+@pytest.mark.ordinary(0, deep=2)
 def test_records_of_some_lines_are_those_of_the_whole_text(lake: Lake) -> None:
     for raw in lake.raw_files():
         whole = pl.concat(exported_text(lake, raw))

@@ -93,6 +93,7 @@ def everything(place: Place) -> None:
     place.put("cut payments.csv", [[1, "2025-01-01", "5", "cash", "C1"], [1, "2025-01-01", "5"]])
 
 
+@pytest.mark.deep
 def test_typed_while_landing_is_typed_from_the_lake(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sniff, "BLOCK", 2048)
     monkeypatch.setattr(records, "BLOCK", 2048)

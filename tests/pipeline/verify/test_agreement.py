@@ -43,6 +43,7 @@ def leads(project: Project) -> dict[str, int]:
     return {str(day): int(count) for day, count in found if count}
 
 
+@pytest.mark.deep
 def test_payment_whose_failed_is_written_with_a_dotted_i(project: Project) -> None:
     project.put(
         "Import-1.csv", jobs((1, "COD Service", "Rely", "11/04/2024"), (2, "COD Service", "Rely", "11/04/2024"))
@@ -64,6 +65,7 @@ def test_payment_whose_failed_is_written_with_a_dotted_i(project: Project) -> No
     assert rmetrics(project, "check", "--json").returncode == 0
 
 
+@pytest.mark.deep
 def test_distinct_and_more_in_a_feed_of_the_users_own(project: Project) -> None:
     with_feed(project, "state IS DISTINCT FROM 'spam' AND price > 0")
     when = "2024-11-05 12:00:00 +0000"

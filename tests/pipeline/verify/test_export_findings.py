@@ -149,6 +149,7 @@ def phone_log(rows: int, first: str, days: int) -> str:
     return calls(*lines)
 
 
+@pytest.mark.deep
 def test_a_phone_log_that_stops_at_its_cap_leaves_days_of_which_nothing_is_known(place: Place) -> None:
     place.put("export_export 1.csv", phone_log(4_990, "2024-07-01", 60))  # up to August 29
     place.put("export_export 2.csv", phone_log(5_000, "2024-09-10", 60))

@@ -52,6 +52,7 @@ def test_a_sync_stops_what_it_started(own: Project) -> None:
     assert owner(own) is None
 
 
+@pytest.mark.deep
 def test_a_server_that_a_killed_sync_left_running_is_told_and_stopped_by_the_next_one(
     own: Project, runner: Runner
 ) -> None:
