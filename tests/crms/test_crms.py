@@ -75,6 +75,7 @@ def money(*amounts: str) -> list[Decimal]:
 
 
 @pytest.mark.parametrize("name", ["housecall pro jobs.csv", "servicetitan jobs.csv", "jobber one-off jobs.csv"])
+@pytest.mark.ordinary(1, deep=2)
 def test_jobs_of_other_programs(offline: Project, name: str) -> None:
     (file,) = put(offline, name).files
     assert file.feed == "jobs"
@@ -87,6 +88,7 @@ def test_jobs_of_other_programs(offline: Project, name: str) -> None:
     assert any(row[:4] == ("COD Repair", "Google", "02119", Decimal("1240.50")) for row in jobs)
 
 
+@pytest.mark.deep
 def test_a_total_row_of_servicetitan_moves_no_figure(offline: Project) -> None:
     put(offline, "servicetitan jobs.csv")
     with_total = month(offline, "monthly_metrics", "jobs", "leads", "units", "repairs")
@@ -97,6 +99,7 @@ def test_a_total_row_of_servicetitan_moves_no_figure(offline: Project) -> None:
     assert month(offline, "monthly_metrics", "jobs", "leads", "units", "repairs") == with_total
 
 
+@pytest.mark.deep
 def test_housecall_payments_find_their_jobs_by_number_and_by_id(offline: Project) -> None:
     put(offline, "housecall pro jobs.csv", "housecall pro payments.csv")
     assert table(offline, "payments", "job_ref", "amount", "method") == [
@@ -123,6 +126,7 @@ def test_stripe_is_read_in_utc_less_what_was_refunded(offline: Project) -> None:
     ]
 
 
+@pytest.mark.deep
 def test_stripe_and_a_crm_in_local_time_share_one_table(offline: Project) -> None:
     offline.put("Import-1.csv", CRM_JOBS)
     offline.put(
@@ -140,6 +144,7 @@ def test_stripe_and_a_crm_in_local_time_share_one_table(offline: Project) -> Non
     assert found["2024-11 Unattributed OTHER"] == (Decimal("40.00"),)  # ch_8 names no job; ch_3 is 0
 
 
+@pytest.mark.deep
 def test_a_later_stripe_export_brings_the_refund(offline: Project) -> None:
     text = (EXPORTS / "unified_payments.csv").read_text(encoding="utf-8")
     offline.put("stripe 1.csv", text)
@@ -234,6 +239,7 @@ def test_each_example_counts_by_itself(
     assert found[key] == (figures[0], Decimal(figures[1]))
 
 
+@pytest.mark.deep
 def test_an_example_that_nobody_copied_changes_nothing(offline: Project) -> None:
     offline.put("Import-1.csv", CRM_JOBS)
     for _, names, _, _ in EXAMPLES:
@@ -305,6 +311,7 @@ def twice(project: Project) -> list[tuple[object, ...]]:
     return [(f.rows, [(e["job"], e["payment"], str(e["total"])) for e in f.examples]) for f in found]
 
 
+@pytest.mark.deep
 def test_the_same_money_from_a_crm_and_from_stripe_is_a_warning(offline: Project) -> None:
     offline.put("Import-1.csv", CRM_JOBS)
     offline.put(
@@ -335,6 +342,7 @@ def test_the_same_money_from_a_crm_and_from_stripe_is_a_warning(offline: Project
     assert [f.rows for f in result.findings if f.code == "paid-twice"] == [2]
 
 
+@pytest.mark.deep
 def test_two_equal_payments_of_one_program_are_no_pair(offline: Project) -> None:
     offline.put("Import-1.csv", CRM_JOBS)
     for name in ("payments 1.csv", "payments 2.csv"):

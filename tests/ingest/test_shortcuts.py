@@ -70,6 +70,7 @@ def test_a_few_odd_records_among_many_are_read_as_the_exact_reader_reads_them(
 @examples(120)
 @example(bad=[(0, '5" pipe,1,x'), (200, '5" pipe,1,x')], size=100, final=True)
 @example(bad=[(40, '"open,1,c')], size=100, final=False)
+@pytest.mark.deep
 def test_reading_ahead_gives_what_one_exact_pass_over_the_text_gives(
     bad: list[tuple[int, str]], size: int, final: bool
 ) -> None:

@@ -79,6 +79,7 @@ def test_a_planted_error_is_found(world: World, old: str, new: str, monkeypatch:
     assert {t for t, _ in found(world, computed)} >= {"jobs"}
 
 
+@pytest.mark.deep
 def test_one_that_moves_no_figure_of_an_increment_is_found_in_whatever_month(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -147,6 +147,7 @@ def figures(project: Project) -> list[tuple[Any, ...]]:
     ]
 
 
+@pytest.mark.deep
 def test_a_pulled_month_equals_the_month_exported_by_hand(tmp_path: Path, pg_uri: str) -> None:
     from support import fresh_database
 

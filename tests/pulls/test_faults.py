@@ -210,6 +210,7 @@ def _no_waiting() -> Iterator[None]:
         yield
 
 
+@pytest.mark.deep
 def test_no_fault_puts_a_short_list_or_a_wrong_number_into_force(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
