@@ -42,6 +42,7 @@ def test_a_title_stands_as_its_cells_do() -> None:
 
 
 @pytest.mark.parametrize("base", [None, "http://127.0.0.1:8787"])
+@pytest.mark.ordinary(1, deep=1)
 def test_the_report_links_only_where_an_address_is_set(
     sample: Published, tmp_path_factory: pytest.TempPathFactory, base: str | None
 ) -> None:

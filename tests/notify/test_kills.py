@@ -72,7 +72,7 @@ def states(process: "subprocess.Popen[str]") -> list[str]:
         ("within the mark", 1, "doubtful"), ("after the mark", 1, "already"),
     ],
 )  # fmt: skip
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(0, deep=2)
 def test_killed_at_a_moment(
     channel: tuple[Project, Service, dict[str, str]], moment: str, arrived: int, then: str
 ) -> None:
@@ -153,6 +153,7 @@ def test_a_database_that_cannot_be_reached_is_told_once_and_the_brief_goes_later
     assert len(made.got) == 2
 
 
+@pytest.mark.deep
 def test_no_secret_in_anything_written(channel: tuple[Project, Service, dict[str, str]]) -> None:
     """The URL's user, password, path and host: not on stdout or stderr, in no file, and not in what is sent."""
     project, made, environment = channel

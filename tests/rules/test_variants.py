@@ -130,6 +130,7 @@ def test_the_newest_export_wins_across_variants(offline: Project) -> None:
     assert ("8", dt.date(2024, 11, 5), Decimal("70.00"), "kept", True) in leads(offline, FEED + PORTAL)
 
 
+@pytest.mark.deep
 def test_an_edited_variant_reads_old_exports_anew(offline: Project) -> None:
     offline.put("acme 2.csv", PORTAL_FILE)
     before = leads(offline, FEED + PORTAL)

@@ -65,6 +65,7 @@ def tables(project: Project, names: Sequence[str] = GROUP) -> dict[str, list[tup
     return {name: sorted(project.rows(f"SELECT * FROM {name}"), key=repr) for name in names}
 
 
+@pytest.mark.deep
 def test_tables_are_those_of_one_machine_although_every_task_runs_twice(
     published: Template, engine: InProcess, tmp_path: Path, pg_uri: str
 ) -> None:
@@ -135,6 +136,7 @@ def test_what_stops_one_company_stops_no_other_whatever_it_is(group: Project, mo
     assert len([f for f in result.findings if f.code == "company-failed" and f.severity == "error"]) == 2
 
 
+@pytest.mark.deep
 def test_a_company_that_ends_its_executor_each_time_stops_no_other(group: Project, engine: InProcess) -> None:
     engine.fails = lambda work: work.name == "calgary"
     group.put("canada/toronto/payments.csv", amounts(300))
