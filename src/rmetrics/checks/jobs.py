@@ -1,7 +1,8 @@
 """Jobs and payments: amount paid, source, segment, unit and repair of each job, and the revenue of each day.
 
-Tables in ``_work``: ``payment_links`` (``_pos``, day, cents, job = ``_pos`` of the job or NULL), ``spellings`` (source as
-exported to source), ``marks`` (one row per job that counts), ``activity`` and ``revenue`` (per day, source, segment).
+Tables in ``_work``: ``payment_links`` (``_pos``, day, cents, job = ``_pos`` of the job or NULL), ``spellings`` (source
+as exported to source), ``marks`` (one row per job that counts), ``activity`` and ``revenue`` (per day, source,
+segment).
 
 Source: the design, section 3 (job, unit, repair, segment, source, revenue).
 """
