@@ -3,7 +3,7 @@
 import pytest
 
 from rmetrics import memory
-from rmetrics.memory import DEFAULT_MEMORY, duckdb_limit, rows_at_once
+from rmetrics.memory import DEFAULT_MEMORY, duckdb_limit, duckdb_limits, rows_at_once
 from rmetrics.settings import Settings, memory_of
 
 
@@ -26,6 +26,15 @@ def test_the_second_engine_gets_what_is_left_but_a_quarter_at_least(monkeypatch:
         assert duckdb_limit(4 * gib) == share
     monkeypatch.undo()
     assert 1024 <= int(duckdb_limit(4 * gib).removesuffix("MiB")) <= 2048
+
+
+def test_where_it_must_finish_it_gets_twice_as_much_each_time_and_then_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    gib = 1024**3
+    monkeypatch.setattr(memory, "_resident", lambda: 2 * gib)
+    monkeypatch.setattr(memory, "_machine", lambda: 16 * gib)
+    assert list(duckdb_limits(2 * gib)) == ["512MiB", "1024MiB", "2048MiB", "4096MiB", None]
+    monkeypatch.setattr(memory, "_machine", lambda: 0)
+    assert list(duckdb_limits(2 * gib)) == [None]
 
 
 def test_more_memory_takes_more_rows_at_a_time() -> None:

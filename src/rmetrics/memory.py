@@ -5,8 +5,10 @@ Rows are joined in memory, so they are joined in buckets of limited size. The co
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+_MIB = 1024**2
 DEFAULT_MEMORY = 4 * 1024**3  # bytes; the limit of a run if none is set
 _PROGRAM = 600 * 1024**2  # bytes: the program, its libraries, and file blocks being processed
 _ROW = 800  # bytes of a row being joined and written
@@ -24,8 +26,32 @@ def duckdb_limit(limit: int) -> str:
 
     At least a quarter of the run's limit, at most half.
     """
+    return f"{_share(limit) // _MIB}MiB"
+
+
+def duckdb_limits(limit: int) -> Iterator[str | None]:
+    """The limits to try one after the other where DuckDB has to finish: ``duckdb_limit``, then twice as much each time.
+
+    DuckDB writes what does not fit to disk, but not everything can be written. The last is None: no limit of ours.
+    """
+    share = _share(limit)
+    while share < _machine() // 2:
+        yield f"{share // _MIB}MiB"
+        share *= 2
+    yield None
+
+
+def _share(limit: int) -> int:
     free = limit - _resident() - _MARGIN
-    return f"{max(min(free, limit // 2), limit // 4, _MARGIN) // 1024**2}MiB"
+    return max(min(free, limit // 2), limit // 4, _MARGIN)
+
+
+def _machine() -> int:
+    """The machine's memory; 0 if the system does not report it."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return 0
 
 
 def _resident() -> int:
@@ -37,4 +63,4 @@ def _resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-__all__ = ["DEFAULT_MEMORY", "duckdb_limit", "rows_at_once"]
+__all__ = ["DEFAULT_MEMORY", "duckdb_limit", "duckdb_limits", "rows_at_once"]

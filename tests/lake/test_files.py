@@ -1,33 +1,45 @@
-"""Files of rows: what was written is what both engines read."""
+"""Records with their own checksum."""
 
-import datetime as dt
-from pathlib import Path
+import json
+from hashlib import sha256
 
-import duckdb
-import polars as pl
-import pyarrow.parquet as pq
-from polars.testing import assert_frame_equal
+import pytest
 
-from rmetrics.lake.files import BatchWriter
+from rmetrics.lake.files import sealed, unsealed
 
-EDGES = [-(2**63), 2**63 - 1, None, 0, -(2**63), 2**63 - 1, 1, None]
+RECORD = {"name": 'Żółć \\ "record_sha256": "', "sizes": [1, 2, {"record_sha256": "no"}], "rate": 0.5, "none": None}
 
 
-def test_differences_of_lines_and_times_are_read_by_both_engines(tmp_path: Path) -> None:
-    first = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-    times = [first + dt.timedelta(microseconds=(n * 7_919) % 10**12 * 10**3) for n in range(64)]
-    columns = {"_line": range(2, 66), "moment": times, "n": EDGES * 8, "same": [3] * 64}
-    rows = pl.DataFrame(
-        columns, schema={"_line": pl.Int64, "moment": pl.Datetime("us", "UTC"), "n": pl.Int64, "same": pl.Int64}
-    )
-    path = tmp_path / "rows.parquet"
-    writer = BatchWriter(path)
-    writer.write(rows.head(40))
-    writer.write(rows.tail(24))
-    writer.close()
-    group = pq.read_metadata(path).row_group(0)
-    kept = {group.column(i).path_in_schema: group.column(i).encodings for i in range(4)}
-    assert [name for name, how in kept.items() if "DELTA_BINARY_PACKED" in how] == ["_line", "moment", "n"]
-    assert_frame_equal(pl.read_parquet(path), rows)
-    found = duckdb.sql(f"SELECT _line, epoch_us(moment) AS moment, n, same FROM '{path}'").pl()
-    assert_frame_equal(found, rows.with_columns(pl.col("moment").dt.epoch("us")))
+@pytest.mark.parametrize("record", [{}, {"a": 1}, RECORD])
+def test_a_record_comes_back_as_it_was(record: dict[str, object]) -> None:
+    assert unsealed(sealed(record)) == record
+
+
+def test_every_changed_character_of_the_values_is_noticed() -> None:
+    text = sealed(RECORD)
+    values = text.rindex('"record_sha256"')
+    for i in range(values):
+        for other in ("x", "1", " ", '"'):
+            if text[i] == other:
+                continue
+            with pytest.raises(ValueError, match="checksum|Expecting|Extra data|Invalid|Unterminated"):
+                unsealed(text[:i] + other + text[i + 1 :])
+
+
+def test_a_changed_checksum_is_noticed() -> None:
+    text = sealed(RECORD)
+    with pytest.raises(ValueError, match="checksum"):
+        unsealed(text[:-3] + ("0" if text[-3] != "0" else "1") + text[-2:])
+
+
+def test_a_record_of_an_earlier_version_is_still_read() -> None:
+    values = json.dumps(RECORD, sort_keys=True)
+    old = json.dumps({**RECORD, "record_sha256": sha256(values.encode()).hexdigest()}, ensure_ascii=False)
+    assert unsealed(old) == RECORD
+    with pytest.raises(ValueError, match="checksum"):
+        unsealed(old.replace("0.5", "0.6"))
+
+
+def test_what_is_no_record_is_refused() -> None:
+    with pytest.raises(TypeError):
+        unsealed("[]")

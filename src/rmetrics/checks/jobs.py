@@ -1,7 +1,8 @@
 """Jobs and payments: amount paid, source, segment, unit and repair of each job, and the revenue of each day.
 
-Tables in ``_work``: ``payment_links`` (day, cents, job = ``_pos`` of the job or NULL), ``spellings`` (source as
-exported to source), ``marks`` (one row per job that counts), ``activity`` and ``revenue`` (per day, source, segment).
+Tables in ``_work``: ``payment_links`` (``_pos``, day, cents, job = ``_pos`` of the job or NULL), ``spellings`` (source
+as exported to source), ``marks`` (one row per job that counts), ``activity`` and ``revenue`` (per day, source,
+segment).
 
 Source: the design, section 3 (job, unit, repair, segment, source, revenue).
 """
@@ -73,7 +74,7 @@ def _payment_links(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     feed = rules.feeds[PAYMENTS]
     link = feed.job or _LINK
     connection.execute(
-        f"CREATE VIEW {work('unlinked_0')} AS SELECT CAST({ident(link.column)} AS VARCHAR) AS ref, "
+        f"CREATE VIEW {work('unlinked_0')} AS SELECT _pos, CAST({ident(link.column)} AS VARCHAR) AS ref, "
         f"{ident(feed.business_date)} AS day, coalesce({whole_cents('amount')}, 0) AS cents, "
         f"CAST(NULL AS BIGINT) AS job FROM {work(f'rows_{PAYMENTS}')} WHERE _counted"
     )
@@ -91,13 +92,13 @@ def _payment_links(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
             f"WHERE {value} IN (SELECT ref FROM {previous} WHERE ref IS NOT NULL) GROUP BY 1"
         )
         connection.execute(
-            f"CREATE TABLE {table} AS SELECT CASE WHEN c.job IS NULL THEN p.ref END AS ref, p.day, p.cents, "
+            f"CREATE TABLE {table} AS SELECT p._pos, CASE WHEN c.job IS NULL THEN p.ref END AS ref, p.day, p.cents, "
             f"coalesce(p.job, c.job) AS job FROM {previous} p LEFT JOIN ({candidates}) c ON c.value = p.ref"
         )
         if i > 1:
             connection.execute(f"DROP TABLE {previous}")
         last = table
-    connection.execute(f"CREATE VIEW {work('payment_links')} AS SELECT day, cents, job FROM {last}")
+    connection.execute(f"CREATE VIEW {work('payment_links')} AS SELECT _pos, day, cents, job FROM {last}")
 
 
 def _any(connection: duckdb.DuckDBPyConnection, select: str) -> bool:

@@ -85,17 +85,13 @@ def _key(feed: Feed, alias: str = "") -> str:
 def _payments(rules: Rules) -> Iterator[QualityQuestion]:
     feed, jobs = rules.feeds[PAYMENTS], rules.feeds[JOBS]
     if feed.job is not None:
-        unknown = " AND ".join(
-            f"CAST(p.{ident(feed.job.column)} AS VARCHAR) NOT IN "
-            f"(SELECT CAST({ident(m)} AS VARCHAR) FROM {ident(JOBS)} WHERE counted AND {ident(m)} IS NOT NULL)"
-            for m in feed.job.match
-        )
         date, column = ident(feed.business_date), ident(feed.job.column)
+        alone = f"SELECT _pos FROM {work('payment_links')} WHERE job IS NULL"
         yield QualityQuestion(
             "payment-without-job",
             Severity.WARNING,
-            f"SELECT {_key(feed, 'p')} AS payment, {column} AS job, {date} AS day, amount FROM {ident(PAYMENTS)} p "
-            f"WHERE counted AND (p.{column} IS NULL OR ({unknown}))",
+            f"SELECT {_key(feed, 'p')} AS payment, {column} AS job, {date} AS day, amount "
+            f"FROM {work(f'rows_{PAYMENTS}')} p WHERE _pos IN ({alone})",
             "payments of jobs that are not in the data count as Unattributed",
             "Export the jobs of these days again, or correct the job number of the payment in the CRM.",
             order="day, payment",
@@ -389,9 +385,9 @@ def _phones(rules: Rules) -> Iterator[QualityQuestion]:
             "one-phone-two-sources",
             Severity.INFO,
             # Few phones are in two sources; only their leads are compared. Hashes take less memory than texts.
-            f"WITH shared AS MATERIALIZED (SELECT hash(phone) AS phone FROM ({every}) GROUP BY ALL "
-            f"HAVING min(hash(source)) <> max(hash(source))), leads AS MATERIALIZED (SELECT * FROM ({every}) "
-            f"WHERE hash(phone) IN (SELECT phone FROM shared)) "
+            f"WITH every AS MATERIALIZED ({every}), "
+            f"leads AS MATERIALIZED (SELECT * FROM every WHERE phone IN (SELECT phone FROM every GROUP BY ALL "
+            f"HAVING min(hash(source)) <> max(hash(source)))) "
             f"SELECT DISTINCT a.source, a.lead, a.day, b.source AS other_source, b.lead AS other_lead, "
             f"b.day AS other_day "
             f"FROM leads a JOIN leads b ON b.phone = a.phone AND a.source < b.source "
@@ -408,6 +404,6 @@ def _leads_by_phone(feed: Feed, source: str, table: str, date: str, fits: Sequen
     if phones:
         where = " AND ".join(f"({f})" for f in (*fits, f"{ident(phones[0])} IS NOT NULL"))
         yield (
-            f"SELECT {source} AS source, {ident(date)} AS day, unnest({phone_keys(ident(phones[0]))}) AS phone, "
+            f"SELECT {source} AS source, {ident(date)} AS day, hash(unnest({phone_keys(ident(phones[0]))})) AS phone, "
             f"{_key(feed)} AS lead FROM {table} WHERE {where}"
         )

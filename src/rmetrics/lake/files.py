@@ -16,6 +16,7 @@ from rmetrics.errors import LakeError
 MISSING = "it is missing"
 CORRUPT = "its checksum does not match"
 _SUM = "record_sha256"
+_OPEN_SEAL = f'"{_SUM}": "'
 _REPEATS = 20  # average repeats of a value that justify a dictionary
 _FULL_DISK = ("No space left", "os error", "File too large")
 
@@ -113,8 +114,12 @@ def file_digest(path: Path) -> str:
 
 
 def sealed(value: Mapping[str, Any]) -> str:
-    """Serialises a record with its own checksum: a flipped bit could change, for instance, which export is newer."""
-    return json.dumps({**value, _SUM: _record_sum(value)}, ensure_ascii=False)
+    """Serialises a record with its own checksum: a flipped bit could change, for instance, which export is newer.
+
+    The checksum comes last and is that of the text before it, so that nobody has to serialise a record to verify it.
+    """
+    text = json.dumps({**value, _SUM: ""}, ensure_ascii=False).removesuffix(_OPEN_SEAL + '"}')
+    return f'{text}{_OPEN_SEAL}{_text_sum(text)}"}}'
 
 
 def unsealed(text: str) -> dict[str, Any]:
@@ -127,13 +132,17 @@ def unsealed(text: str) -> dict[str, Any]:
     if not isinstance(record, dict):
         msg = "a record is an object"
         raise TypeError(msg)
-    if _SUM in record and record.pop(_SUM) != _record_sum(record):
+    seal = record.pop(_SUM, None)
+    if seal is None or seal == _text_sum(text.rpartition(_OPEN_SEAL)[0]):
+        return record
+    # Lakes of earlier versions: the checksum of the values, with sorted keys.
+    if seal != _text_sum(json.dumps(record, sort_keys=True)):
         raise ValueError(CORRUPT)
     return record
 
 
-def _record_sum(value: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+def _text_sum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @contextlib.contextmanager

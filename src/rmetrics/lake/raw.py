@@ -249,7 +249,7 @@ class RawLayer(Folder):
             corrupt: damage found before landing.
             kept: hashes of damaged exports that are not needed now but may be restored later.
         """
-        now = {r.sha256: replace(r, delivered_ns=0, withdrawn="", restored="") for r in intact}
+        now = {r.sha256: r.undecided for r in intact}
         waiting = {s: r for s, r in self._recorded().items() if s in kept and s not in now}
         used = {r.file for r in (*now.values(), *waiting.values())}
         removed = {d.path.relative_to(self.raw).as_posix() for d in corrupt} | self._names()
@@ -267,7 +267,7 @@ class RawLayer(Folder):
             intact: all landed exports without damage.
             out: hashes of the exports to remove, sound or not.
         """
-        now = {r.sha256: replace(r, delivered_ns=0, withdrawn="", restored="") for r in intact}
+        now = {r.sha256: r.undecided for r in intact}
         recorded_files = self._recorded()
         kept = {s: r for s, r in {**recorded_files, **now}.items() if s not in out}
         files = {r.file for r in (*recorded_files.values(), *now.values())}

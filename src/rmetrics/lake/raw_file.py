@@ -72,6 +72,13 @@ class RawFile:
         return max(self.modified_ns, self.delivered_ns), self.name, self.sha256
 
     @property
+    def undecided(self) -> "RawFile":
+        """The record without the facts that were recorded apart from the export's content (``Lake.decisions``)."""
+        if not (self.delivered_ns or self.withdrawn or self.restored):
+            return self
+        return replace(self, delivered_ns=0, withdrawn="", restored="")
+
+    @property
     def exported_at(self) -> dt.datetime:
         """When the export file was last modified, in UTC."""
         return dt.datetime.fromtimestamp(self.modified_ns / 1e9, dt.UTC)

@@ -412,11 +412,8 @@ def _records_of(files: Sequence[TypedFile]) -> dict[str, Any]:
 
 def _files_of(records: Mapping[str, Any]) -> list[TypedFile]:
     made: Callable[..., TypedFile] = TypedFile
-    return [
-        made(
-            **{n: tuple(v) if isinstance(v := of_file[n], list) else v for n in _OF_FILE},
-            **dict(zip(_OWN, export, strict=True)),
-        )
-        for of_file in records["files"]
-        for export in of_file["exports"]
-    ]
+    found = list[TypedFile]()
+    for of_file in records["files"]:
+        shared = {n: tuple(v) if isinstance(v := of_file[n], list) else v for n in _OF_FILE}
+        found += [made(**shared, **dict(zip(_OWN, export, strict=True))) for export in of_file["exports"]]
+    return found

@@ -39,6 +39,7 @@ _ONCE = frozenset(
     {"damaged-cache", NEWLY_ACCEPTED, "explanation-failed", BY_HAND, PULL_INCOMPLETE}
 )  # findings that belong to a single run
 
+_FILE = tuple(f.name for f in fields(FileResult))
 _PROGRAM = Path(__file__).parents[1]
 
 
@@ -93,7 +94,7 @@ def remember(places: SyncPlaces, read: str, state: str, inputs: str, result: Syn
     kept = {
         "key": _key(places, read, state),
         "inputs": inputs,
-        "files": [asdict(f) for f in files],
+        "files": [{n: getattr(f, n) for n in _FILE} for f in files],  # ``asdict`` is slow for many thousands of files
         "findings": [asdict(f) for f in result.findings],
         "months": [asdict(m) for m in result.months],
         "measures": [asdict(m) for m in result.measures],

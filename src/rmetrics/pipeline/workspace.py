@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from rmetrics.checks.recompute import TypedInput
 from rmetrics.errors import LakeError
 from rmetrics.findings import Finding, Severity, count
-from rmetrics.lake import Lake, RawFile, TypedFile
+from rmetrics.lake import Lake, RawFile
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import Snapshot, load
 from rmetrics.pipeline.compute.compute import Computed, compute, inputs_digest, last_computed
@@ -19,7 +19,6 @@ from rmetrics.pipeline.compute.last import old_rules
 from rmetrics.pipeline.compute.typed_inputs import typed_inputs
 from rmetrics.pipeline.landing.losses import lost_error, lost_exports
 from rmetrics.pipeline.landing.placement import PlacedExport, place
-from rmetrics.pipeline.landing.typed_rows import definition_of
 from rmetrics.pipeline.project import Project
 from rmetrics.progress import Progress, silent
 from rmetrics.rules import Rules
@@ -137,7 +136,7 @@ def _damaged(
     corrupt = list(computed.damaged() if thorough else computed.altered())
     missing = []
     for item in placed:
-        typed = _typed_record(lake, rules, item)
+        typed = lake.typed_file(*item.key)
         if typed is None:
             missing.append(item.raw.name)
         elif not lake.typed_is_intact(typed, used=thorough):
@@ -151,7 +150,3 @@ def _damaged(
         place = lake.store.shown(name)
         message = f"{place} {what}; delete it and run `rmetrics sync --full`, which rebuilds it from the exports"
         yield Finding("damaged-file", Severity.ERROR, message, 1)
-
-
-def _typed_record(lake: Lake, rules: Rules, item: PlacedExport) -> TypedFile | None:
-    return lake.typed_file(item.feed, item.raw.sha256, definition_of(rules, item.raw, item.feed).digest)

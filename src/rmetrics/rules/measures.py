@@ -96,9 +96,10 @@ def declared(rules: Rules) -> dict[str, Declared]:
     """Returns all measures: the seven first, then the company's own in declared order."""
     found = {}
     for name, shipped in SHIPPED.items():
-        given = rules.measures.get(name)
-        latest = given.latest if given else shipped
-        kept = shipped.model_copy(update={"title": latest.title or shipped.title, "comment": latest.comment})
+        given, kept = rules.measures.get(name), shipped
+        if given:
+            latest = given.latest
+            kept = shipped.model_copy(update={"title": latest.title or shipped.title, "comment": latest.comment})
         found[name] = Declared(name, Dated(((None, kept),)), own=False)
     return found | {n: Declared(n, m, own=True) for n, m in rules.measures.items() if n not in SHIPPED}
 

@@ -22,7 +22,7 @@ from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.compute.runner import Runner
 from rmetrics.pipeline.landing.placement import PlacedExport, newest_day, place
 from rmetrics.pipeline.landing.spread import exports_in_tasks, worth_spreading
-from rmetrics.pipeline.landing.typed_rows import definition_of, type_missing
+from rmetrics.pipeline.landing.typed_rows import type_missing
 from rmetrics.positions import LINES, PARTS, POSITION
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
@@ -263,18 +263,13 @@ def _typed(
         progress("typing rows", done, len(placed))
 
     if runner is not None:
-        missing = [(p.raw, p.feed) for p in placed if full or not _is_typed(lake, rules, p)]
+        missing = [(p.raw, p.feed) for p in placed if full or lake.typed_file(*p.key) is None]
         if worth_spreading([raw.size for raw, _ in missing]):
             for made in runner.retype(lake, rules, exports_in_tasks(missing)):
                 lake.adopt_typed(made.typed)
             full = False
-    type_missing(lake, rules, ((p.raw, p.feed) for p in placed), typed_one, full=full)
+    type_missing(lake, rules, ((p.raw, p.made_as) for p in placed), typed_one, full=full)
     return _known_typed(lake, rules, placed)
-
-
-def _is_typed(lake: Lake, rules: Rules, export: PlacedExport) -> bool:
-    digest = definition_of(rules, export.raw, export.feed).digest
-    return lake.typed_file(export.feed, export.raw.sha256, digest) is not None
 
 
 def _known_typed(lake: Lake, rules: Rules, placed: list[PlacedExport]) -> dict[str, list[tuple[TypedFile, int]]]:
@@ -284,10 +279,9 @@ def _known_typed(lake: Lake, rules: Rules, placed: list[PlacedExport]) -> dict[s
         LakeError: typed rows are missing.
     """
     typed: dict[str, list[tuple[TypedFile, int]]] = {name: [] for name in rules.feeds}
-    keys = [(p.feed, p.raw.sha256, definition_of(rules, p.raw, p.feed).digest) for p in placed]
-    existing = lake.typed_files(keys)
-    for item, key in zip(placed, keys, strict=True):
-        found = existing.get(key)
+    existing = lake.typed_files(p.key for p in placed)
+    for item in placed:
+        found = existing.get(item.key)
         if found is None:
             raise LakeError(f"the typed rows of {item.raw.name} are missing", "Run `rmetrics sync`, then try again.")
         typed[item.feed].append((found, item.rank))
@@ -303,7 +297,7 @@ def _repair_typed(
     corrupt = {f.sha256: f.name for f in files if f.name not in intact}
     if not corrupt:
         return []
-    damaged = [(p.raw, p.feed) for p in placed if p.raw.sha256 in corrupt]
+    damaged = [(p.raw, p.made_as) for p in placed if p.raw.sha256 in corrupt]
     type_missing(lake, rules, damaged, lambda: None, full=True)
     now = _known_typed(lake, rules, placed)
     for name, of_feed in typed.items():

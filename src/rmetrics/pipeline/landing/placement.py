@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 from rmetrics.ingest.hints import Sample, likely_column
 from rmetrics.ingest.recognise import Fit, best_fit, fit, free_headers, read_as
 from rmetrics.lake import RawFile
+from rmetrics.lake.typed import Key
+from rmetrics.pipeline.landing.typed_rows import Definition, definition_of
 from rmetrics.rules import Rules
 from rmetrics.rules.feeds import Feed
 
@@ -71,11 +73,17 @@ def _listed(headers: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PlacedExport:
-    """A landed export, the feed it is read as now, and its rank."""
+    """A landed export, the feed it is read as now, its rank, and how its rows are typed."""
 
     raw: RawFile
     feed: str
     rank: int
+    made_as: Definition
+
+    @property
+    def key(self) -> Key:
+        """The key of its typed rows in the lake."""
+        return self.feed, self.raw.sha256, self.made_as.digest
 
 
 def place(raws: list[RawFile], rules: Rules) -> tuple[list[PlacedExport], list[RawFile]]:
@@ -93,7 +101,7 @@ def place(raws: list[RawFile], rules: Rules) -> tuple[list[PlacedExport], list[R
         if name is None:
             lost.append(raw)
         else:
-            placed.append(PlacedExport(raw, name, rank))
+            placed.append(PlacedExport(raw, name, rank, definition_of(rules, raw, name)))
     return placed, lost
 
 

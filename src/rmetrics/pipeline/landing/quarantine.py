@@ -16,7 +16,6 @@ from rmetrics.ingest.recognise import read_columns
 from rmetrics.lake import Lake, RawFile, TypedFile
 from rmetrics.pipeline.landing.placement import PlacedExport
 from rmetrics.pipeline.landing.settled import still_missing
-from rmetrics.pipeline.landing.typed_rows import definition_of
 from rmetrics.rules import Rules
 from rmetrics.rules.feeds import Feed
 
@@ -64,15 +63,11 @@ def quarantine(
     for item in placed:  # sorted from old to new
         files.setdefault((item.raw.name, item.feed), []).append(item)
     known = lake.load_json(_SETTLED)
-    read_as = {(p.feed, p.raw.sha256): definition_of(rules, p.raw, p.feed) for p in placed}
-    found = lake.typed_files((*export, made_as.digest) for export, made_as in read_as.items())
+    found = lake.typed_files(p.key for p in placed)
     for (_, name), exports in files.items():
         for i, item in enumerate(exports):
-            made_as = read_as[name, item.raw.sha256]
-            typed, later = found.get((name, item.raw.sha256, made_as.digest)), exports[i + 1 :]
-            yield from _of_export(
-                lake, item, made_as.feed, typed, later, known, private_cells=reveal, declared=rules.feeds[name]
-            )
+            typed, later = found.get(item.key), exports[i + 1 :]
+            yield from _of_export(lake, item, typed, later, known, private_cells=reveal, declared=rules.feeds[name])
     if remember:
         hashes = {item.raw.sha256 for exports in files.values() for item in exports}
         kept = {key: entry for key, entry in known.items() if key.partition(".")[0] in hashes}
@@ -83,7 +78,6 @@ def quarantine(
 def _of_export(
     lake: Lake,
     item: PlacedExport,
-    feed: Feed,
     typed: TypedFile | None,
     later: Sequence[PlacedExport],
     known: dict[str, Any],
@@ -95,7 +89,7 @@ def _of_export(
     typed = typed or lake.typed_before(item.feed, raw.sha256)
     if typed is None or not typed.rejected:
         return
-    private = private_headers(raw, feed)
+    private = private_headers(raw, item.made_as.feed)
     faults = _faults(lake, typed).rows()
     missing = _still_missing(lake, declared, raw, typed, faults, later, known)
     for line, column, value, reason in faults:

@@ -112,7 +112,8 @@ def type_batch(exports: Sequence[tuple[RawFile, str]], lake: Lake, rules: Rules)
     Raises:
         LakeError: an export is damaged, or a file cannot be written.
     """
-    type_missing(lake, rules, exports, lambda: None, full=True)
+    wanted = ((raw, definition_of(rules, raw, feed)) for raw, feed in exports)
+    type_missing(lake, rules, wanted, lambda: None, full=True)
     return TaskResult(typed=_typed_of(lake, rules, exports))
 
 

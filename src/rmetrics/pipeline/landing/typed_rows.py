@@ -69,7 +69,7 @@ def definition_of(rules: Rules, raw: RawFile, name: str) -> Definition:
 
 
 def type_missing(
-    lake: Lake, rules: Rules, exports: Iterable[tuple[RawFile, str]], progress: Callable[[], None], *, full: bool
+    lake: Lake, rules: Rules, exports: Iterable[tuple[RawFile, Definition]], progress: Callable[[], None], *, full: bool
 ) -> None:
     """Types the exports that have no typed rows, from their own bytes.
 
@@ -78,7 +78,7 @@ def type_missing(
     Args:
         lake: holds the exports; receives the typed rows.
         rules: the rules in force.
-        exports: each with the feed it is read as.
+        exports: each with the way its rows are typed.
         progress: called for each export once its rows exist.
         full: type all exports again.
 
@@ -86,10 +86,10 @@ def type_missing(
         LakeError: an export is damaged, or a file cannot be written.
     """
     small = list[tuple[RawFile, Definition]]()
-    wanted = [(raw, name, definition_of(rules, raw, name)) for raw, name in exports]
-    existing = {} if full else lake.typed_files((name, raw.sha256, made_as.digest) for raw, name, made_as in wanted)
-    for raw, name, made_as in wanted:
-        if (name, raw.sha256, made_as.digest) in existing:
+    wanted = list(exports)
+    existing = {} if full else lake.typed_files((made.name, raw.sha256, made.digest) for raw, made in wanted)
+    for raw, made_as in wanted:
+        if (made_as.name, raw.sha256, made_as.digest) in existing:
             progress()
             continue
         lake.verify_raw(raw)

@@ -17,7 +17,7 @@ from rmetrics.errors import OutOfMemoryError
 from rmetrics.findings import Finding, count
 from rmetrics.ingest.recognise import variant_name
 from rmetrics.lake import Lake
-from rmetrics.memory import DEFAULT_MEMORY, duckdb_limit
+from rmetrics.memory import DEFAULT_MEMORY, duckdb_limits
 from rmetrics.metrics.call_classes import CLASSED
 from rmetrics.pipeline.compute.compute import Computed
 from rmetrics.pipeline.compute.names import CLASSES
@@ -55,8 +55,8 @@ def cross_check(
         rules: the rules in force.
         computed: the computation to check.
         part: only these months; None for everything, including the checks of data quality.
-        memory: memory limit of the run in bytes. If DuckDB cannot finish within the rest of it, it uses the machine's
-            memory: figures are never published unchecked.
+        memory: memory limit of the run in bytes. If DuckDB cannot finish within the rest of it, it gets more and more:
+            figures are never published unchecked.
         explanations: lets the checks of data quality fail without stopping the run; None to raise.
         runner: also recomputes the figures, before DuckDB does, in a full check; None for DuckDB only.
         leads: unpublished results about leads, compared in a full check.
@@ -67,10 +67,11 @@ def cross_check(
         found = runner.cross_check(lake, typed_inputs(lake, computed.typed), metrics, rules, newest)
         if found.count:
             return found, []
-    try:
-        return look_once(lake, rules, computed, part, duckdb_limit(memory), explanations, leads)
-    except OutOfMemoryError:
-        return look_once(lake, rules, computed, part, None, explanations, leads)
+    *limits, last = duckdb_limits(memory)
+    for limit in limits:
+        with contextlib.suppress(OutOfMemoryError):
+            return look_once(lake, rules, computed, part, limit, explanations, leads)
+    return look_once(lake, rules, computed, part, last, explanations, leads)
 
 
 def look_once(
