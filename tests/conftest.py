@@ -66,9 +66,9 @@ def _running(folder: Path) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _one_engine(request: pytest.FixtureRequest) -> Iterator[None]:
-    """In the ordinary suite, syncs of a test with the mark ``one_engine`` do not ask the second engine."""
+    """Syncs of an ordinary test with the mark ``one_engine`` do not ask the second engine; deep tests always do."""
     marks = {mark.name for mark in request.node.iter_markers()}
-    with asked(really=not few_are_tried() or "one_engine" not in marks or "both_engines" in marks):
+    with asked(really=not few_are_tried() or "one_engine" not in marks or bool(marks & {"both_engines", "deep"})):
         yield
 
 

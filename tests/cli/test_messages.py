@@ -11,6 +11,8 @@ from services import Service, service
 from small_company import jobs
 from support import Project
 
+pytestmark = pytest.mark.one_engine
+
 ALERT = """
 [notify.owner]
 url = "TEST_OWNER"
@@ -69,6 +71,7 @@ def test_a_failed_sync_is_told_and_still_fails(project: Project, line: Line, tol
     assert len(told.got) == 2
 
 
+@pytest.mark.deep
 def test_a_channel_that_fails_does_not_fail_a_sync(project: Project, line: Line, told: Service) -> None:
     told.status = 500
     project.put("jobs.csv", jobs((1, "COD Repair", "Google", "11/05/2024")))

@@ -61,6 +61,7 @@ def test_a_project_is_found_from_below_and_by_name(project: Project, tmp_path: P
     assert "cannot change to nowhere" in lost.stderr
 
 
+@pytest.mark.deep
 def test_settings_of_a_project_are_read_from_below(project: Project) -> None:
     (project.root / ".env").write_text(f"RMETRICS_POSTGRES_DSN={project.dsn}\nRMETRICS_INBOX_DIR=exports\n")
     (project.root / "exports").mkdir()

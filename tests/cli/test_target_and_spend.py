@@ -11,6 +11,8 @@ from command_line import Line, in_process
 from small_company import spend, targets
 from support import Project, csv_text
 
+pytestmark = pytest.mark.one_engine
+
 TARGET = "SELECT source, segment, target_repairs, target_revenue40, target_conv_l2r, target_cpl_max FROM targets ORDER BY 1, 2"
 SPEND = "SELECT month::text, campaign, spend FROM google_spend ORDER BY 1, 2"
 
@@ -51,6 +53,7 @@ def test_what_is_not_given_stays_before_and_after_a_sync(project: Project, line:
     assert rows == [("2026-01-01", "12.00", "1000.01", "45.50"), ("2026-02-01", "11.00", "1100.00", None)]
 
 
+@pytest.mark.deep
 def test_the_same_again_writes_nothing_before_and_after_a_sync(project: Project, line: Line) -> None:
     arguments = ("target", "set", "2026-01", "--source", "google ads", "--segment", "cod", "--revenue", "600.50")
     first = json.loads(line(*arguments, "--json").stdout)

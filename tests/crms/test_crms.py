@@ -156,6 +156,7 @@ def test_a_later_stripe_export_brings_the_refund(offline: Project) -> None:
     assert ("ch_1", Decimal("0.00")) in table(offline, "payments", "payment_id", "amount")
 
 
+@pytest.mark.deep
 def test_the_balance_of_stripe_counts_charges_and_refunds_alone(offline: Project) -> None:
     put(offline, "stripe balance history.csv")
     counting = [row for row in table(offline, "payments", "payment_id", "amount", "counted") if row[2]]
@@ -178,6 +179,7 @@ def test_square_joins_date_and_time_and_keeps_a_refund_beside_its_sale(offline: 
 # -- calls, leads, spend
 
 
+@pytest.mark.deep
 def test_ringcentral_calls(offline: Project) -> None:
     put(offline, "ringcentral call log.csv")
     assert table(offline, "calls", "call_date", "direction", "answered", "duration_s") == [
@@ -188,6 +190,7 @@ def test_ringcentral_calls(offline: Project) -> None:
     ]
 
 
+@pytest.mark.deep
 def test_openphone_calls_are_in_utc_and_seconds_may_have_a_comma(offline: Project) -> None:
     put(offline, "openphone calls.csv")
     assert table(offline, "calls", "call_id", "call_date", "direction", "answered", "duration_s") == [
@@ -197,6 +200,7 @@ def test_openphone_calls_are_in_utc_and_seconds_may_have_a_comma(offline: Projec
     ]
 
 
+@pytest.mark.deep
 def test_millionths_of_the_ads_api_are_exact_or_refused(offline: Project) -> None:
     offline.put("google ads api.csv", (EXPORTS / "google ads api.csv").read_bytes())
     (file,) = computed(offline).files

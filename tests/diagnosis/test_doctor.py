@@ -116,6 +116,7 @@ def replaced_in_place(path: Path, text: str) -> None:
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
+@pytest.mark.deep
 def test_verify_finds_a_file_of_the_inbox_that_changed_behind_its_size_and_time(
     healthy: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -164,6 +164,7 @@ def test_names_that_no_source_can_have_are_refused(offline: Project, source: str
     assert sorted(offline.rules.iterdir()) == before
 
 
+@pytest.mark.deep
 def test_without_a_date_nothing_comes_into_force(offline: Project) -> None:
     offline.put("Import-1.csv", "Job #,Job Type,Source,Created\n1,COD Repair,Rely,11/04/2024\n")
     draft = draft_rules(offline.settings, "Acme", offline.put("acme.csv", "Ref,Price\nA,12.50\nB,13.50\n"))

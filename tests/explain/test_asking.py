@@ -76,6 +76,7 @@ def test_a_month_without_data_is_refused_and_those_with_data_are_named(
     assert "2024-12" in done.stderr
 
 
+@pytest.mark.deep
 def test_without_a_month_the_newest_is_explained(rmetrics: Line, small: Project) -> None:
     assert json.loads(rmetrics(small, "explain", "--source", "google", "--json").stdout)["month"] == "2024-12"
     assert json.loads(rmetrics(small, "history", "--json").stdout)["month"] == "2024-12-01"

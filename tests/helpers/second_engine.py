@@ -1,7 +1,7 @@
 """Syncs that do not ask the second engine, which takes two fifths of a small sync: for tests that are not about figures.
 
-What such a test expects is written in it, and the second engine has tests of its own. ``make test-long`` asks it always,
-and so does every command line, project of a module and template.
+What such a test expects is written in it, and the second engine has tests of its own. Deep tests and ``make test-long``
+ask it always, and so does every command line, project of a module and template.
 """
 
 from collections.abc import Iterator

@@ -22,7 +22,7 @@ def wide(project: Project, width: int, sql: str) -> str:
 
 
 @pytest.mark.parametrize("width", [20, 80, 250, 110])
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1, deep=1)
 def test_no_value_of_a_wide_result_is_cut(project: Project, width: int) -> None:
     project.put("Import-1.csv", jobs((123456789, "COD Repair", "Pro Referral")))
     project.sync()

@@ -123,6 +123,7 @@ def test_from_the_lead_to_the_vendor_s_answer(project: Project) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.deep
 def test_a_source_without_terms_says_what_is_missing(project: Project) -> None:
     project.put("Import-1.csv", jobs((1, "COD Service", "Google", "11/04/2024", "6175550101"), more=("Primary Phone",)))
     project.sync()
@@ -136,6 +137,7 @@ def test_amounts_are_exact(found: list[Claim]) -> None:
     assert Path(found[0].rule.rpartition(":")[0]).name == "sources.toml"
 
 
+@pytest.mark.deep
 def test_a_claim_that_only_one_engine_makes_is_found_by_check(
     sample: Published, monkeypatch: pytest.MonkeyPatch
 ) -> None:

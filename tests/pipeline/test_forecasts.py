@@ -100,6 +100,7 @@ def test_the_page_shows_it(running: Project) -> None:
     assert "The forecast is an estimate" in text
 
 
+@pytest.mark.deep
 def test_a_day_that_was_not_over_is_no_part_of_what_is_known(project: Project) -> None:
     """Exported at 10:00 on the 10th: the forecast is made from the 9th, and the month has at least what is there."""
     fill(project, LAST, dt.datetime(2024, 9, 10, 14, 0, tzinfo=dt.UTC))

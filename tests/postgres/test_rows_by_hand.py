@@ -6,6 +6,8 @@ from published import run
 from small_company import jobs, targets
 from support import Project
 
+pytestmark = pytest.mark.one_engine
+
 
 @pytest.fixture
 def published(project: Project) -> Project:
@@ -45,7 +47,7 @@ def test_targets_typed_into_the_database_are_named_when_they_go(published: Proje
          "1 row of daily_metrics came from no export and was removed (first: 2024-11-09, Rely, INS)"),
     ],
 )  # fmt: skip
-@pytest.mark.ordinary(1, deep=2)
+@pytest.mark.ordinary(0, deep=3)
 def test_rows_of_any_table_are_named(published: Project, statement: str, expected: str) -> None:
     run(published.dsn, statement)
     messages = told(published)

@@ -131,6 +131,7 @@ def callbacks(computed: Computed) -> dict[str, int]:
     return dict(by_month.collect().iter_rows())
 
 
+@pytest.mark.deep
 def test_a_new_an_altered_and_a_moved_job_recount_the_later_jobs_of_the_customer(tmp_path: Path) -> None:
     world = World(tmp_path, "shipped")
     found = [callbacks(world.step("jobs", [job(2, "Warranty", "2024-11-02")], 0))]

@@ -12,6 +12,8 @@ from rmetrics.cli import run
 from small_company import jobs
 from support import Project
 
+pytestmark = pytest.mark.one_engine
+
 TRIED: set[str] = set()  # by name of the test and its input
 
 

@@ -21,6 +21,8 @@ from rmetrics.serve.current import Current
 from serve_sites import client_of
 from support import Project, new_project
 
+pytestmark = pytest.mark.one_engine
+
 NOVEMBER = parse_month("2024-11")
 LEADS = "/explain?source=Pro%20Referral&month=2024-11&metric=leads"
 MORE = "Lead ID,Lead Date,Current Status\nc,11/18/2024 09:00 AM,Booked\n"
@@ -159,6 +161,7 @@ def test_rules_that_do_not_load_are_told_with_their_line_and_mended_without_a_re
     assert pages.get("/").status_code == 200
 
 
+@pytest.mark.deep
 def test_edited_rules_are_followed_and_it_is_said_that_they_are_not_published(
     small: Project, pages: TestClient
 ) -> None:
@@ -172,6 +175,7 @@ def test_edited_rules_are_followed_and_it_is_said_that_they_are_not_published(
     assert 'class="verdict mismatch"' in text
 
 
+@pytest.mark.deep
 def test_exports_that_landed_without_being_computed_are_told_and_left_out(small: Project, pages: TestClient) -> None:
     small.put("proref2.csv", MORE)
     land_inbox(small.inbox, Lake(small.settings.lake_dir), load_rules(small.rules), lambda *_: None)

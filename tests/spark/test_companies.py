@@ -188,6 +188,7 @@ def small_for(name: str) -> Callable[..., CompanyWork]:
     return made
 
 
+@pytest.mark.deep
 def test_nothing_of_a_task_is_in_force_and_no_secret_travels(group: Project, tmp_path: Path) -> None:
     group.put("calgary/more.csv", amounts(3, 4))
     lake = group.settings.data_dir / "companies" / "calgary" / "lake"

@@ -99,6 +99,7 @@ def test_the_lake_is_that_of_one_machine(inbox: Path, tmp_path: Path, rules: Rul
     assert [f.landed for f in landed(inbox, many, rules, runner)] == [False] * len(got)
 
 
+@pytest.mark.deep
 def test_typing_again_is_spread_too(inbox: Path, tmp_path: Path, rules: Rules, runner: Runner) -> None:
     lake = Lake(tmp_path / "lake")
     landed(inbox, lake, rules)

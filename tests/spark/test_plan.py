@@ -122,6 +122,7 @@ def test_rows_meet_across_buckets(awkward: Project, tmp_path: Path, buckets: int
     assert dict(facts.select("job_id", pl.col("paid").cast(pl.String)).iter_rows())["11"] == "150.25"
 
 
+@pytest.mark.deep
 def test_own_measures_and_members_come_out_as_on_one_machine(awkward: Project, tmp_path: Path) -> None:
     own = (
         '[measures.big]\nof = "payments"\nsum = "amount"\nwhere = "amount > 5"\ntitle = "Large payments"\n'

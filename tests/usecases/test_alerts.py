@@ -70,6 +70,7 @@ OK = "INSERT INTO sync_runs (run_id, started_at, finished_at, status, detail) VA
 FINDING = '{{"findings": [{{"code": "x", "severity": "{}", "message": "m", "rows": 1}}]}}'
 
 
+@pytest.mark.deep
 def test_silent_and_loud_like_grafana(running: Published) -> None:
     """Step by step from nothing published to all four, each time the same as the kit's own SQL says."""
     assert ours(running) == grafanas(running) == {("stale", "")}

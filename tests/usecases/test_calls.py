@@ -78,6 +78,7 @@ def test_whom_to_call_back(said: Line) -> None:
     assert [w["last"][:10] for w in earlier["waiting"]] == ["2024-10-21"]
 
 
+@pytest.mark.deep
 def test_the_published_classes_are_the_same(company: Project) -> None:
     rows = company.rows("SELECT call_id, class, answered_within_s FROM calls ORDER BY 1")
     assert rows == [

@@ -25,6 +25,7 @@ def warranty(project: Project) -> Project:
     return project
 
 
+@pytest.mark.deep
 def test_a_sync_tells_what_the_checks_find_also_when_nothing_changed(warranty: Project) -> None:
     for status in ("published", "unchanged"):
         result = warranty.sync()
@@ -55,6 +56,7 @@ def test_the_command_tells_examples_and_exits_by_severity(
     assert run(["check", "--strict", "--quiet"]) == 3
 
 
+@pytest.mark.deep
 def test_a_file_of_the_inbox_that_was_not_synced_is_named(warranty: Project) -> None:
     warranty.sync()
     warranty.put(

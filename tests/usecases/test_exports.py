@@ -107,6 +107,7 @@ def test_an_old_copy_under_another_name_changes_nothing(project: Project) -> Non
     assert project.rows(MONTH) == [(2, 0)]
 
 
+@pytest.mark.deep
 def test_a_file_replaced_by_one_of_its_size_and_time_is_read(project: Project) -> None:
     path = project.put("Import.csv", jobs(1, 2))
     project.sync()
@@ -131,6 +132,7 @@ def test_a_second_spend_sheet_adds_its_months(project: Project) -> None:
     assert not [f for f in result.findings if f.code == "explanation-failed"]
 
 
+@pytest.mark.deep
 def test_a_sum_that_no_table_holds_names_the_export_to_withdraw(project: Project) -> None:
     feeds = project.rules / "feeds.toml"
     text = feeds.read_text()

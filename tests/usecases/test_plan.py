@@ -101,6 +101,7 @@ def append(project: Project, text: str) -> int:
 
 
 @pytest.mark.usefixtures("published")
+@pytest.mark.deep
 def test_nothing_edited_changes_nothing(say: Line) -> None:
     found = plan(say)
     assert changes(found) == []

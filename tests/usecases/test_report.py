@@ -13,6 +13,7 @@ from small_company import jobs, spend
 from support import Project
 
 
+@pytest.mark.deep
 def test_a_spend_that_is_entered_ahead_makes_no_newest_month(project: Project) -> None:
     project.put("Import-1.csv", jobs((1,)))
     project.put("google_spend 1.csv", spend(("2024-12", "310.00", "Search"), more=("Campaign",)))

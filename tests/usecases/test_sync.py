@@ -143,6 +143,7 @@ def test_deleted_caches_come_back_the_same(synced: Project, lost: str) -> None:
     assert everything(synced) == before
 
 
+@pytest.mark.deep
 def test_a_deleted_database_comes_back_the_same(synced: Project) -> None:
     before = everything(synced)
     for table in (
@@ -193,6 +194,7 @@ def test_a_half_filled_database_heals(project: Project, harm: str) -> None:
     assert project.rows("SELECT count(*) FROM monthly_vs_target")[0][0] > 0
 
 
+@pytest.mark.deep
 def test_full_mends_a_number_changed_by_hand(synced: Project) -> None:
     before = everything(synced)
     run_sql(synced, "UPDATE payments SET amount = 1 WHERE payment_id = 'p1'")
@@ -390,6 +392,7 @@ def test_what_the_last_whole_look_found_is_told_with_its_day(project: Project) -
         assert "(as of 20" in found.message
 
 
+@pytest.mark.deep
 def test_a_second_look_that_needs_more_than_its_share_of_memory_gets_it(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -411,6 +414,7 @@ def test_a_second_look_that_needs_more_than_its_share_of_memory_gets_it(
     assert sizes == [sizes[0] * 2**i for i in range(len(sizes))]
 
 
+@pytest.mark.deep
 def test_sums_beyond_32_bits_are_read_back_as_they_were_sent(project: Project) -> None:
     small(project)
     heads = ["Call ID", "Start Time", "Duration (seconds)", "Call Status", "Phone Number"]

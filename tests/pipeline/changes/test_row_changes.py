@@ -104,6 +104,7 @@ def test_an_edited_price_moves_the_rows_it_prices_and_no_other(company: Company,
 
 
 @pytest.mark.parametrize("max_rows", [MANY, 1])
+@pytest.mark.ordinary(1, deep=1)
 def test_a_newer_export_moves_rows_between_months_and_sources(company: Company, first: State, max_rows: int) -> None:
     company.put(
         "Import-2.csv", jobs((2, "INS Repair", "Google", "12/02/2024"), (3, "COD Repair", "Rely", "12/03/2024"))

@@ -174,6 +174,7 @@ def test_a_million_rows_would_not_be_needed_to_overflow_the_published_sum(projec
 
 
 @pytest.mark.both_engines
+@pytest.mark.ordinary(0, deep=1)
 def test_a_charge_and_its_credit_under_one_id_are_a_finding_that_proposes_to_add_them_up(project: Project) -> None:
     header = ("Unique ID", "Time", "Duration", "Cost", "Status", "Caller ID", "Service Zip Code")
     lead = ("2024-07-31 15:45:12 -0400", "02:29")

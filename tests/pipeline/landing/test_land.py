@@ -219,6 +219,7 @@ def test_where_typing_fails_nothing_has_landed(place: Place, monkeypatch: pytest
     assert place.typed()["payments.csv"][0].rows == 50
 
 
+@pytest.mark.deep
 def test_exports_of_an_earlier_form_are_kept_and_land_again_from_the_inbox(project: Project) -> None:
     project.put("payments.csv", small_company.payments(*payments(3), more=("Method", "Transaction ID")))
     raw = project.settings.lake_dir / "raw" / "payments"

@@ -48,6 +48,7 @@ def killed(project: Project, runner: Runner, number: int) -> None:
     assert done.exit == -9, done.output
 
 
+@pytest.mark.deep
 def test_a_sync_stops_what_it_started(own: Project) -> None:
     assert owner(own) is None
 

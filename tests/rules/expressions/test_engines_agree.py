@@ -158,7 +158,7 @@ def compare(seeds: range, zone: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("zone", ZONES)
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1, deep=1)
 def test_random_expressions(zone: str, tmp_path: Path) -> None:
     compare(range(120), zone, tmp_path)
 

@@ -134,6 +134,7 @@ def test_an_explanation_is_the_one_of_the_command(site: TestClient, sample: Publ
             assert f"<span>{part.steps[-1].step}</span><b>{part.steps[-1].rows:,}</b>" in text or part.feed is None
 
 
+@pytest.mark.deep
 def test_a_formula_is_computed_from_the_figures_it_names(site: TestClient) -> None:
     for metric, formula in FORMULAS.items():
         made = explained(site.get(f"/explain?source=ALL&month=2024-11&metric={metric}").text)
