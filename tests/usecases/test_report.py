@@ -4,6 +4,8 @@ import datetime as dt
 import json
 import re
 
+import pytest
+
 from rmetrics.html_report.html import page_html
 from rmetrics.opening import open_project
 from rmetrics.pipeline.asked import MonthRange
