@@ -1,4 +1,4 @@
-"""How many examples a property test tries: in ``make test`` a quarter of those of ``make test-long``."""
+"""How many examples a property test tries: a quarter of those of ``make test-long``, except there."""
 
 from typing import Any
 

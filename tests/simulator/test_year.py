@@ -1,6 +1,6 @@
 """A company's year, sync after sync, against figures calculated by hand in plain Python.
 
-``RMETRICS_WORLDS=142`` or ``100-299`` chooses the seeds of the long run; the ordinary suite runs the first few. A world
+``RMETRICS_WORLDS=142`` or ``100-299`` chooses the seeds of the long run; the deep tests run a few syncs. A world
 that fails prints its seed, what happened when, and how to run just it again.
 """
 
