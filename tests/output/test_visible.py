@@ -61,6 +61,7 @@ def test_no_command_passes_control_characters_on(project: Project) -> None:
     assert json.loads(document)["rows"][0]["source"] == HOSTILE
 
 
+@pytest.mark.deep
 def test_rules_that_hold_control_characters(project: Project) -> None:
     bad = project.rules / "zz.toml"
     bad.write_text('[sources."Go\\u001b[31mog"]\nleads = "no\\u009bsuch\\nerror: all is lost"\n', encoding="utf-8")

@@ -216,6 +216,7 @@ def test_every_code_point(tmp_path: Path) -> None:
     check_code_points(1, tmp_path)
 
 
+@pytest.mark.deep
 def test_the_table_of_letters_is_unicodes() -> None:
     """The simple mappings: the whole mapping where it is one letter, else the title case, which is one for Greek."""
     for code in range(128, 0x110000):

@@ -113,7 +113,7 @@ def test_what_cannot_be_tried_says_why_and_keeps_the_form(
 
 
 @pytest.mark.parametrize("seconds", [0.05, 1.5])
-@pytest.mark.ordinary(1, deep=1)
+@pytest.mark.ordinary(0, deep=2)
 def test_a_trial_that_takes_too_long_is_ended_and_the_next_one_runs(
     small: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
@@ -139,6 +139,7 @@ def test_a_trial_that_takes_too_long_says_so(small: Project) -> None:
         asyncio.run(Trials(small.settings, 0.05).plan(edit_of(small)))
 
 
+@pytest.mark.deep
 def test_one_trial_at_a_time(small: Project) -> None:
     async def both() -> None:
         trials = Trials(small.settings)
