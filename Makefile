@@ -33,11 +33,11 @@ demo: setup  ## sync the sample exports into the embedded Postgres and show the 
 test: check  ## check, then the ordinary tests: about five minutes on two cores
 	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not slow and not deep and not scale and not spark"
 	@printf '%s\n' 'Not run:' \
-		'  make test-deep    kills, other users, damage, browsers, many syncs in a row: @DEEP@ minutes' \
+		'  make test-deep    kills, other users, damage, browsers, many syncs in a row: about ten minutes' \
 		'  make test-scale   a lake in a bucket, and Apache Spark, which needs Java 17: up to ten minutes' \
 		'  make test-long    every variant and many more examples of all but the last: an hour or more'
 
-test-deep: dev  ## the tests that take long by their nature: about @DEEP@ minutes on two cores
+test-deep: dev  ## the tests that take long by their nature: about ten minutes on two cores
 	$(PYTEST) -n $(WORKERS) --dist loadfile -m "deep and not slow and not scale and not spark"
 
 test-long: dev  ## every test but those of test-scale, with all variants: an hour or more

@@ -30,8 +30,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_runtest_setup() -> None:
-    """Skips what has not begun when the time of a run is over: ``RMETRICS_TESTS_END``, in seconds since 1970."""
-    if time.time() > float(os.environ.get("RMETRICS_TESTS_END", "inf")):
+    """Skips what has not begun when the time of a run is over: ``TESTS_END``, in seconds since 1970."""
+    if time.time() > float(os.environ.get("TESTS_END", "inf")):
         pytest.skip("there was no time left for it")
 
 
