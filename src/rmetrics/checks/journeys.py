@@ -44,7 +44,7 @@ def create_journeys(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None
     _evidence(connection, rules)
     _pairs(connection, rules)
     _revenue(connection, rules)
-    connection.execute(f"CREATE OR REPLACE TABLE {JOURNEYS} AS {_outcomes()}")
+    _outcomes(connection)
 
 
 def _users(rules: Rules, feed: str) -> set[str]:
@@ -299,20 +299,21 @@ def _revenue(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     )
 
 
-def _outcomes() -> str:
+def _outcomes(connection: duckdb.DuckDBPyConnection) -> None:
+    """Creates ``journeys``, step by step: in one statement, all of its joins would be in memory at once."""
     # Length before text: orders job numbers by value, without requiring that they are numeric.
     order = "ORDER BY coalesce(j.day, DATE '9999-12-31'), length(j.job), j.job"
-    jobs = (
-        f"SELECT m.touch, count(*) AS jobs, first(j.job {order}) AS job_id, "
+    connection.execute(
+        f"CREATE TABLE {work('attached')} AS SELECT m.touch, count(*) AS jobs, first(j.job {order}) AS job_id, "
         f"first(m.matched_by {order}) AS matched_by, bool_or(j.is_unit) AS visited, bool_or(j.is_repair) AS repaired, "
         f"sum(j.cents) AS cents, coalesce(sum(s.micros), 0) AS micros FROM {work(MATCHES)} m "
         f"JOIN {work('made_jobs')} j ON j.job = m.job_id LEFT JOIN {work('job_shares')} s ON s.job = j.job "
         f"GROUP BY m.touch"
     )
     since = f"SELECT number, min(day) AS since FROM {work('job_numbers')} GROUP BY number"
-    # What is known of a touch from several tables, in one aggregate: one join for each would hold all of them at once.
-    known = (
-        "SELECT touch, bool_or(paired) AS paired, bool_or(linked) AS linked, count(shared) > 0 AS numbered, "
+    connection.execute(
+        f"CREATE TABLE {work('known_touches')} AS SELECT touch, bool_or(paired) AS paired, "
+        "bool_or(linked) AS linked, count(shared) > 0 AS numbered, "
         "coalesce(bool_or(NOT shared), false) AS unshared, min(since) AS since, bool_or(heard) AS heard FROM ("
         f"SELECT touch, true AS paired FROM {work('pairs')} UNION ALL BY NAME "
         f"SELECT touch, true AS linked FROM {work('touch_links')} UNION ALL BY NAME "
@@ -325,8 +326,8 @@ def _outcomes() -> str:
         "WHEN k.touch IS NULL OR NOT k.numbered THEN 'no-number' WHEN NOT k.unshared THEN 'shared' "
         "WHEN k.since IS NOT NULL THEN 'outside-window' ELSE 'no-job' END"
     )
-    return (
-        "SELECT t.touch_id, t.feed, t.source, t.touch_at, t.day AS touch_date, "
+    connection.execute(
+        f"CREATE OR REPLACE TABLE {JOURNEYS} AS SELECT t.touch_id, t.feed, t.source, t.touch_at, t.day AS touch_date, "
         "CAST(date_trunc('month', t.day) AS DATE) AS month, coalesce(t.answered, k.heard) AS answered, "
         "b.touch IS NOT NULL AS booked, coalesce(b.visited, false) AS visited, "
         "coalesce(b.repaired, false) AS repaired, coalesce(b.jobs, 0) AS jobs, b.job_id, "
@@ -334,7 +335,8 @@ def _outcomes() -> str:
         "CASE WHEN k.unshared THEN coalesce(k.since < t.day, false) END AS returning_customer, "
         f"{dollars('t.cents')} AS cost, {dollars('coalesce(b.cents, 0)')} AS paid, "
         f"{from_micros('coalesce(b.micros, 0)')} AS revenue40 "
-        f"FROM {work('touches')} t LEFT JOIN ({jobs}) b ON b.touch = t.rowid LEFT JOIN ({known}) k ON k.touch = t.rowid"
+        f"FROM {work('touches')} t LEFT JOIN {work('attached')} b ON b.touch = t.rowid "
+        f"LEFT JOIN {work('known_touches')} k ON k.touch = t.rowid"
     )
 
 
