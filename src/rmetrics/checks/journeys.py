@@ -313,17 +313,17 @@ def _outcomes(connection: duckdb.DuckDBPyConnection) -> None:
     since = f"SELECT number, min(day) AS since FROM {work('job_numbers')} GROUP BY number"
     connection.execute(
         f"CREATE TABLE {work('known_touches')} AS SELECT touch, bool_or(paired) AS paired, "
-        "bool_or(linked) AS linked, count(shared) > 0 AS numbered, "
+        "bool_or(linked) AS linked, bool_or(numbered) AS numbered, "
         "coalesce(bool_or(NOT shared), false) AS unshared, min(since) AS since, bool_or(heard) AS heard FROM ("
         f"SELECT touch, true AS paired FROM {work('pairs')} UNION ALL BY NAME "
         f"SELECT touch, true AS linked FROM {work('touch_links')} UNION ALL BY NAME "
         f"SELECT touch, answered AS heard FROM {work('near_calls')} UNION ALL BY NAME "
-        f"SELECT t.touch, t.shared, s.since FROM {work('touch_numbers')} t "
+        f"SELECT t.touch, true AS numbered, t.shared, s.since FROM {work('touch_numbers')} t "
         f"LEFT JOIN ({since}) s ON s.number = CASE WHEN NOT t.shared THEN t.number END) GROUP BY touch"
     )
     reason = (
         "CASE WHEN b.touch IS NOT NULL THEN NULL WHEN k.paired THEN 'no-job' WHEN k.linked THEN 'outside-window' "
-        "WHEN k.touch IS NULL OR NOT k.numbered THEN 'no-number' WHEN NOT k.unshared THEN 'shared' "
+        "WHEN NOT coalesce(k.numbered, false) THEN 'no-number' WHEN NOT k.unshared THEN 'shared' "
         "WHEN k.since IS NOT NULL THEN 'outside-window' ELSE 'no-job' END"
     )
     connection.execute(
