@@ -49,7 +49,7 @@ def test_every_changed_character_of_the_values_is_noticed() -> None:
         for other in ("x", "1", " ", '"'):
             if text[i] == other:
                 continue
-            with pytest.raises(ValueError, match="checksum|Expecting|Extra data|Invalid|Unterminated"):
+            with pytest.raises(ValueError, match=r"checksum|Expecting|Extra data|Invalid|Unterminated"):
                 unsealed(text[:i] + other + text[i + 1 :])
 
 
