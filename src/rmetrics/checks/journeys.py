@@ -2,7 +2,8 @@
 
 Tables in ``_work``: ``touches``, ``touch_numbers`` (touch, number, whether it is shared), ``job_numbers``,
 ``near_calls`` (calls that are evidence for a touch), ``touch_links`` (jobs that the CRM names), ``pairs`` (touch, job,
-step), ``matches``. In the default schema: ``journeys``.
+step), ``matches``. In the default schema: ``journeys``. ``touch`` is the ``rowid`` of a touch in ``touches``, which
+takes a fraction of the memory and time of its text.
 
 Source: the design, section 7, and its notes on journeys.
 """
@@ -43,7 +44,7 @@ def create_journeys(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None
     _evidence(connection, rules)
     _pairs(connection, rules)
     _revenue(connection, rules)
-    connection.execute(f"CREATE OR REPLACE TABLE {JOURNEYS} AS {_outcomes()}")
+    _outcomes(connection)
 
 
 def _users(rules: Rules, feed: str) -> set[str]:
@@ -232,16 +233,15 @@ def _numbers(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     shared = in_force(common, "day", lambda j: f"({listed(j.shared_numbers)} OR coalesce(b.jobs, 0) > {j.shared_when})")
     connection.execute(
         f"CREATE TABLE {work('touch_numbers')} AS SELECT t.*, {shared} AS shared FROM (SELECT * FROM ("
-        f"SELECT touch_id, feed, source, timed, touch_at, day, days, zip, unnest({phone_keys('phone')}) AS number "
+        f"SELECT rowid AS touch, touch_id, feed, source, timed, touch_at, day, days, zip, "
+        f"unnest({phone_keys('phone')}) AS number "
         f"FROM {work('touches')}) WHERE NOT {own}) t LEFT JOIN {work('busy')} b USING (number)"
     )
 
 
 def _evidence(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     feed = rules.feeds.get(CALLS)
-    select = (
-        "SELECT CAST(NULL AS VARCHAR) AS touch_id, CAST(NULL AS BOOLEAN) AS answered, NULL::VARCHAR AS job WHERE false"
-    )
+    select = "SELECT CAST(NULL AS BIGINT) AS touch, CAST(NULL AS BOOLEAN) AS answered, NULL::VARCHAR AS job WHERE false"
     if feed is not None and feed.columns[feed.date].type is ColumnType.TIMESTAMP and (phone := _phone(feed)):
         answered = "r.answered" if "answered" in feed.columns else "CAST(NULL AS BOOLEAN)"
         job, named = "CAST(NULL AS VARCHAR)", ""
@@ -253,14 +253,14 @@ def _evidence(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
             f"JOIN ({_labelled(rules)}) l ON l._pos = r._pos {named} WHERE l.source IS NOT NULL"
         )
         select = (
-            f"SELECT t.touch_id, h.answered, h.job FROM {work('touch_numbers')} t JOIN ({calls_heard}) h "
+            f"SELECT t.touch, h.answered, h.job FROM {work('touch_numbers')} t JOIN ({calls_heard}) h "
             f"ON h.source = t.source AND h.number = t.number WHERE t.timed AND t.feed <> {text(CALLS)} "
             f"AND abs(epoch_us(h.at) - epoch_us(t.touch_at)) <= {_NEAR_S * 1_000_000}"
         )
     connection.execute(f"CREATE TABLE {work('near_calls')} AS {select}")
     connection.execute(
-        f"CREATE TABLE {work('touch_links')} AS SELECT DISTINCT touch_id, job FROM (SELECT touch_id, job "
-        f"FROM {work('touches')} UNION ALL SELECT touch_id, job FROM {work('near_calls')}) "
+        f"CREATE TABLE {work('touch_links')} AS SELECT DISTINCT touch, job FROM (SELECT rowid AS touch, job "
+        f"FROM {work('touches')} UNION ALL SELECT touch, job FROM {work('near_calls')}) "
         f"WHERE job IN (SELECT job FROM {work('made_jobs')})"
     )
 
@@ -270,21 +270,21 @@ def _pairs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     inside = "j.day BETWEEN t.day AND t.day + t.days"
     numbers = f"{work('touch_numbers')} t JOIN {work('job_numbers')} j ON j.number = t.number"
     connection.execute(
-        f"CREATE TABLE {work('pairs')} AS SELECT touch_id, job, min(step) AS step FROM ("
-        f"SELECT l.touch_id, l.job, 1 AS step FROM {work('touch_links')} l JOIN {work('touches')} t USING (touch_id) "
+        f"CREATE TABLE {work('pairs')} AS SELECT touch, job, min(step) AS step FROM ("
+        f"SELECT l.touch, l.job, 1 AS step FROM {work('touch_links')} l JOIN {work('touches')} t ON t.rowid = l.touch "
         f"JOIN {work('made_jobs')} j ON j.job = l.job WHERE j.day IS NULL OR j.day >= t.day "
-        f"UNION ALL SELECT t.touch_id, j.job, CASE WHEN j.source = t.source THEN 2 ELSE 3 END FROM {numbers} "
+        f"UNION ALL SELECT t.touch, j.job, CASE WHEN j.source = t.source THEN 2 ELSE 3 END FROM {numbers} "
         f"WHERE NOT t.shared AND {inside} "
-        f"UNION ALL SELECT t.touch_id, j.job, 4 FROM {numbers} AND j.zip = t.zip WHERE t.shared AND {inside}"
+        f"UNION ALL SELECT t.touch, j.job, 4 FROM {numbers} AND j.zip = t.zip WHERE t.shared AND {inside}"
         f") GROUP BY ALL"
     )
     last = in_force(rules.journeys.common, "j.day", lambda r: str(r.touch == "last").lower())
     turn = f"p.step, CASE WHEN {last} THEN -epoch_us(t.touch_at) ELSE epoch_us(t.touch_at) END, t.place, t.touch_id"
     connection.execute(
-        f"CREATE TABLE {work(MATCHES)} AS SELECT p.job AS job_id, p.touch_id, "
+        f"CREATE TABLE {work(MATCHES)} AS SELECT p.job AS job_id, p.touch, t.touch_id, "
         "CASE p.step WHEN 1 THEN 'uuid' WHEN 2 THEN 'phone' WHEN 3 THEN 'phone-other-source' ELSE 'phone-zip' END "
-        f"AS matched_by, t.source AS source_matched FROM {work('pairs')} p JOIN {work('touches')} t USING (touch_id) "
-        f"JOIN {work('made_jobs')} j ON j.job = p.job "
+        f"AS matched_by, t.source AS source_matched FROM {work('pairs')} p "
+        f"JOIN {work('touches')} t ON t.rowid = p.touch JOIN {work('made_jobs')} j ON j.job = p.job "
         f"QUALIFY row_number() OVER (PARTITION BY p.job ORDER BY {turn}) = 1"
     )
 
@@ -299,40 +299,44 @@ def _revenue(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     )
 
 
-def _outcomes() -> str:
+def _outcomes(connection: duckdb.DuckDBPyConnection) -> None:
+    """Creates ``journeys``, step by step: in one statement, all of its joins would be in memory at once."""
     # Length before text: orders job numbers by value, without requiring that they are numeric.
     order = "ORDER BY coalesce(j.day, DATE '9999-12-31'), length(j.job), j.job"
-    jobs = (
-        f"SELECT m.touch_id, count(*) AS jobs, first(j.job {order}) AS job_id, "
+    connection.execute(
+        f"CREATE TABLE {work('attached')} AS SELECT m.touch, count(*) AS jobs, first(j.job {order}) AS job_id, "
         f"first(m.matched_by {order}) AS matched_by, bool_or(j.is_unit) AS visited, bool_or(j.is_repair) AS repaired, "
         f"sum(j.cents) AS cents, coalesce(sum(s.micros), 0) AS micros FROM {work(MATCHES)} m "
         f"JOIN {work('made_jobs')} j ON j.job = m.job_id LEFT JOIN {work('job_shares')} s ON s.job = j.job "
-        f"GROUP BY m.touch_id"
+        f"GROUP BY m.touch"
     )
     since = f"SELECT number, min(day) AS since FROM {work('job_numbers')} GROUP BY number"
-    unshared = (
-        f"SELECT t.touch_id, min(s.since) AS since FROM {work('touch_numbers')} t LEFT JOIN ({since}) s USING (number) "
-        f"WHERE NOT t.shared GROUP BY t.touch_id"
+    connection.execute(
+        f"CREATE TABLE {work('known_touches')} AS SELECT touch, bool_or(paired) AS paired, "
+        "bool_or(linked) AS linked, bool_or(numbered) AS numbered, "
+        "coalesce(bool_or(NOT shared), false) AS unshared, min(since) AS since, bool_or(heard) AS heard FROM ("
+        f"SELECT touch, true AS paired FROM {work('pairs')} UNION ALL BY NAME "
+        f"SELECT touch, true AS linked FROM {work('touch_links')} UNION ALL BY NAME "
+        f"SELECT touch, answered AS heard FROM {work('near_calls')} UNION ALL BY NAME "
+        f"SELECT t.touch, true AS numbered, t.shared, s.since FROM {work('touch_numbers')} t "
+        f"LEFT JOIN ({since}) s ON s.number = CASE WHEN NOT t.shared THEN t.number END) GROUP BY touch"
     )
-    calls_heard = f"SELECT touch_id, bool_or(answered) AS heard FROM {work('near_calls')} GROUP BY touch_id"
     reason = (
-        "CASE WHEN b.touch_id IS NOT NULL THEN NULL "
-        f"WHEN t.touch_id IN (SELECT touch_id FROM {work('pairs')}) THEN 'no-job' "
-        f"WHEN t.touch_id IN (SELECT touch_id FROM {work('touch_links')}) THEN 'outside-window' "
-        f"WHEN t.touch_id NOT IN (SELECT touch_id FROM {work('touch_numbers')}) THEN 'no-number' "
-        "WHEN a.touch_id IS NULL THEN 'shared' WHEN a.since IS NOT NULL THEN 'outside-window' ELSE 'no-job' END"
+        "CASE WHEN b.touch IS NOT NULL THEN NULL WHEN k.paired THEN 'no-job' WHEN k.linked THEN 'outside-window' "
+        "WHEN NOT coalesce(k.numbered, false) THEN 'no-number' WHEN NOT k.unshared THEN 'shared' "
+        "WHEN k.since IS NOT NULL THEN 'outside-window' ELSE 'no-job' END"
     )
-    return (
-        "SELECT t.touch_id, t.feed, t.source, t.touch_at, t.day AS touch_date, "
-        "CAST(date_trunc('month', t.day) AS DATE) AS month, coalesce(t.answered, h.heard) AS answered, "
-        "b.touch_id IS NOT NULL AS booked, coalesce(b.visited, false) AS visited, "
+    connection.execute(
+        f"CREATE OR REPLACE TABLE {JOURNEYS} AS SELECT t.touch_id, t.feed, t.source, t.touch_at, t.day AS touch_date, "
+        "CAST(date_trunc('month', t.day) AS DATE) AS month, coalesce(t.answered, k.heard) AS answered, "
+        "b.touch IS NOT NULL AS booked, coalesce(b.visited, false) AS visited, "
         "coalesce(b.repaired, false) AS repaired, coalesce(b.jobs, 0) AS jobs, b.job_id, "
         f"coalesce(b.matched_by, 'none') AS matched_by, {reason} AS reason, "
-        "CASE WHEN a.touch_id IS NOT NULL THEN coalesce(a.since < t.day, false) END AS returning_customer, "
+        "CASE WHEN k.unshared THEN coalesce(k.since < t.day, false) END AS returning_customer, "
         f"{dollars('t.cents')} AS cost, {dollars('coalesce(b.cents, 0)')} AS paid, "
         f"{from_micros('coalesce(b.micros, 0)')} AS revenue40 "
-        f"FROM {work('touches')} t LEFT JOIN ({jobs}) b USING (touch_id) LEFT JOIN ({unshared}) a USING (touch_id) "
-        f"LEFT JOIN ({calls_heard}) h USING (touch_id)"
+        f"FROM {work('touches')} t LEFT JOIN {work('attached')} b ON b.touch = t.rowid "
+        f"LEFT JOIN {work('known_touches')} k ON k.touch = t.rowid"
     )
 
 

@@ -67,7 +67,7 @@ def follow_leads(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
         connection.execute(f"CREATE TABLE {work('call_numbers')} (_pos BIGINT, key VARCHAR, own BOOLEAN)")
     connection.execute(
         f"CREATE TABLE {work('led_leads')} AS SELECT DISTINCT t.feed, t.pos AS _pos FROM {work('touches')} t "
-        f"JOIN {work(MATCHES)} m USING (touch_id)"
+        f"JOIN {work(MATCHES)} m ON m.touch = t.rowid"
     )
     create_lead_facts(connection, rules)
     if CALLS in rules.feeds:

@@ -20,7 +20,7 @@ def mostly_unconfirmed() -> str:
         "SELECT source, added, confirmed, 100 * confirmed // added AS share FROM ("
         "SELECT m.source_matched AS source, count(*) AS added, count(*) FILTER (j.source = m.source_matched) "
         f"AS confirmed FROM {work(MATCHES)} m JOIN {work('made_jobs')} j ON j.job = m.job_id "
-        f"JOIN {work('touches')} t ON t.touch_id = m.touch_id "
+        f"JOIN {work('touches')} t ON t.rowid = m.touch "
         "WHERE j.day > t.day AND m.matched_by <> 'uuid' AND j.source <> 'Unattributed' GROUP BY ALL) "
         f"WHERE added >= {MIN_JOBS} AND 100 * confirmed < {CONFIRMED} * added"
     )
