@@ -5,10 +5,9 @@ from collections.abc import Callable
 import polars as pl
 import pytest
 
-from rmetrics.pipeline import publication
+from rmetrics.pipeline import prepared, publication
 from rmetrics.pipeline.verify import cross_check
 from rmetrics.pipeline.verify import run_findings as findings
-from rmetrics.usecases import sync as sync_module
 from small_company import jobs
 from support import Project
 
@@ -16,9 +15,9 @@ MONTHS = "SELECT month::text, sum(jobs)::int FROM monthly_metrics GROUP BY 1 ORD
 
 PLACES = (
     (publication, "find_causes"),
-    (sync_module, "month_lines"),
+    (prepared, "month_lines"),
     (publication, "feed_states"),
-    (sync_module, "newly_accepted"),
+    (prepared, "newly_accepted"),
     (publication, "remembered_findings"),
     (cross_check, "quality_findings"),
     (findings, "export_findings"),

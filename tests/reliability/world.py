@@ -37,8 +37,8 @@ _FILE_OF_ITS_OWN = {
     "parquet_size",
     "files",
 }
-# Who held the lake last, when all of it was last looked at, and which run published last.
-_OF_ITS_TIME = {"lock", "quality.json"}
+# Who held the lake last, when all of it was last looked at, and the times and inodes that a sync left.
+_OF_ITS_TIME = {"lock", "quality.json", "unchanged.json"}
 
 
 def first_exports(project: Project) -> None:
