@@ -8,7 +8,6 @@ import pytest
 from rmetrics.pipeline import prepared, publication
 from rmetrics.pipeline.verify import cross_check
 from rmetrics.pipeline.verify import run_findings as findings
-from rmetrics.usecases import sync as sync_module
 from small_company import jobs
 from support import Project
 
@@ -18,7 +17,7 @@ PLACES = (
     (publication, "find_causes"),
     (prepared, "month_lines"),
     (publication, "feed_states"),
-    (sync_module, "newly_accepted"),
+    (prepared, "newly_accepted"),
     (publication, "remembered_findings"),
     (cross_check, "quality_findings"),
     (findings, "export_findings"),

@@ -14,7 +14,7 @@ from reliability.world import World
 
 pytestmark = pytest.mark.deep
 
-# Says who holds the lake, and is empty when nobody does; a note that costs one look at everything when it is torn.
+# Who holds the lake, empty when nobody does; and what spares a sync with nothing to do the work: torn, it is not used.
 NEVER_RENAMED = {"lock", "unchanged.json"}
 
 

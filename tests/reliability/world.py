@@ -37,7 +37,7 @@ _FILE_OF_ITS_OWN = {
     "parquet_size",
     "files",
 }
-# Who held the lake last, when all of it was last looked at, and what a sync with nothing new was compared with.
+# Who held the lake last, when all of it was last looked at, and the times and inodes that a sync left.
 _OF_ITS_TIME = {"lock", "quality.json", "unchanged.json"}
 
 
