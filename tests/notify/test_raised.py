@@ -10,7 +10,7 @@ import pytest
 
 from rmetrics.notify.raised import Occurrence, raised_by, readable
 from rmetrics.notify.second_engine import second_engine
-from rmetrics.rules.messages import Alert
+from rmetrics.rules.notifications import Alert
 from rmetrics.rules.published_views import VIEWS
 
 MONTH = dt.date(2026, 11, 1)

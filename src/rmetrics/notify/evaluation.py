@@ -9,7 +9,7 @@ from rmetrics.notify.second_engine import second_engine
 from rmetrics.postgres.connection import Session, quoted
 from rmetrics.postgres.ddl import has_all
 from rmetrics.rules import Rules
-from rmetrics.rules.messages import Alert
+from rmetrics.rules.notifications import Alert
 from rmetrics.rules.published_views import VIEWS
 
 _TABLES = ("sync_runs", "daily_metrics", "monthly_vs_target", "daily_cumulative", "data_freshness", "run_findings")

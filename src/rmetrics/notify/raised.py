@@ -12,8 +12,8 @@ import polars as pl
 from rmetrics.notify.second_engine import Holds
 from rmetrics.rules.expressions.polars_form import DTYPES, is_true
 from rmetrics.rules.feeds import ColumnType
-from rmetrics.rules.messages import Alert
 from rmetrics.rules.model import ALL
+from rmetrics.rules.notifications import Alert
 from rmetrics.rules.published_views import VIEWS
 
 _SCALES = {ColumnType.MONEY: Decimal("0.01"), ColumnType.SHARE: Decimal("0.000001")}

@@ -9,7 +9,7 @@ from rmetrics.environment import named_setting
 from rmetrics.errors import SettingsError
 from rmetrics.notify.channels import Message, deliver, require_apprise
 from rmetrics.notify.ledger import Kind, Ledger
-from rmetrics.rules.messages import Channel
+from rmetrics.rules.notifications import Channel
 
 DOUBTFUL = "doubtful"
 _TROUBLE_DAYS = 2

@@ -15,13 +15,14 @@ from pydantic_core import ErrorDetails
 from rmetrics.errors import RuleProblem, RulesError
 from rmetrics.rules.companies import COMPANIES, CompanyRule, of_company
 from rmetrics.rules.dated import DATED_KEYS, Dated
-from rmetrics.rules.feeds import ColumnType, Feed
+from rmetrics.rules.feeds import Feed
 from rmetrics.rules.files import GROUPS, LISTS, NO_FIGURES, SINGLE, Tree, read_tree
 from rmetrics.rules.identifiers import IDENTIFIER, IDENTIFIER_RULE
 from rmetrics.rules.journeys import JourneyRules, Journeys, SourceJourneys
 from rmetrics.rules.measure_tables import Dimension, Measure, Return
-from rmetrics.rules.messages import HIDDEN, Alert, BriefRules, Channel
 from rmetrics.rules.model import Business, Calls, Check, Jobs, Place, Revenue, Rules, Source
+from rmetrics.rules.notifications import Alert, BriefRules, Channel
+from rmetrics.rules.problems import is_union_tag, key_problem, shown, without_duplicates
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.rules.table import Table
 from rmetrics.rules.validate import validate
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from rmetrics.rules.pulls import Pull
 
 M = TypeVar("M", bound=Table)
-
-_UNDATED = (Check, BriefRules, Channel, Alert)
 
 
 def load_rules(folder: Path, company: str | None = None) -> Rules:
@@ -161,7 +160,7 @@ class _Loader:
         if not isinstance(table, dict):
             self.broken.add(key)
             if table is not None:
-                self.problem(key, f"must be a table, found {_shown(table)}")
+                self.problem(key, f"must be a table, found {shown(table)}")
             return None
         base = {k: v for k, v in table.items() if k != "changes"}
         first = self.model(kind, key, base)
@@ -175,7 +174,7 @@ class _Loader:
             place = f"{key}.changes.{i}"
             start = change.get("from")
             if not isinstance(start, dt.date) or isinstance(start, dt.datetime):
-                self.problem(f"{place}.from", f"must be a date such as 2026-01-01, found {_shown(start)}")
+                self.problem(f"{place}.from", f"must be a date such as 2026-01-01, found {shown(start)}")
                 continue
             delta = {k: v for k, v in change.items() if k != "from"}
             self.change(kind, key, place, delta, start, last)
@@ -204,15 +203,15 @@ class _Loader:
 
         key = f"pulls.{name}"
         if not isinstance(table, dict):
-            self.problem(key, f"must be a table, found {_shown(table)}")
+            self.problem(key, f"must be a table, found {shown(table)}")
             return None
         kind = table.get("kind")
         if not isinstance(kind, str) or kind not in KINDS:
-            found = f", found {_shown(kind)}" if "kind" in table else ""
+            found = f", found {shown(kind)}" if "kind" in table else ""
             self.problem(f"{key}.kind", f"must be one of {', '.join(KINDS)}{found}")
             return None
         if IDENTIFIER.fullmatch(name) is None:
-            self.problem(key, f"{IDENTIFIER_RULE}, found {_shown(name)}")
+            self.problem(key, f"{IDENTIFIER_RULE}, found {shown(name)}")
         pull = self.model(KINDS[kind], key, table)
         for inner, message in problems_of(pull) if pull else ():
             self.problem(f"{key}.{inner}", message)
@@ -240,77 +239,10 @@ class _Loader:
             return kind.model_validate(table)
         except ValidationError as error:
             details = error.errors(include_url=False)
-            for detail in _without_duplicates(details):
+            for detail in without_duplicates(details):
                 if only is None or not detail["loc"] or detail["loc"][0] in only:
-                    self.detail(kind, given or key, detail)
+                    self.problem(*key_problem(kind, given or key, detail))
             return _rest(kind, table, details)
-
-    def detail(self, kind: type[Table], key: str, detail: ErrorDetails) -> None:
-        loc = [str(p) for p in detail["loc"] if not _is_union_tag(p)]
-        path = ".".join([key, *loc])
-        last = loc[-1] if loc else ""
-        if detail["type"] == "extra_forbidden":
-            self.problem(path, f"unknown key{did_you_mean(last, _keys_at(kind, detail['loc'][:-1]))}")
-        elif detail["type"] == "missing":
-            self.problem(path, f"is missing{_MISSING.get(last, '')}")
-        else:
-            # The value may itself be a secret or a customer's number.
-            hidden = {"secrets", "own_numbers", "shared_numbers"} & {*loc}
-            omitted = isinstance(detail["input"], dict) or hidden or detail["type"] == HIDDEN
-            found = "" if omitted else f", found {_shown(detail['input'])}"
-            self.problem(path, f"{_expectation(detail)}{found}")
-
-
-# Hints for missing keys.
-_MISSING: Mapping[str, str] = {
-    "date": ': name the column that gives the day of a row, for instance date = "lead_at"',
-    "files": ': add at least one glob, for instance files = ["leads*"]',
-    "columns": ': a feed needs [feeds.NAME.columns] with at least a date, for instance lead_at = { type = "timestamp", '
-    'from = ["Date"], required = true }',
-    "leads": ': define a lead: "jobs", "units", "repairs", or { feed = "...", where = "..." }',
-    "rows": ': the JMESPath of the rows in an answer, for instance rows = "data"',
-    "url": ": the URL to fetch from",
-    "feed": ": the feed of the rows",
-    "share": ": revenue40 = gross * share; use a number from 0 to 1",
-    "type": f": one of {', '.join(ColumnType)}",
-    "where": ": add the condition that a row must meet",
-}
-
-
-# Expectations in the words of someone who edits rules; braces are filled from the context of the failed check.
-_EXPECTED: Mapping[str, str] = {
-    "greater_than_equal": "must not be less than {ge}",
-    "less_than_equal": "must not be more than {le}",
-    "decimal_max_places": "has more than {decimal_places} decimals",
-    "decimal_parsing": "must be a number",
-    "decimal_type": "must be a number",
-    "string_type": "must be text in quotes",
-    "string_too_long": "is longer than {max_length} characters",
-    "bool_type": "must be true or false",
-    "bool_parsing": "must be true or false",
-    "tuple_type": "must be a list [...]",
-    "model_type": "must be a table {{ ... }}",
-    "dict_type": "must be a table {{ ... }}",
-    "literal_error": "must be {expected}",
-}
-
-
-def _expectation(detail: ErrorDetails) -> str:
-    limits, kind = detail.get("ctx", {}), detail["type"]
-    if kind == "string_pattern_mismatch" and "secrets" in detail["loc"]:
-        return "must be the name of a setting in capitals, such as WORKIZ_TOKEN, never the secret itself"
-    if kind == "string_pattern_mismatch" and limits.get("pattern", "").startswith("^[a-z]"):
-        return IDENTIFIER_RULE
-    if kind == "enum":
-        known = [str(t) for t in ColumnType]
-        return f"must be one of {', '.join(known)}{did_you_mean(str(detail['input']), known, near=True)}"
-    if kind == "literal_error" and detail["loc"][0] == "leads":
-        near = did_you_mean(str(detail["input"]), ["jobs", "units", "repairs"], near=True)
-        return f'must be "jobs", "units", "repairs", or a table {{ feed = "...", where = "..." }}{near}'
-    if kind in _EXPECTED:
-        return _EXPECTED[kind].format(**limits)
-    message = detail["msg"].removeprefix("Value error, ")
-    return f"{message[0].lower()}{message[1:]}"
 
 
 def _rest(kind: type[M], table: Any, details: list[ErrorDetails]) -> M | None:
@@ -319,7 +251,7 @@ def _rest(kind: type[M], table: Any, details: list[ErrorDetails]) -> M | None:
     for detail in details:
         if detail["type"] == "extra_forbidden":
             node: Any = kept
-            *path, last = [p for p in detail["loc"] if not _is_union_tag(p)]
+            *path, last = [p for p in detail["loc"] if not is_union_tag(p)]
             for part in path:
                 known = part in node if isinstance(node, dict) else isinstance(part, int)
                 node = node[part] if known else node
@@ -329,54 +261,6 @@ def _rest(kind: type[M], table: Any, details: list[ErrorDetails]) -> M | None:
         return kind.model_validate(kept)
     except ValidationError:
         return None
-
-
-def _without_duplicates(details: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Removes duplicate reports: for a union (a word or a table), the errors of the branch that was not meant."""
-    kept = []
-    for detail in details:
-        branch = next((str(p) for p in detail["loc"] if _is_union_tag(p) and p != "[key]"), "")
-        is_word = branch.startswith("literal")
-        expects_word = detail["type"] in {"literal_error", "model_type"} and not isinstance(detail["input"], dict)
-        if not branch or is_word == expects_word:
-            kept.append(detail)
-    return kept or details
-
-
-def _is_union_tag(part: object) -> bool:
-    text = str(part)
-    return text.startswith(("literal[", "function-")) or text in {"FeedLeads", "Cost", "[key]"}
-
-
-def _keys_at(kind: type[Table], loc: tuple[int | str, ...]) -> list[str]:
-    """Returns the keys that are allowed where an unknown one was found."""
-    model: Any = kind
-    for part in loc:
-        if str(part) == "FeedLeads":
-            from rmetrics.rules.model import FeedLeads
-
-            return list(FeedLeads.model_fields)
-        field = getattr(model, "model_fields", {}).get(str(part))
-        if field is None:
-            continue
-        for candidate in _models_in(field.annotation):
-            model = candidate
-    return [f.alias or n for n, f in model.model_fields.items()] + (
-        ["changes"] if model is kind and kind not in _UNDATED else []
-    )
-
-
-def _models_in(annotation: Any) -> list[type[Table]]:
-    if isinstance(annotation, type) and issubclass(annotation, Table):
-        return [annotation]
-    return [m for arg in getattr(annotation, "__args__", ()) for m in _models_in(arg)]
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()  # as in TOML
-    text = "nothing" if value is None else repr(str(value)) if isinstance(value, str) else str(value)
-    return text if len(text) <= 80 else text[:77] + "..."
 
 
 def digest_of(tables: Mapping[str, Any]) -> str:

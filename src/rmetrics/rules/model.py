@@ -18,7 +18,7 @@ from rmetrics.rules.feeds import Feed
 from rmetrics.rules.hours import Hours
 from rmetrics.rules.journeys import JourneyRules
 from rmetrics.rules.measure_tables import Dimension, Measure, Return
-from rmetrics.rules.messages import Alert, BriefRules, Channel
+from rmetrics.rules.notifications import Alert, BriefRules, Channel
 from rmetrics.rules.numbers import NumberRange
 from rmetrics.rules.table import Identifier, Name, Sql, Table, is_zone, known_zone
 from rmetrics.rules.terms import Answers, Dispute
@@ -214,7 +214,7 @@ class Rules:
         journeys: how leads are matched with their jobs.
         measures, dimensions: by name, as declared (``rules.measures``); ``measures.declared`` adds the shipped ones.
         returns: by the name of the column that they add to jobs.
-        brief, notify, alerts: the messages (``rules.messages``), channels by name, alerts by dotted key; no figure
+        brief, notify, alerts: the messages (``rules.notifications``), channels by name, alerts by dotted key; no figure
             depends on them.
         companies: by name (``rules.companies.Company``); empty for a single company.
         company: the company whose exceptions are applied; None: the common rules.

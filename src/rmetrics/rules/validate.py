@@ -10,9 +10,9 @@ from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.feeds import ROW_ID, Column, ColumnType, Feed, Variant, When
 from rmetrics.rules.identifiers import IDENTIFIER, IDENTIFIER_RULE, OWN_TABLES, is_reserved
 from rmetrics.rules.measure_problems import MeasureProblems
-from rmetrics.rules.messages import check_messages
 from rmetrics.rules.model import ALL, UNATTRIBUTED, Cost, FeedLeads, Place, Rules, Source
 from rmetrics.rules.names import CALLS, JOB_KEY, JOBS, PAYMENTS, TARGETS, normal_source
+from rmetrics.rules.notifications import check_messages
 from rmetrics.rules.return_problems import check_returns
 from rmetrics.rules.rows import feed_row, filled_columns, job_columns, job_row, mapped_row
 from rmetrics.rules.suggest import did_you_mean

@@ -18,7 +18,7 @@ from rmetrics.opening import database_of
 from rmetrics.postgres.connection import connect
 from rmetrics.postgres.server import existing_server
 from rmetrics.rules import Rules, load_rules
-from rmetrics.rules.messages import Channel
+from rmetrics.rules.notifications import Channel
 from rmetrics.settings import Settings
 
 NOT_SENT = "message-not-sent"

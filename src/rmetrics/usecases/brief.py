@@ -27,7 +27,7 @@ from rmetrics.postgres.server import existing_server
 from rmetrics.pulls.covered import covered_feeds
 from rmetrics.pulls.record import pull_records
 from rmetrics.rules import Rules, load_rules
-from rmetrics.rules.messages import Channel
+from rmetrics.rules.notifications import Channel
 from rmetrics.settings import Settings
 
 
