@@ -35,9 +35,9 @@ def duckdb_limits(limit: int) -> Iterator[str | None]:
     DuckDB writes what does not fit to disk, but not everything can be written. The last is None: no limit of ours.
     """
     share = _share(limit)
-    while share < _machine() // 2:
+    yield f"{share // _MIB}MiB"
+    while (share := 2 * share) < _machine() // 2:
         yield f"{share // _MIB}MiB"
-        share *= 2
     yield None
 
 
