@@ -386,8 +386,8 @@ def _phones(rules: Rules) -> Iterator[QualityQuestion]:
             Severity.INFO,
             # Few phones are in two sources; only their leads are compared. Hashes take less memory than texts.
             f"WITH every AS MATERIALIZED ({every}), "
-            f"leads AS MATERIALIZED (SELECT * FROM every WHERE phone IN (SELECT phone FROM every GROUP BY ALL "
-            f"HAVING min(hash(source)) <> max(hash(source)))) "
+            f"leads AS MATERIALIZED (SELECT * FROM every WHERE hash(phone) IN (SELECT hash(phone) FROM every "
+            f"GROUP BY ALL HAVING min(hash(source)) <> max(hash(source)))) "
             f"SELECT DISTINCT a.source, a.lead, a.day, b.source AS other_source, b.lead AS other_lead, "
             f"b.day AS other_day "
             f"FROM leads a JOIN leads b ON b.phone = a.phone AND a.source < b.source "
@@ -404,6 +404,6 @@ def _leads_by_phone(feed: Feed, source: str, table: str, date: str, fits: Sequen
     if phones:
         where = " AND ".join(f"({f})" for f in (*fits, f"{ident(phones[0])} IS NOT NULL"))
         yield (
-            f"SELECT {source} AS source, {ident(date)} AS day, hash(unnest({phone_keys(ident(phones[0]))})) AS phone, "
+            f"SELECT {source} AS source, {ident(date)} AS day, unnest({phone_keys(ident(phones[0]))}) AS phone, "
             f"{_key(feed)} AS lead FROM {table} WHERE {where}"
         )
