@@ -1,12 +1,15 @@
 """Fixtures: a short folder for servers, and the process that runs syncs which are killed."""
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from embedded_servers import short_folder
+from embedded_servers import one_job, short_folder
 from reliability.world import Runner
+from rmetrics.usecases.db import db_stop
+from support import Project
 
 
 @pytest.fixture
@@ -22,3 +25,13 @@ def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
     made = Runner(tmp_path_factory.mktemp("runner"))
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def own() -> Iterator[Project]:
+    """A published project with an embedded server, where that server's user can reach it."""
+    with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
+        project = one_job(Path(folder) / "project")
+        project.sync()
+        yield project
+        db_stop(project.settings)

@@ -1,12 +1,9 @@
 """The embedded server: stopped by the last command that uses it, also where the one that started it was killed."""
 
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from embedded_servers import one_job
 from reliability.world import Runner
 from rmetrics.errors import PostgresError
 from rmetrics.postgres.embedded import (
@@ -21,16 +18,6 @@ from rmetrics.usecases.db import db_start, db_stop
 from rmetrics.usecases.doctor import doctor
 from small_company import jobs
 from support import Project
-
-
-@pytest.fixture(scope="module")
-def own() -> Iterator[Project]:
-    """A published project with an embedded server, where that server's user can reach it."""
-    with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
-        project = one_job(Path(folder) / "project")
-        project.sync()
-        yield project
-        db_stop(project.settings)
 
 
 def job(project: Project, number: int) -> None:

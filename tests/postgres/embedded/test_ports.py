@@ -9,14 +9,12 @@ import socket
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from adbc_driver_postgresql import dbapi
 
 from command_line import rmetrics
-from embedded_servers import one_job
 from rmetrics.errors import BusyError, SettingsError
 from rmetrics.postgres.embedded import embedded, network_port, stop_embedded
 from rmetrics.postgres.embedded.binaries import programs, server_user
@@ -24,16 +22,6 @@ from rmetrics.postgres.reader import verifier
 from rmetrics.usecases.db import db_reader, db_start, db_start_on, db_stop
 from rmetrics.usecases.doctor import doctor
 from support import Project, new_project
-
-
-@pytest.fixture(scope="module")
-def own() -> Iterator[Project]:
-    """A published project with an embedded server."""
-    with tempfile.TemporaryDirectory(prefix="rmetrics-") as folder:
-        project = one_job(Path(folder) / "project")
-        project.sync()
-        yield project
-        db_stop(project.settings)
 
 
 @pytest.fixture
