@@ -2,8 +2,9 @@
 
 Tables in ``_work``: ``touches``, ``touch_numbers`` (touch, number, whether it is shared), ``job_numbers``,
 ``near_calls`` (calls that are evidence for a touch), ``touch_links`` (jobs that the CRM names), ``pairs`` (touch, job,
-step), ``matches``. In the default schema: ``journeys``. ``touch`` is the ``rowid`` of a touch in ``touches``, which
-takes a fraction of the memory and time of its text.
+step), ``matches``, ``attached`` (the jobs of a touch), ``known_touches`` (what else is known of a touch). In the
+default schema: ``journeys``. ``touch`` is the ``rowid`` of a touch in ``touches``, which takes less memory than its
+text.
 
 Source: the design, section 7, and its notes on journeys.
 """
