@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from rmetrics.drafting.guess import Guess, choose_key, guesses
-from rmetrics.ingest.dates import ParseContext
+from rmetrics.ingest.timestamps import ParseContext
 from rmetrics.rules.feeds import ColumnType
 
 READING = ParseContext("America/New_York", dt.date(2024, 12, 1))

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import polars as pl
 
-from rmetrics.ingest.dates import ParseContext
 from rmetrics.ingest.read import RefusedError, open_export
 from rmetrics.ingest.recognise import column_headers
 from rmetrics.ingest.sniff import blocks
+from rmetrics.ingest.timestamps import ParseContext
 from rmetrics.ingest.typing import type_batches
 from rmetrics.pipeline.landing.placement import chosen
 from rmetrics.rules import Rules, load_rules

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from ingest.reading import EXPORTED
 from rmetrics.ingest import cells, currencies
 from rmetrics.ingest.cells import clean, whole_ids
-from rmetrics.ingest.dates import ParseContext
 from rmetrics.ingest.parse import parse_column, read_money, reason
+from rmetrics.ingest.timestamps import ParseContext
 from rmetrics.rules.feeds import Column
 
 ARMOUR = ('="{}"', "'{}", "\t{}", "\ufeff{}", "{}\u200b", "\u00a0{} ", '="\'{}"', '="{}"\u200e')

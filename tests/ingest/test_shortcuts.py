@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from examples import examples
 from ingest.reading import EXPORTED, read, shipped_rules
-from rmetrics.ingest import dates, exact, parse
+from rmetrics.ingest import exact, parse, timestamps
 from rmetrics.ingest.cells import clean
-from rmetrics.ingest.dates import ParseContext
 from rmetrics.ingest.parse import parse_column, read_money
 from rmetrics.ingest.phones import BETWEEN_DIGITS
 from rmetrics.ingest.records import LINE, PROBLEM, TEXT, RecordReader, text_batches
+from rmetrics.ingest.timestamps import ParseContext
 from rmetrics.parallel import WORKERS, in_order
 from rmetrics.rules.date_forms import ISO_TIME
 from rmetrics.rules.feeds import MAX_AMOUNT, Column, ColumnType
@@ -150,14 +150,14 @@ stamp = st.builds(
 @examples(600)
 def test_plain_stamps_are_read_by_place_as_by_their_forms(texts: list[str | None]) -> None:
     cells = pl.Series("t", texts, dtype=pl.String)
-    plain = cells.set(~cells.str.contains(dates._PLAIN_STAMP).fill_null(value=False), None)  # noqa: SLF001 - the two ways
-    short = dates._in_range(dates._plain_iso(cells, ZONE))  # noqa: SLF001
-    long = dates._in_range(dates._formed(plain, ISO_TIME, ZONE, EXPORTED))  # noqa: SLF001
+    plain = cells.set(~cells.str.contains(timestamps._PLAIN_STAMP).fill_null(value=False), None)  # noqa: SLF001 - the two ways
+    short = timestamps._in_range(timestamps._plain_iso(cells, ZONE))  # noqa: SLF001
+    long = timestamps._in_range(timestamps._formed(plain, ISO_TIME, ZONE, EXPORTED))  # noqa: SLF001
     assert short.to_physical().to_list() == long.to_physical().to_list()
 
 
 def test_plain_stamps_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dates, "_formed", pytest.fail)
+    monkeypatch.setattr(timestamps, "_formed", pytest.fail)
     cells = pl.Series("t", ["2024-06-01T10:00:00.250Z", "2024-06-01 10:00:00 -0500", "2024-06-01 10:00:00", None])
     column = Column.model_validate({"type": "timestamp", "from": ["x"], "formats": ["us"]})
     utc = [dt.datetime(2024, 6, 1, h, tzinfo=dt.UTC) for h in (10, 15, 14)]

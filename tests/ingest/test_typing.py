@@ -6,9 +6,9 @@ from pathlib import Path
 import polars as pl
 
 from ingest.reading import read, shipped_rules
-from rmetrics.ingest.dates import ParseContext
 from rmetrics.ingest.parse import parse_column
 from rmetrics.ingest.preamble import date_range, range_month
+from rmetrics.ingest.timestamps import ParseContext
 from rmetrics.ingest.typing import summed, with_pending_ids, with_row_ids
 from support import csv_text
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rmetrics.ingest.dates import ParseContext, read_timestamps
+from rmetrics.ingest.timestamps import ParseContext, read_timestamps
 from rmetrics.ingest.undated import date_reason
 from rmetrics.rules.date_forms import SPECIFIERS, form_problem
 from rmetrics.rules.feeds import Column, ColumnType

@@ -29,8 +29,8 @@ from rmetrics.drafting.words import (
     WHEN,
 )
 from rmetrics.ingest.cells import clean
-from rmetrics.ingest.dates import ParseContext
 from rmetrics.ingest.parse import parse_column
+from rmetrics.ingest.timestamps import ParseContext
 from rmetrics.rules.feeds import Column, ColumnType
 from rmetrics.rules.identifiers import is_reserved
 

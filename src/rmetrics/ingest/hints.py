@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from rmetrics.ingest.cells import clean
-from rmetrics.ingest.dates import ParseContext
 from rmetrics.ingest.parse import parse_column
 from rmetrics.ingest.recognise import likely_header
+from rmetrics.ingest.timestamps import ParseContext
 from rmetrics.rules.feeds import Column, Feed
 
 Sample = Mapping[str, Sequence[str]]  # the first cells under each header

@@ -13,8 +13,8 @@ import polars as pl
 
 from rmetrics.ingest.cells import whole_ids
 from rmetrics.ingest.currencies import MARKS, code_of, may_be, without_mark
-from rmetrics.ingest.dates import ParseContext, read_dates, read_months, read_timestamps
 from rmetrics.ingest.phones import read_phones
+from rmetrics.ingest.timestamps import ParseContext, read_dates, read_months, read_timestamps
 from rmetrics.ingest.undated import date_reason
 from rmetrics.rules.expressions.polars_form import DTYPES
 from rmetrics.rules.feeds import Column, ColumnType

@@ -14,11 +14,11 @@ from functools import lru_cache
 import polars as pl
 
 from rmetrics.ingest.cells import clean
-from rmetrics.ingest.dates import ParseContext
 from rmetrics.ingest.parse import parse_column, reason
 from rmetrics.ingest.preamble import range_month
 from rmetrics.ingest.recognise import column_positions, minus_header, normal_header
 from rmetrics.ingest.records import EXPORT, LINE, PROBLEM
+from rmetrics.ingest.timestamps import ParseContext
 from rmetrics.parallel import in_order
 from rmetrics.rules.expressions.polars_form import DTYPES
 from rmetrics.rules.feeds import ROW_ID, Column, ColumnType, Feed

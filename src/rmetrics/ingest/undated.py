@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from rmetrics.ingest.dates import FIRST_YEAR, LAST_YEAR, PIVOT, SERIAL, SLASHED, ParseContext, orders_of, zone_of
+from rmetrics.ingest.timestamps import FIRST_YEAR, LAST_YEAR, PIVOT, SERIAL, SLASHED, ParseContext, orders_of, zone_of
 from rmetrics.rules.date_forms import EXCEL, ISO_TIME, MONTHS, US, WEEKDAYS, Form, describe, forms_of
 from rmetrics.rules.feeds import Column, ColumnType
 

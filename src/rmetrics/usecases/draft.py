@@ -23,10 +23,10 @@ from rmetrics.drafting.known import Likeness, likeness, variant_text
 from rmetrics.drafting.toml_text import DraftPlan, rules_text
 from rmetrics.errors import LakeError, RuleProblem, RulesError, SettingsError
 from rmetrics.files import write_private
-from rmetrics.ingest.dates import ParseContext
 from rmetrics.ingest.read import PROBLEM, Export, RefusedError, open_export
 from rmetrics.ingest.recognise import normal_header
 from rmetrics.ingest.sniff import blocks
+from rmetrics.ingest.timestamps import ParseContext
 from rmetrics.lake import Lake, RawFile
 from rmetrics.opening import open_project
 from rmetrics.pipeline.landing.placement import place

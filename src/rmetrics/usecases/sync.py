@@ -17,6 +17,7 @@ from rmetrics.opening import database_of, open_project, open_runner, places_of, 
 from rmetrics.pipeline.companies import ComputedCompany
 from rmetrics.pipeline.explanations import CODE as FAILED
 from rmetrics.pipeline.explanations import Explanations
+from rmetrics.pipeline.failed_runs import failure_noted
 from rmetrics.pipeline.group import publish_company, publish_made, state_of
 from rmetrics.pipeline.prepared import prepare
 from rmetrics.pipeline.project import Places, Project
@@ -28,7 +29,6 @@ from rmetrics.pipeline.verify.cross_check import agree
 from rmetrics.pipeline.verify.run_findings import merged
 from rmetrics.postgres.connection import Server, Session, connect, redacted
 from rmetrics.postgres.embedded import server_in_background
-from rmetrics.postgres.failed_runs import failure_noted
 from rmetrics.postgres.publish.group import (
     all_published_inputs,
     confirm_companies,

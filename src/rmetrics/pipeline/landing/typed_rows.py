@@ -14,11 +14,11 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from rmetrics.errors import LakeError, withdrawal_hint
-from rmetrics.ingest.dates import ParseContext
 from rmetrics.ingest.preamble import range_month
 from rmetrics.ingest.recognise import read_as
 from rmetrics.ingest.records import EXPORT, small_texts
 from rmetrics.ingest.sniff import utf8_blocks
+from rmetrics.ingest.timestamps import ParseContext
 from rmetrics.ingest.typing import (
     IDENTITY,
     TypedBatch,
