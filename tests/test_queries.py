@@ -69,6 +69,7 @@ def test_no_query_looks_for_jobs_by_source(sample: Published) -> None:
     assert read, "the call funnel reads jobs"
 
 
+@pytest.mark.deep
 def test_an_index_of_your_own_stays(published: Project) -> None:
     """The documents say that whoever wants that index may make it: neither the schema nor a publish drops it."""
     run(published.dsn, "CREATE INDEX my_jobs ON jobs (source, metric_date)")

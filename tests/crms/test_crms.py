@@ -222,6 +222,7 @@ EXAMPLES = [
 ]
 
 
+@pytest.mark.deep
 def test_all_examples_count_side_by_side(offline: Project) -> None:
     """With all their exports at once, of which none is taken for another's."""
     for rules, *_ in EXAMPLES:

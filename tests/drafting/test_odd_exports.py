@@ -104,7 +104,7 @@ def holds(project: Project, draft: Draft) -> None:
 
 
 @pytest.mark.parametrize("seed", [*range(4), *(pytest.param(n, marks=pytest.mark.slow) for n in range(4, 12))])
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_a_draft_of_anything_loads_and_syncs(offline: Project, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - a seed for a test, no secret
     headers = ["Ref", "When", *chance.sample(ODD, 12)]

@@ -26,6 +26,7 @@ NOVEMBER = dt.date(2024, 11, 1)
 NOTHING = Decimal()
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize("every", [12, pytest.param(1, marks=pytest.mark.slow)])
 def test_every_number_of_the_sample_is_proved_to_its_rows(sample: Project, every: int) -> None:
     months = [r[0] for r in sample.rows("SELECT DISTINCT month FROM monthly_metrics ORDER BY 1")][::every]

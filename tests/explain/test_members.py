@@ -127,6 +127,7 @@ def say(
     return line
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     "dimension", ["technician", *(pytest.param(d, marks=pytest.mark.slow) for d in ("crew", "top", "billed"))]
 )

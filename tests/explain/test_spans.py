@@ -22,6 +22,7 @@ def rmetrics(small: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     return in_process(small, monkeypatch, capsys)
 
 
+@pytest.mark.deep
 def test_a_span_is_the_sum_of_its_months_and_is_proved(small: Project) -> None:
     with explainer(open_project(small.settings)) as one:
         for source in ("ALL", *one.sources()):

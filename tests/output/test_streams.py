@@ -35,7 +35,7 @@ def synced(templates: Templates, tmp_path: Path) -> Iterator[Project]:
     [(">&-", 0, ""), ("2>&-", 0, ""), (">&- 2>&-", 0, ""), ("<&-", 0, ""), (">/dev/full", 4, "cannot write to stdout"),
      (">/dev/full 2>&-", 4, ""), ("2>/dev/full", 0, ""), (">/dev/full 2>/dev/full", 4, "")],
 )  # fmt: skip
-@pytest.mark.ordinary(1, deep=1)
+@pytest.mark.ordinary(0, deep=2)
 def test_a_sync_is_whole_whatever_becomes_of_its_output(
     project: Project, redirected: str, code: int, told: str
 ) -> None:
@@ -50,7 +50,7 @@ def test_a_sync_is_whole_whatever_becomes_of_its_output(
 @pytest.mark.parametrize(
     "command", ["status", "check --offline", "sql --csv 'SELECT * FROM job_facts'", "rules", "--help"]
 )
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_a_reader_that_has_read_enough_is_no_error(synced: Project, command: str) -> None:
     done = shell(synced, f"rmetrics {command} | head -1; echo ${{PIPESTATUS[0]}}")
     assert done.stdout.splitlines()[-1] == "0"

@@ -93,7 +93,7 @@ IN_THE_WAY = {
 
 
 @pytest.mark.parametrize("what", IN_THE_WAY)
-@pytest.mark.ordinary(3)
+@pytest.mark.ordinary(1, deep=2)
 def test_a_first_sync_refuses_what_is_in_its_way_and_changes_nothing(project: Project, what: str) -> None:
     made, named = IN_THE_WAY[what]
     run(project.dsn, *made)
@@ -110,6 +110,7 @@ def test_a_first_sync_refuses_what_is_in_its_way_and_changes_nothing(project: Pr
         assert rows(project.dsn, "SELECT feed FROM feed_status") == [("theirs",)]
 
 
+@pytest.mark.deep
 def test_another_schema_is_the_way_out(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     run(project.dsn, "CREATE TABLE jobs (a int)", "CREATE VIEW call_funnel AS SELECT 1 AS a")
     put(project)
@@ -127,7 +128,7 @@ def test_another_schema_is_the_way_out(project: Project, monkeypatch: pytest.Mon
     ["CREATE TYPE invoices AS ENUM ('a')"],
     ["CREATE TABLE invoices_pkey (a int)"],
 ])  # fmt: skip
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_a_feed_that_rules_declare_does_not_take_a_table_of_its_name(published: Project, made: Sequence[str]) -> None:
     run(published.dsn, *made)
     (published.rules / "invoices.toml").write_text(FEED)
@@ -224,6 +225,7 @@ def own(dsn: str) -> frozenset[str]:
         return own_relations(session)
 
 
+@pytest.mark.deep
 def test_a_schema_applied_by_hand_is_ours_with_the_rows_typed_into_it(project: Project) -> None:
     run(
         project.dsn,
@@ -239,6 +241,7 @@ def test_a_schema_applied_by_hand_is_ours_with_the_rows_typed_into_it(project: P
     assert set(note.made) == {*TABLES, *VIEWS}
 
 
+@pytest.mark.deep
 def test_a_restored_dump_is_ours_and_a_table_that_was_never_published_is_not(published: Project) -> None:
     """A restore gives every table another oid: all of them differ then, the noted ones are known by what they hold."""
     note = rows(published.dsn, "SELECT obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE conname = 'sync_runs_pkey'")[0][0]  # fmt: skip
@@ -261,7 +264,7 @@ def test_a_restored_dump_is_ours_and_a_table_that_was_never_published_is_not(pub
 
 
 @pytest.mark.parametrize("table", ["sync_runs", "published_parts", "jobs"])
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_a_table_that_somebody_dropped_is_made_again(published: Project, table: str) -> None:
     run(published.dsn, f"DROP TABLE {table} CASCADE")
     published.sync()
@@ -271,7 +274,7 @@ def test_a_table_that_somebody_dropped_is_made_again(published: Project, table: 
 
 
 @pytest.mark.parametrize("note", ["rmetrics schema abc {", 'rmetrics schema abc {"jobs": "x"}', "rmetrics schema"])
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_a_note_that_somebody_edited_proves_nothing_and_stops_nothing(published: Project, note: str) -> None:
     for carrier in CARRIERS:
         run(published.dsn, f"COMMENT ON CONSTRAINT {carrier}_pkey ON {carrier} IS '{note}'")
@@ -283,6 +286,7 @@ def test_a_note_that_somebody_edited_proves_nothing_and_stops_nothing(published:
 # -- grants
 
 
+@pytest.mark.deep
 def test_roles_touch_our_tables_only_one_by_one(project: Project) -> None:
     put(project)
     (project.rules / "invoices.toml").write_text(FEED)

@@ -70,6 +70,7 @@ def test_what_nobody_touched_is_not_counted(filled: Server, monkeypatch: pytest.
         "WITH gone AS (DELETE FROM payments RETURNING *) INSERT INTO payments SELECT * FROM gone WHERE amount > 10",
     ],
 )
+@pytest.mark.ordinary(2, deep=6)
 def test_a_write_by_hand_is_noticed(filled: Server, harm: str) -> None:
     run(filled.dsn, harm)
     assert not intact(filled)
@@ -90,6 +91,7 @@ def test_a_write_by_hand_is_noticed(filled: Server, harm: str) -> None:
     assert rows(filled.dsn, "SELECT count(*) FROM sync_runs")[0][0] == before[0][0] + 1
 
 
+@pytest.mark.deep
 def test_after_a_crash_or_in_a_restored_dump_rows_are_counted(filled: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     run(filled.dsn, "SELECT pg_stat_reset()")  # what a crash does to the counters
     found = counted(monkeypatch)
@@ -99,6 +101,7 @@ def test_after_a_crash_or_in_a_restored_dump_rows_are_counted(filled: Server, mo
     assert not intact(filled)
 
 
+@pytest.mark.deep
 def test_a_table_that_was_rewritten_is_counted(filled: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     found = counted(monkeypatch)
     run(filled.dsn, "VACUUM FULL payments")
@@ -106,6 +109,7 @@ def test_a_table_that_was_rewritten_is_counted(filled: Server, monkeypatch: pyte
     assert len(found) == 1
 
 
+@pytest.mark.deep
 def test_counters_of_an_old_server_are_not_used(filled: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(witness, "_OLDEST", 990_000)
     publish_contents(filled, *CONTENTS)

@@ -29,6 +29,7 @@ def as_role(dsn: str, role: str) -> str:
     return dsn.replace(f"//{user}:", f"//{role}:", 1)
 
 
+@pytest.mark.deep
 def test_the_writer_syncs_again_and_again_and_publishes_changes(installed: Project) -> None:
     assert installed.sync().status == "published"
     assert installed.sync().status == "unchanged"
@@ -40,6 +41,7 @@ def test_the_writer_syncs_again_and_again_and_publishes_changes(installed: Proje
 @pytest.mark.parametrize(
     "sql", ["DROP TABLE jobs", "CREATE TABLE x (a int)", "ALTER TABLE jobs ADD x int", "TRUNCATE jobs"]
 )
+@pytest.mark.ordinary(1, deep=3)
 def test_the_writer_makes_and_drops_nothing(installed: Project, sql: str) -> None:
     with pytest.raises(dbapi.Error, match=r"denied|must be owner"):
         run(installed.dsn, sql)

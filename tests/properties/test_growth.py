@@ -317,7 +317,7 @@ HISTORY: list[Step] = [
         pytest.param(("leads", [(1, "2024-11-05 09:15:00 -0500", "20.00", "")], 0), set(), id="another feed"),
     ],
 )
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_only_the_touched_months_of_jobs_change(step: Step, touched: set[int], tmp_path: Path) -> None:
     world = World(tmp_path)
     for before in HISTORY:

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from command_line import rmetrics
 from support import Project, csv_text
 from vendor import Reply, jobs, offsets, serving
@@ -19,6 +21,7 @@ unique  = ["UUID"]
 """
 
 
+@pytest.mark.deep
 def test_a_pull_that_fails_stops_nothing_else(project: Project) -> None:
     project.put(
         "payments.csv", csv_text(["Transaction ID", "Job #", "Date", "Amount"], ["P1", "1", "11/02/2024", "120.05"])

@@ -50,6 +50,7 @@ def one_job(project: Project) -> Project:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("place", ["feed", "column"])
+@pytest.mark.ordinary(4, deep=8)
 def test_a_name_that_would_become_sql_is_refused(
     one_job: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str, place: str
 ) -> None:
@@ -66,7 +67,7 @@ def test_a_name_that_would_become_sql_is_refused(
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if "u0000" not in n])
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_a_source_of_any_name_is_a_value(one_job: Project, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
     (one_job.rules / "own.toml").write_text(f'[sources."{escaped}"]\nleads = "jobs"\n', encoding="utf-8")
@@ -126,7 +127,7 @@ def bomb(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["zeros", "path outside", "no workbook", "nested"])
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_a_workbook_that_is_a_bomb_is_refused_and_the_others_land(one_job: Project, kind: str) -> None:
     one_job.put("Import-2.xlsx", bomb(kind))
     result = one_job.sync()

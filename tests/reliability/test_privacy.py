@@ -126,6 +126,7 @@ def test_canaries_are_on_no_page_and_in_no_report(customers: Project, runner: Ru
     ],
 )
 @pytest.mark.parametrize("command", ["status", "doctor"])
+@pytest.mark.ordinary(8, deep=16)
 def test_a_password_is_never_shown_whatever_the_dsn(
     project: Project, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], dsn: str, command: str
 ) -> None:

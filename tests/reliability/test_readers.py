@@ -101,6 +101,7 @@ def torture(database: str, readers: list[Reader], publishes: int) -> int:
     return sum(sum(r.seen.values()) for r in readers)
 
 
+@pytest.mark.deep
 def test_readers_see_whole_versions_during_10_publishes(database: str, readers: list[Reader]) -> None:
     torture(database, readers, 10)
 

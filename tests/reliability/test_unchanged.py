@@ -82,6 +82,7 @@ def test_nothing_new_starts_no_server(own: Project) -> None:
     assert embedded_owner(own.settings.server_dir) is None
 
 
+@pytest.mark.deep
 def test_what_somebody_did_to_the_tables_meanwhile_is_found_and_put_right(own: Project) -> None:
     by_hand(own, "DELETE FROM daily_metrics")
     assert synced(own) == "published"
@@ -150,6 +151,7 @@ def test_a_lost_or_odd_note_costs_one_start(own: Project) -> None:
     assert starts(own) == before + 1
 
 
+@pytest.mark.deep
 def test_what_it_says_is_what_the_whole_way_says(own: Project) -> None:
     own.put("Import-2.csv", jobs((2, "COD Repair", "Nobody"), (3, "X", "Google", "soon")))
     own.put("notes.csv", csv_text(("A", "B"), (1, 2)))
@@ -246,6 +248,7 @@ def written_by_another_lake(project: Project) -> None:
 @pytest.mark.parametrize(
     "change", [failed_run, lost_view, lost_rows, changed_value, written_by_another_lake], ids=lambda f: f.__name__
 )
+@pytest.mark.ordinary(1, deep=4)
 def test_whatever_differs_in_a_database_of_one_s_own_takes_the_whole_way(
     asked: Project, change: Callable[[Project], None]
 ) -> None:

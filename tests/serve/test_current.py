@@ -52,6 +52,7 @@ def shown(client: TestClient) -> str:
     return client.get(LEADS).text.partition('data-metric="leads" data-value="')[2].partition('"')[0]
 
 
+@pytest.mark.deep
 def test_a_sync_shows_up_and_its_mark_with_it(small: Project, pages: TestClient) -> None:
     before = pages.get("/mark").json()["mark"]
     assert shown(pages) == "2"

@@ -106,6 +106,7 @@ def test_new_exports_of_one_company_replace_its_figures_alone(group: Project) ->
     assert not draft.exists()
 
 
+@pytest.mark.deep
 @pytest.mark.usefixtures("engine")
 def test_what_stops_one_company_stops_no_other_whatever_it_is(group: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     for raw in (group.settings.data_dir / "companies" / "boston" / "lake" / "raw").glob("*/*.parquet"):

@@ -81,6 +81,7 @@ def landed(inbox: Path, lake: Lake, rules: Rules, runner: Runner | None = None) 
     return land_inbox(inbox, lake, rules, silent, spread=spread_over)
 
 
+@pytest.mark.deep
 def test_the_lake_is_that_of_one_machine(inbox: Path, tmp_path: Path, rules: Rules, runner: Runner) -> None:
     one, many = Lake(tmp_path / "one"), Lake(tmp_path / "many")
     want, got = landed(inbox, one, rules), landed(inbox, many, rules, runner)

@@ -63,6 +63,7 @@ def same(made: Tables, lake: Landed) -> None:
         assert a.sort(a.columns).equals(b.sort(b.columns)), name
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     "buckets", [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow), 7]
 )

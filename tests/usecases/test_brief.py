@@ -73,6 +73,7 @@ def test_yesterday_and_the_month_by_hand(filled: Project) -> None:
 
 
 @pytest.mark.parametrize(("late", "through"), [("payments", dt.date(2024, 11, 4)), ("jobs", dt.date(2024, 11, 4))])
+@pytest.mark.ordinary(1, deep=1)
 def test_an_export_from_before_the_day_was_over_hides_it(project: Project, late: str, through: dt.date) -> None:
     """23:59 on the 5th in New York: the last whole day is the 4th, and the month is told up to it."""
     early = dt.datetime(2024, 11, 6, 4, 59, tzinfo=dt.UTC)

@@ -254,6 +254,7 @@ def test_an_edited_window_is_planned_published_and_remembered(followed: Project)
         followed.sync()
 
 
+@pytest.mark.deep
 def test_journeys_that_do_not_add_up_are_not_published(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """A first engine that loses a lead's cost is caught by the second."""
     for name, text in ROWS.items():

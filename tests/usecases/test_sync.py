@@ -116,6 +116,7 @@ def test_only_rows_that_differ_are_written(synced: Project) -> None:
     ]
 
 
+@pytest.mark.deep
 def test_changes_of_a_day_add_up_to_how_its_total_changed(project: Project) -> None:
     """A job that goes to a source and segment which that day did not have is a loss of one and a gain of the other."""
     small(project)
@@ -184,7 +185,7 @@ def run_sql(project: Project, sql: str) -> None:
         "DELETE FROM metric_changes; ",
     ],
 )
-@pytest.mark.ordinary(1, deep=1)
+@pytest.mark.ordinary(0, deep=2)
 def test_a_half_filled_database_heals(project: Project, harm: str) -> None:
     small(project)
     project.sync()
@@ -225,6 +226,7 @@ def test_a_missing_inbox_is_told(project: Project) -> None:
         project.sync()
 
 
+@pytest.mark.deep
 def test_an_older_lake_does_not_take_rows_away(synced: Project, tmp_path: Path) -> None:
     other = new_project(tmp_path / "other", synced.dsn)
     other.put("Import-1.csv", worked(job(7)))
@@ -241,6 +243,7 @@ def test_the_lock_keeps_a_second_run_out(project: Project) -> None:
         project.sync()
 
 
+@pytest.mark.deep
 def test_newest_wins_by_time_of_the_export_whatever_the_landing_order(project: Project) -> None:
     old, new = worked(job(1, source="Rely")), worked(job(1, source="NSA"))
     project.put("b.csv", new, minutes=9)
@@ -355,6 +358,7 @@ def months_of_jobs(project: Project) -> None:
     project.put("payments_1.csv", paid(*amounts))
 
 
+@pytest.mark.deep
 def test_a_sync_of_what_is_new_publishes_what_a_full_one_would(project: Project) -> None:
     months_of_jobs(project)
     assert project.sync().cross_check == "the two engines agree on every figure"
@@ -438,6 +442,7 @@ def test_the_summary_of_a_sync_has_the_targets_of_each_month(project: Project) -
     )
 
 
+@pytest.mark.deep
 def test_what_the_engines_do_not_agree_on_is_rolled_back_however_late_it_is_known(
     synced: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,7 +80,7 @@ def test_totals_and_remarks_below_a_report_are_no_jobs(project: Project) -> None
         ("Count: 2", "1001", "11/30/2024", "999.00", "", ""),
     ],
 )
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_a_total_with_a_date_is_no_payment(project: Project, row: tuple[str, ...]) -> None:
     project.put("jobs.csv", csv_text(JOBS, *PLAIN))
     rows = [("p1", "1001", "11/08/2024", "100.00", "card", "ok"), row]
@@ -92,7 +92,7 @@ def test_a_total_with_a_date_is_no_payment(project: Project, row: tuple[str, ...
 
 
 @pytest.mark.parametrize("row", [("1003",), ("1003", "", "", "", "", "", ""), ("1003", "CO"), ("Totally 1003",)])
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_a_row_cut_off_after_its_number_is_rejected_where_it_can_be_seen(
     project: Project, row: tuple[str, ...]
 ) -> None:
@@ -106,6 +106,7 @@ def test_an_export_without_types_and_dates_would_be_refused_not_emptied(project:
     assert project.sync().files[0].accepted == 1
 
 
+@pytest.mark.deep
 def test_a_phone_in_the_amount_stops_nothing(project: Project) -> None:
     project.put("jobs.csv", csv_text(JOBS, *PLAIN))
     rows = [
@@ -117,6 +118,7 @@ def test_a_phone_in_the_amount_stops_nothing(project: Project) -> None:
     assert figures(project)[3] == "100.00"
 
 
+@pytest.mark.deep
 def test_another_currency_is_rejected_wherever_it_is_named(project: Project) -> None:
     project.put("jobs.csv", csv_text(JOBS, *PLAIN))
     rows = [

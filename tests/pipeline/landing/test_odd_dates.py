@@ -58,6 +58,7 @@ def test_a_visit_planned_within_a_year_is_kept_and_no_fee_is_drawn_ahead(company
     assert leads == (2,)
 
 
+@pytest.mark.deep
 @pytest.mark.both_engines
 def test_a_lonely_first_month_is_an_error_and_draws_no_fee_between(company: Project) -> None:
     company.put("jobs.csv", csv_text(JOBS, job(1, "2004-10-05"), job(2, "2024-10-20"), job(3, "2024-12-02")))
@@ -70,7 +71,7 @@ def test_a_lonely_first_month_is_an_error_and_draws_no_fee_between(company: Proj
 
 
 @pytest.mark.parametrize(("second", "months"), [("2024-12-05", 12), ("2024-11-05", 13 - 2)])
-@pytest.mark.ordinary(1)
+@pytest.mark.ordinary(0, deep=1)
 def test_less_than_a_year_between_two_months_is_paid(company: Project, second: str, months: int) -> None:
     """Eleven empty months are paid: 2023-12 to 2024-12. Here the fee runs on through ten and eleven of them."""
     company.put("jobs.csv", csv_text(JOBS, job(1, "2024-01-20"), job(2, second)))
@@ -92,6 +93,7 @@ def test_the_last_day_follows_the_newest_export(company: Project) -> None:
     assert company.rows("SELECT max(date) FROM daily_metrics WHERE cost <> 0")[0][0] >= TODAY + dt.timedelta(days=9)
 
 
+@pytest.mark.deep
 def test_targets_may_lie_years_ahead(company: Project) -> None:
     company.put("jobs.csv", csv_text(JOBS, job(1, "2024-10-05")))
     company.put("targets.csv", targets(("2031-01", "40", "ALL"), more=("Source",)))

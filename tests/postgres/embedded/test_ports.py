@@ -43,6 +43,7 @@ def connects(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+@pytest.mark.deep
 def test_the_command_prints_addresses_that_work_and_stop_closes_the_port(own: Project, port: int) -> None:
     done = rmetrics(own, "db", "start", "--port", str(port))
     assert done.returncode == 0, done.stderr

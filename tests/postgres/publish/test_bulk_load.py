@@ -89,6 +89,7 @@ def test_keys_come_back_as_they_were_with_comments_and_grants(database: str, bar
         run(database, "DELETE FROM jobs")
 
 
+@pytest.mark.deep
 def test_the_next_run_finds_the_tables_as_they_were_published(database: str, bare: list[frozenset[str]]) -> None:
     server = prepared(database)
     publish_contents(server, TWO_JOBS, PAID)
@@ -135,7 +136,7 @@ OUT_OF_THE_ORDINARY: Mapping[str, tuple[str, ...]] = {
 
 
 @pytest.mark.parametrize("ddl", OUT_OF_THE_ORDINARY.values(), ids=OUT_OF_THE_ORDINARY.keys())
-@pytest.mark.ordinary(4)
+@pytest.mark.ordinary(1, deep=3)
 def test_what_is_out_of_the_ordinary_is_published_in_the_ordinary_way(
     database: str, bare: list[frozenset[str]], ddl: tuple[str, ...]
 ) -> None:
@@ -147,6 +148,7 @@ def test_what_is_out_of_the_ordinary_is_published_in_the_ordinary_way(
     assert (catalog(database), counts(database)) == (before, (2, 2))
 
 
+@pytest.mark.deep
 def test_who_does_not_own_the_tables_publishes_in_the_ordinary_way(database: str, bare: list[frozenset[str]]) -> None:
     prepared(database)
     run(database, *statements(roles_script()))
@@ -157,6 +159,7 @@ def test_who_does_not_own_the_tables_publishes_in_the_ordinary_way(database: str
     assert counts(database) == (2, 2)
 
 
+@pytest.mark.deep
 def test_a_reader_at_work_is_not_waited_for(database: str, bare: list[frozenset[str]]) -> None:
     server = prepared(database)
     with dbapi.connect(database) as reader, reader.cursor() as cursor:

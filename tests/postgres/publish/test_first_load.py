@@ -50,6 +50,7 @@ def installed(database: str) -> Mapping[str, Server]:
 
 
 @pytest.mark.parametrize("who", ["superuser", "writer"])
+@pytest.mark.ordinary(1, deep=1)
 def test_a_violated_foreign_key_publishes_nothing(
     installed: Mapping[str, Server], who: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +74,7 @@ def test_a_violated_foreign_key_publishes_nothing(
         "ALTER TABLE payments ALTER CONSTRAINT payments_job_id_fkey DEFERRABLE",
     ],
 )
+@pytest.mark.ordinary(1, deep=1)
 def test_what_else_would_be_switched_off_keeps_keys_checked_row_by_row(
     database: str, monkeypatch: pytest.MonkeyPatch, ddl: str
 ) -> None:

@@ -132,7 +132,7 @@ AFTER = {
 
 @pytest.mark.parametrize("at_hand", [False, True], ids=["whole months", "months at hand as they were"])
 @pytest.mark.parametrize("what", AFTER)
-@pytest.mark.ordinary(3)
+@pytest.mark.ordinary(1, deep=2)
 def test_whatever_changed_the_table_is_as_it_must_be(database: str, what: str, at_hand: bool) -> None:
     server, first = prepared(database), content(JOBS, FIRST)
     publish_contents(server, first)
@@ -160,6 +160,7 @@ def test_only_rows_that_differ_go_to_the_server_where_the_month_is_at_hand_as_it
     assert sent["_stage_jobs"] == 60
 
 
+@pytest.mark.deep
 def test_a_month_that_is_not_as_it_was_published_is_sent_whole(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     server, first, other = prepared(database), content(JOBS, FIRST), content(JOBS, changed(j3="5"))
     publish_contents(server, first)
@@ -185,6 +186,7 @@ def test_only_the_keys_of_rows_that_go_are_sent_where_nobody_else_has_put_rows(
 
 
 @pytest.mark.parametrize("strange", [1, 2])
+@pytest.mark.ordinary(1, deep=1)
 def test_a_row_of_somebody_else_in_the_place_of_one_that_goes_does_not_stay(database: str, strange: int) -> None:
     server, first = prepared(database), content(JOBS, FIRST)
     publish_contents(server, first)
@@ -210,6 +212,7 @@ def test_what_is_published_already_is_not_written_again(database: str) -> None:
     assert held_jobs(database) == wanted(FIRST)
 
 
+@pytest.mark.deep
 def test_rows_that_cannot_be_read_change_nothing(database: str, tmp_path: Path) -> None:
     server, path = prepared(database), tmp_path / "jobs.parquet"
     publish_contents(server, content(JOBS, FIRST))

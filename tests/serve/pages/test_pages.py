@@ -51,6 +51,7 @@ def explained(text: str) -> dict[str, Decimal]:
 
 
 @pytest.mark.parametrize("path", PATHS)
+@pytest.mark.ordinary(12, deep=13)
 def test_every_page_answers_and_runs_no_script_of_its_own(page: Callable[[str], Response], path: str) -> None:
     answer = page(path)
     assert answer.status_code == 200
@@ -119,7 +120,7 @@ def test_a_finding_leads_to_the_figures_it_counts(site: TestClient) -> None:
 
 
 @pytest.mark.parametrize("source", ["Google", "eLocals", "ALL", "Unattributed"])
-@pytest.mark.ordinary(2)
+@pytest.mark.ordinary(1, deep=1)
 def test_an_explanation_is_the_one_of_the_command(site: TestClient, sample: Published, source: str) -> None:
     assert sample.project is not None
     text = site.get(f"/explain?source={source}&month=2024-11").text
@@ -265,6 +266,7 @@ def test_html_in_what_was_asked_is_text(site: TestClient) -> None:
     assert "<script>alert" not in site.get(f"/source/{evil}").text
 
 
+@pytest.mark.deep
 def test_reading_writes_nothing_into_the_project(site: TestClient, sample: Published) -> None:
     assert sample.project is not None
 
