@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from ingest.reading import EXPORTED
 from rmetrics.ingest import cells, currencies
+from rmetrics.ingest.amounts import read_money
 from rmetrics.ingest.cells import clean, whole_ids
-from rmetrics.ingest.parse import parse_column, read_money, reason
+from rmetrics.ingest.parse import parse_column, reason
 from rmetrics.ingest.timestamps import ParseContext
 from rmetrics.rules.feeds import Column
 

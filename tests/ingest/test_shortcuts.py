@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from examples import examples
 from ingest.reading import EXPORTED, read, shipped_rules
 from rmetrics.ingest import exact, parse, timestamps
+from rmetrics.ingest.amounts import read_money
 from rmetrics.ingest.cells import clean
-from rmetrics.ingest.parse import parse_column, read_money
+from rmetrics.ingest.parse import parse_column
 from rmetrics.ingest.phones import BETWEEN_DIGITS
 from rmetrics.ingest.records import LINE, PROBLEM, TEXT, RecordReader, text_batches
 from rmetrics.ingest.timestamps import ParseContext

@@ -15,8 +15,8 @@ from metrics.test_call_classes import frames
 from rmetrics.checks.call_classes import create_seen_calls
 from rmetrics.checks.lead_speed import create_lead_waits
 from rmetrics.metrics.call_classes import call_rows
-from rmetrics.metrics.journeys import ByNumber
 from rmetrics.metrics.lead_speed import lead_speeds, lead_waits
+from rmetrics.metrics.matches import ByNumber
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.dated import Dated
 from support import ROOT

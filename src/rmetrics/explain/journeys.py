@@ -13,7 +13,7 @@ import polars as pl
 from rmetrics.errors import SettingsError
 from rmetrics.findings import Finding
 from rmetrics.metrics.jobs import JOB_ID, SOURCE
-from rmetrics.metrics.journeys import STEPS, matches, pairs
+from rmetrics.metrics.matches import STEPS, matches, pairs
 from rmetrics.metrics.phones import KEY
 from rmetrics.metrics.touches import TOUCH, ZIP, row_of_place
 from rmetrics.money import dollars

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from rmetrics.metrics.jobs import JOB_ID
-from rmetrics.metrics.journeys import ByNumber
+from rmetrics.metrics.matches import ByNumber
 from rmetrics.metrics.phones import KEY, keyed
 from rmetrics.metrics.touches import inbound, phone_column
 from rmetrics.positions import COUNTED, POSITION

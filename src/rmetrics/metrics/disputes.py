@@ -17,12 +17,12 @@ from rmetrics.metrics.newest import in_force
 from rmetrics.metrics.phones import KEY, keyed
 from rmetrics.metrics.touches import zip_of
 from rmetrics.positions import COUNTED, POSITION
+from rmetrics.rules.dispute_terms import Dispute
 from rmetrics.rules.disputes import FACTS, lead_row, price_column
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.model import FeedLeads, Rules, Source
 from rmetrics.rules.rows import feed_row
-from rmetrics.rules.terms import Dispute
 
 NEAR_S = 600  # maximum seconds between a lead and a call that belongs to it
 GRANTED, REFUSED = "granted", "refused"

@@ -12,7 +12,7 @@ import polars as pl
 
 from rmetrics.metrics.call_classes import CALLER, WITHIN, waited
 from rmetrics.metrics.callers import Speed, speed_of
-from rmetrics.metrics.journeys import ByNumber
+from rmetrics.metrics.matches import ByNumber
 from rmetrics.metrics.newest import in_force
 from rmetrics.metrics.phones import KEY, keyed
 from rmetrics.metrics.touches import EVIDENCE_S, TOUCH

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from rmetrics.metrics.jobs import METRIC_DATE, creation_day
-from rmetrics.metrics.journeys import with_shared
+from rmetrics.metrics.matches import with_shared
 from rmetrics.metrics.newest import in_force
 from rmetrics.metrics.phones import KEY, keyed
 from rmetrics.positions import POSITION

@@ -20,11 +20,11 @@ from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.positions import FILE, LINE, LINES, POSITION
 from rmetrics.rules import Rules
 from rmetrics.rules.conditions import read_condition
+from rmetrics.rules.dispute_terms import read_within
 from rmetrics.rules.disputes import lead_row, price_column
 from rmetrics.rules.feeds import ColumnType
 from rmetrics.rules.model import FeedLeads
 from rmetrics.rules.names import CALLS, JOBS
-from rmetrics.rules.terms import read_within
 from rmetrics.tables import JOURNEYS
 
 _CUSTOMER = frozenset({"was_customer", "customer_within_days"})

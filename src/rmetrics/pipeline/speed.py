@@ -3,8 +3,8 @@
 import polars as pl
 
 from rmetrics.metrics.call_classes import WITHIN, call_rows
-from rmetrics.metrics.journeys import ByNumber
 from rmetrics.metrics.lead_speed import lead_waits
+from rmetrics.metrics.matches import ByNumber
 from rmetrics.metrics.touches import TOUCH
 from rmetrics.pipeline.compute.journeys import gathered
 from rmetrics.pipeline.compute.rows import Rows

@@ -1,6 +1,6 @@
 """The columns that conditions on a vendor's terms may use: those of the lead's feed, and facts of the lead.
 
-The terms themselves are in ``rules.terms``.
+The terms themselves are in ``rules.dispute_terms``.
 """
 
 from rmetrics.rules.expressions.typing import Row

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from rmetrics.errors import RuleProblem, RulesError
 from rmetrics.rules.companies import COMPANIES, CompanyRule, of_company
 from rmetrics.rules.dated import DATED_KEYS, Dated
+from rmetrics.rules.error_messages import is_union_tag, key_problem, shown, without_duplicates
 from rmetrics.rules.feeds import Feed
 from rmetrics.rules.files import GROUPS, LISTS, NO_FIGURES, SINGLE, Tree, read_tree
 from rmetrics.rules.identifiers import IDENTIFIER, IDENTIFIER_RULE
@@ -22,7 +23,6 @@ from rmetrics.rules.journeys import JourneyRules, Journeys, SourceJourneys
 from rmetrics.rules.measure_tables import Dimension, Measure, Return
 from rmetrics.rules.model import Business, Calls, Check, Jobs, Place, Revenue, Rules, Source
 from rmetrics.rules.notifications import Alert, BriefRules, Channel
-from rmetrics.rules.problems import is_union_tag, key_problem, shown, without_duplicates
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.rules.table import Table
 from rmetrics.rules.validate import validate

@@ -14,6 +14,7 @@ from pydantic import StringConstraints, field_validator, model_validator
 
 from rmetrics.findings import Severity
 from rmetrics.rules.dated import Dated
+from rmetrics.rules.dispute_terms import Answers, Dispute
 from rmetrics.rules.feeds import Feed
 from rmetrics.rules.hours import Hours
 from rmetrics.rules.journeys import JourneyRules
@@ -21,7 +22,6 @@ from rmetrics.rules.measure_tables import Dimension, Measure, Return
 from rmetrics.rules.notifications import Alert, BriefRules, Channel
 from rmetrics.rules.numbers import NumberRange
 from rmetrics.rules.table import Identifier, Name, Sql, Table, is_zone, known_zone
-from rmetrics.rules.terms import Answers, Dispute
 
 OTHER = "OTHER"
 UNATTRIBUTED = "Unattributed"

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any
 
 from rmetrics.rules.dated import Dated
+from rmetrics.rules.dispute_terms import Answers
 from rmetrics.rules.model import Rules, Source
-from rmetrics.rules.terms import Answers
 
 _MEANING = (
     "business", "jobs", "revenue", "calls", "sources", "feeds", "feed_where", "journeys", "measures", "dimensions",

@@ -11,7 +11,7 @@ import polars as pl
 from rmetrics.findings import Finding
 from rmetrics.metrics.accuracy import Accuracy, accuracy
 from rmetrics.metrics.jobs import JOB_ID, METRIC_DATE, SOURCE
-from rmetrics.metrics.journeys import ByNumber, matches, pairs
+from rmetrics.metrics.matches import ByNumber, matches, pairs
 from rmetrics.metrics.touches import TOUCH
 from rmetrics.money import dollars
 from rmetrics.opening import open_project

@@ -241,7 +241,7 @@ def test_patterns_are_lowered_like_texts() -> None:
 
 def test_numbers_that_conditions_are_sized_for_are_the_most_a_cell_holds() -> None:
     """``typed.CELLS`` relies on what the parsers of cells refuse."""
-    from rmetrics.ingest.parse import MAX_CENTS, read_money
+    from rmetrics.ingest.amounts import MAX_CENTS, read_money
     from rmetrics.rules.expressions.typed import CELLS
 
     assert CELLS[ColumnType.MONEY].bound == MAX_CENTS - 1

@@ -12,9 +12,10 @@ import polars as pl
 
 from rmetrics.lake.snapshot import Snapshot
 from rmetrics.metrics.jobs import JOB_ID
-from rmetrics.metrics.journeys import MATCHES as MATCHED
-from rmetrics.metrics.journeys import ByNumber, followed_jobs, journeys, matches, numbers, pairs, revenue_of_jobs
+from rmetrics.metrics.journeys import journeys, revenue_of_jobs
 from rmetrics.metrics.lookup import holding
+from rmetrics.metrics.matches import MATCHES as MATCHED
+from rmetrics.metrics.matches import ByNumber, followed_jobs, matches, numbers, pairs
 from rmetrics.metrics.phones import KEY, keyed
 from rmetrics.metrics.touches import inbound, phone_column, place, touches
 from rmetrics.money import dollars

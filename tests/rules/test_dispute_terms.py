@@ -8,8 +8,8 @@ import pytest
 
 from rmetrics.errors import RulesError
 from rmetrics.rules import load_rules
+from rmetrics.rules.dispute_terms import read_within
 from rmetrics.rules.hours import WeekdayHours, spans_of
-from rmetrics.rules.terms import read_within
 from support import ROOT
 
 VENDORS = ("angi", "inquirly", "lsa", "service_direct", "thumbtack")
