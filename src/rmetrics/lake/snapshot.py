@@ -295,12 +295,30 @@ def write_layer(lake: Lake, table: str, rows: pl.LazyFrame | pl.DataFrame, remov
         return Layer(stored, count, _commit(lake, part, folder))
 
 
-def stack(lake: Lake, table: str, layers: Sequence[Layer], *, max_layers: int = 8) -> Sequence[Layer]:
-    """Merges the layers of a table if there are many, or if those on top are large compared with the lowest."""
-    if len(layers) <= 1 or (len(layers) <= max_layers and sum(la.rows for la in layers[1:]) * 8 <= layers[0].rows):
+def stack(lake: Lake, table: str, layers: Sequence[Layer]) -> Sequence[Layer]:
+    """Merges the layers of a table if there are many, or if those on top are large compared with those below.
+
+    The top layers are merged with each other, so that a change does not rewrite the table: the layers below stand until
+    those on top have an eighth of their rows. Small tables are merged as a whole.
+    """
+    largest = max(la.rows for la in layers)
+    lowest = 1
+    if largest > ROW_GROUP:  # a computation of everything may have made several large layers, one per bucket
+        lowest += max(i for i, la in enumerate(layers) if la.rows * _LARGE >= largest)
+    below, top = layers[:lowest], layers[lowest:]
+    grown = sum(la.rows for la in top) * _LARGE > sum(la.rows for la in below)
+    if not grown and len(top) < _MAX_TOP and len(below) <= _MAX_BELOW:
         return layers
-    merged = Snapshot(lake.store, tables={table: layers})
-    return (write_layer(lake, table, merged.scan(table)),)
+    if grown or largest <= ROW_GROUP or len(below) > _MAX_BELOW:
+        return (write_layer(lake, table, Snapshot(lake.store, tables={table: layers}).scan(table)),)
+    removed = [pl.scan_parquet(lake.store.location(r.name, r.sha256), glob=False) for la in top if (r := la.removed)]
+    gone = pl.concat([pl.LazyFrame(schema={POSITION: pl.Int64()}), *removed]).unique().collect()[POSITION]
+    return (*below, write_layer(lake, table, Snapshot(lake.store, tables={table: top}).scan(table), gone))
+
+
+_LARGE = 8  # a layer with at least this fraction of the rows of the largest one is not rewritten for those on top
+_MAX_TOP = 8
+_MAX_BELOW = 16
 
 
 def _commit(lake: Lake, written: Path, folder: Path) -> Stored:

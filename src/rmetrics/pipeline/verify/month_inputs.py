@@ -28,7 +28,7 @@ from rmetrics.pipeline.compute.typed_inputs import inputs_of
 from rmetrics.pipeline.verify.second_inputs import distinct, feed_inputs, payments_naming, rows_holding
 from rmetrics.positions import POSITION
 from rmetrics.rules import Rules
-from rmetrics.rules.names import CALLS, JOBS, TARGETS
+from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
 from rmetrics.tables import DAILY
 
 MAX_SHARE = 0.5  # share of all months; beyond it everything is checked
@@ -157,10 +157,9 @@ def _needed(
             found[name] = _with(found[name], rows.newest_at(name, also[name]).collect(engine="streaming"))
     if keys is not None:
         theirs = call_rows(rows.linked(CALLS), rows.feed(JOBS), rules).of(keys)
-        calls, jobs = theirs.calls.select(POSITION).collect(), theirs.jobs.select(JOB_ID).collect()
-        for name, part in ((CALLS, calls), (JOBS, jobs)):
-            more = rows.newest(name).join(part.lazy(), on=part.columns, how="semi")
-            found[name] = _with(found[name], more.collect(engine="streaming"))
+        calls, jobs = theirs.calls.select(POSITION).collect()[POSITION], theirs.jobs.select(JOB_ID).collect()[JOB_ID]
+        found[CALLS] = _with(found[CALLS], rows.newest_at(CALLS, calls).collect(engine="streaming"))
+        found[JOBS] = _with(found[JOBS], rows_holding(rows, JOBS, [JOB_ID], jobs, besides=found[JOBS]))
     _add_customers(found, rows, named)
     _add_payments(found, rows, named)
     linking = {name: feed.job for name, feed in rules.feeds.items() if feed.job is not None}
@@ -171,7 +170,7 @@ def _needed(
         ]
         names = pl.concat(asked).unique()
         columns = list(dict.fromkeys(c for link in linking.values() for c in link.match))
-        found[JOBS] = _with(found[JOBS], rows_holding(rows, JOBS, columns, names))
+        found[JOBS] = _with(found[JOBS], rows_holding(rows, JOBS, columns, names, besides=found[JOBS]))
     if rules.returns:  # rows of the months may get their members from jobs of other months
         _add_customers(found, rows, named)
         _add_payments(found, rows, named)
@@ -188,7 +187,8 @@ def _add_customers(found: dict[str, pl.DataFrame], rows: Rows, named: Mapping[st
 
 def _add_payments(found: dict[str, pl.DataFrame], rows: Rows, named: Mapping[str, pl.DataFrame]) -> None:
     """Adds all payments that name the jobs that are there."""
-    for name, more in payments_naming(rows, [f for f in (found[JOBS], named.get(JOBS)) if f is not None]).items():
+    jobs = [f for f in (found[JOBS], named.get(JOBS)) if f is not None]
+    for name, more in payments_naming(rows, jobs, besides=found.get(PAYMENTS)).items():
         found[name] = _with(found[name], more)
 
 

@@ -64,21 +64,37 @@ def paths_of(inputs: Mapping[str, Sequence[TypedInput]]) -> list[Path]:
     return [one.path for some in inputs.values() for one in some]
 
 
-def rows_holding(rows: Rows, name: str, columns: Sequence[str], values: pl.Series) -> pl.DataFrame:
-    """Returns a feed's rows in force that hold one of some values; reads whole rows only for the positions found."""
+def rows_holding(
+    rows: Rows, name: str, columns: Sequence[str], values: pl.Series, *, besides: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Returns a feed's rows in force that hold one of some values; reads whole rows only for the positions found.
+
+    Args:
+        rows: the rows in force.
+        name: the feed.
+        columns: where to look for the values.
+        values: of one type.
+        besides: rows of the feed that are known already and not returned.
+    """
     at = holding(rows.newest(name).select(POSITION, *columns), columns, values).select(POSITION)
+    if besides is not None:
+        at = at.join(besides.lazy().select(POSITION), on=POSITION, how="anti")
     return rows.newest_at(name, at.collect(engine="streaming")[POSITION]).collect(engine="streaming")
 
 
-def payments_naming(rows: Rows, jobs: Sequence[pl.DataFrame]) -> dict[str, pl.DataFrame]:
+def payments_naming(
+    rows: Rows, jobs: Sequence[pl.DataFrame], *, besides: pl.DataFrame | None = None
+) -> dict[str, pl.DataFrame]:
     """Returns all payments in force that name some jobs, under their feed; empty if payments name no jobs.
 
-    They are found by the names themselves, not by the links that the first engine made.
+    They are found by the names themselves, not by the links that the first engine made. Payments in ``besides`` are
+    left out.
     """
     link = rows.rules.feeds[PAYMENTS].job if PAYMENTS in rows.rules.feeds else None
     if link is None:
         return {}
-    return {PAYMENTS: rows_holding(rows, PAYMENTS, [link.column], distinct(jobs, link.match))}
+    names = distinct(jobs, link.match)
+    return {PAYMENTS: rows_holding(rows, PAYMENTS, [link.column], names, besides=besides)}
 
 
 def distinct(frames: Sequence[pl.DataFrame], columns: Sequence[str]) -> pl.Series:

@@ -1,0 +1,84 @@
+"""Tables as stacks of layers: any sequence of changes gives the rows that hold, and costs what it changes."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from examples import examples
+from rmetrics.lake import Lake, snapshot
+from rmetrics.lake.snapshot import Layer, Snapshot, stack, write_layer
+from rmetrics.positions import POSITION
+
+
+def layer(lake: Lake, rows: dict[int, int], removed: list[int] | None = None) -> Layer:
+    frame = pl.DataFrame(
+        {POSITION: list(rows), "value": list(rows.values())}, schema={POSITION: pl.Int64, "value": pl.Int64}
+    )
+    return write_layer(lake, "t", frame, None if removed is None else pl.Series(POSITION, removed, dtype=pl.Int64))
+
+
+def held(lake: Lake, layers: tuple[Layer, ...]) -> dict[int, int]:
+    rows = Snapshot(lake.store, tables={"t": layers}).scan("t").collect()
+    found = dict(rows.iter_rows())
+    assert len(found) == rows.height
+    return found
+
+
+@pytest.mark.parametrize("small", [3, 250_000], ids=["a large table", "a small table"])
+@examples(15)
+@given(
+    base=st.lists(st.integers(0, 40), min_size=1, max_size=3),
+    changes=st.lists(
+        st.tuples(st.sets(st.integers(0, 200), max_size=6), st.sets(st.integers(0, 200), max_size=6)), max_size=14
+    ),
+)
+def test_any_changes_give_the_rows_that_hold(
+    tmp_path_factory: pytest.TempPathFactory, small: int, base: list[int], changes: list[tuple[set[int], set[int]]]
+) -> None:
+    lake = Lake(tmp_path_factory.mktemp("lake"))
+    expected, layers, first = dict[int, int](), list[Layer](), 0
+    for count in base:
+        rows = {first + n: 0 for n in range(count)}
+        layers.append(layer(lake, rows))
+        expected |= rows
+        first += count
+    stacked = tuple(layers)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(snapshot, "ROW_GROUP", small)
+        for number, (changed, removed) in enumerate(changes, 1):
+            gone = sorted((changed | removed) & set(expected))
+            rows = dict.fromkeys(sorted(changed), number)
+            if not rows and not gone:
+                continue
+            expected = {p: v for p, v in expected.items() if p not in gone} | rows
+            stacked = tuple(stack(lake, "t", (*stacked, layer(lake, rows, gone))))
+            assert held(lake, stacked) == expected
+            assert len(stacked) <= 16 + 8
+
+
+def test_a_small_change_rewrites_no_large_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a full computation made one layer or one per bucket: otherwise the first day costs as much as everything."""
+    monkeypatch.setattr(snapshot, "ROW_GROUP", 100)
+    lake = Lake(tmp_path)
+    buckets = tuple(layer(lake, {1000 * b + n: 0 for n in range(400)}) for b in range(4))
+    stacked = buckets
+    for day in range(30):
+        stacked = tuple(stack(lake, "t", (*stacked, layer(lake, {day: day}, [day]))))
+        assert stacked[:4] == buckets
+        assert len(stacked) <= 4 + 8
+    assert held(lake, stacked) == {1000 * b + n: n if b == 0 and n < 30 else 0 for b in range(4) for n in range(400)}
+
+
+def test_changes_as_large_as_an_eighth_are_merged_with_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "ROW_GROUP", 100)
+    lake = Lake(tmp_path)
+    stacked: tuple[Layer, ...] = (layer(lake, dict.fromkeys(range(800), 0)),)
+    for day in range(2):
+        rows = {1000 * (day + 1) + n: 1 for n in range(60)}
+        stacked = tuple(stack(lake, "t", (*stacked, layer(lake, rows, []))))
+    assert [la.rows for la in stacked] == [920]
