@@ -298,6 +298,15 @@ def test_rules_new_names_the_example_to_copy(
     assert sorted(offline.rules.iterdir()) == before
 
 
+def test_an_example_that_somebody_broke_hides_no_other(offline: Project) -> None:
+    (broken, *_), (rules, names, *_) = EXAMPLES[:2]
+    (offline.rules / "examples" / broken).write_text("[feeds.jobs\n")
+    path = offline.put(names[-1], (EXPORTS / names[-1]).read_bytes())
+    with pytest.raises(SettingsError) as caught:
+        draft_rules(offline.settings, "Acme", path)
+    assert f"examples/{rules}" in caught.value.hint
+
+
 def test_every_export_here_is_tested() -> None:
     told = {name for name, _ in KNOWN} | {n for _, names, _, _ in EXAMPLES for n in names}
     assert told == {p.name for p in EXPORTS.iterdir()}
