@@ -299,7 +299,7 @@ def test_rules_new_names_the_example_to_copy(
 
 
 def test_an_example_that_somebody_broke_hides_no_other(offline: Project) -> None:
-    (broken, *_), (rules, names, *_) = EXAMPLES[:2]
+    broken, rules, names = EXAMPLES[0][0], EXAMPLES[-1][0], EXAMPLES[-1][1]
     (offline.rules / "examples" / broken).write_text("[feeds.jobs\n")
     path = offline.put(names[-1], (EXPORTS / names[-1]).read_bytes())
     with pytest.raises(SettingsError) as caught:
