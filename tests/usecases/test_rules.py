@@ -1,6 +1,7 @@
 """``rmetrics rules``, ``rules check`` and ``rules new`` on the command line, and rules tried on the data that is there."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,15 @@ Line = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def offline(tmp_path: Path) -> Project:
-    """A project that never publishes, computed once from a few jobs and referrals."""
-    project = new_project(tmp_path / "project", "postgresql://nowhere.invalid/none")
+def offline(tmp_path: Path, computed: Project) -> Project:
+    """A project of its own that never publishes, computed from a few jobs and referrals."""
+    shutil.copytree(computed.root, tmp_path / "project")
+    return Project(tmp_path / "project", computed.dsn)
+
+
+@pytest.fixture(scope="module")
+def computed(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = new_project(tmp_path_factory.mktemp("computed") / "project", "postgresql://nowhere.invalid/none")
     project.put(
         "Import-1.csv",
         jobs(
