@@ -59,6 +59,7 @@ def test_each_run_has_its_own_folder_and_environment(project: Project) -> None:
     assert rmetrics(project, "rules").returncode == 0
 
 
+@pytest.mark.deep
 def test_a_run_that_does_not_end_is_killed_and_the_next_one_runs(project: Project) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
         command_line("serve", "--port", "0", folder=project.root, environment=project.environment, timeout=2)

@@ -19,6 +19,7 @@ def line(sample: Published, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     return in_process(sample.project, monkeypatch, capsys)
 
 
+@pytest.mark.deep
 def test_history_tells_a_span_and_the_year_to_date(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

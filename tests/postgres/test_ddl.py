@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from adbc_driver_postgresql import dbapi
 
+from support import fresh_database
+
 SCHEMA = Path(__file__).parents[2] / "schema.sql"
 ZONE = "America/New_York"
 VIEWS = ["call_funnel", "daily_cumulative", "data_freshness", "monthly_vs_target", "run_findings"]
@@ -87,12 +89,10 @@ class Database:
 
 
 @pytest.fixture
-def empty(database: str) -> Iterator[Database]:
+def empty(pg_uri: str) -> Iterator[Database]:
     """A database to which the schema has been applied."""
-    with dbapi.connect(database, autocommit=True) as connection:
-        db = Database(connection)
-        db.run(*statements())
-        yield db
+    with fresh_database(pg_uri, ready=True) as uri, dbapi.connect(uri, autocommit=True) as connection:
+        yield Database(connection)
 
 
 @pytest.fixture

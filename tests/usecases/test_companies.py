@@ -95,6 +95,7 @@ def test_a_company_is_added_and_removed_by_its_table_alone(group: Project) -> No
     assert [r[0] for r in group.rows(MONTHLY)] == ["boston", "calgary"]
 
 
+@pytest.mark.deep
 def test_what_stops_one_company_stops_no_other_and_the_run_says_so(group: Project) -> None:
     for raw in (group.settings.data_dir / "companies" / "boston" / "lake" / "raw").glob("*/*.parquet"):
         raw.unlink()  # its raw layer is lost, and so is its export

@@ -156,6 +156,7 @@ def test_a_figure_of_the_funnel_is_explained_to_its_rows(followed: Project) -> N
     assert "rules/journeys.toml:" in booked["where_declared"]
 
 
+@pytest.mark.deep
 def test_every_figure_of_the_funnel_is_proved(followed: Project) -> None:
     names = funnel_names(load_rules(followed.rules))
     columns = ", ".join(f"sum({c})::text" for c in names.values())

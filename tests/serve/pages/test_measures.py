@@ -54,6 +54,7 @@ def pages(company: Project) -> Iterator[TestClient]:
         yield client
 
 
+@pytest.mark.deep
 def test_every_figure_of_the_page_of_measures_is_explained(pages: TestClient) -> None:
     text = pages.get("/measures?month=2024-11").text
     assert "Callbacks &lt;per&gt; repair" in text
