@@ -30,7 +30,7 @@ demo: setup  ## sync the sample exports into the embedded Postgres and show the 
 		'.venv/bin/rmetrics report                 charts and tables as one HTML page' \
 		'.venv/bin/rmetrics db start --port 5433   keep Postgres running; prints its URL for Grafana, psql or JDBC'
 
-test: check  ## check, then the ordinary tests: five to nine minutes on two cores
+test: check  ## check, then the ordinary tests: three to six minutes on two cores
 	$(PYTEST) -n $(WORKERS) --dist loadfile -m "not slow and not deep and not scale and not spark"
 	@printf '%s\n' 'Not run:' \
 		'  make test-deep    kills, other users, damage, browsers, many syncs in a row: about ten minutes' \

@@ -3,7 +3,6 @@
 import os
 import platform
 import subprocess
-import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,21 +22,6 @@ def machine(work: Path) -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "filesystem": _filesystem(work),
     }
-
-
-def yardstick() -> float:
-    """Seconds of ten million additions in Python, the best of three: how fast the machine is at the moment.
-
-    A shared machine is at times half as fast as at others; figures of two runs are compared with this in mind.
-    """
-    return round(min(_additions() for _ in range(3)), 3)
-
-
-def _additions() -> float:
-    began, total = time.perf_counter(), 0
-    for number in range(10_000_000):
-        total += number
-    return time.perf_counter() - began
 
 
 def versions(dbt: Path | None) -> dict[str, str]:

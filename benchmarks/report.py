@@ -71,7 +71,7 @@ def machine_part(results: dict[str, Any]) -> str:
     return (
         f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB of memory, "
         f"{machine['system']}, {machine['filesystem']}. {_revisions(results)} "
-        f"Cache: {results['cache']}.{_yardstick(results)}\n"
+        f"Cache: {results['cache']}.\n"
         f"{_limit(results)}{'All columns of the CRM in the jobs exports. ' if results['wide'] else ''}\n{versions}."
     )
 
@@ -85,14 +85,6 @@ def _revisions(results: dict[str, Any]) -> str:
     if len(measured) < 2:
         return f"Revision `{results['revision']}`, {results['at']}."
     return " ".join(f"Revision `{r}`, {at}: {', '.join(jobs)} jobs." for (r, at), jobs in measured.items())
-
-
-def _yardstick(results: dict[str, Any]) -> str:
-    """How fast the machine was; empty for results from before it was measured."""
-    taken = results.get("yardstick")
-    if not taken:
-        return ""
-    return f" Ten million additions in Python took {min(taken):.2f} to {max(taken):.2f} s between the sizes."
 
 
 def _limit(results: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from generate import Company, generate, generate_day
-from machine import machine, revision, versions, yardstick
+from machine import machine, revision, versions
 from measure import BenchmarkError, Figure, Measured, measured
 from project import PROGRAM, Project, kept_rows
 from same import difference
@@ -429,9 +429,7 @@ def main() -> int:
                     made["shapes"] = measured_shapes(bench)
                 sizes = before["sizes"]
                 measured_as = {"revision": made["revision"], "at": made["at"]}
-                made["yardstick"] = [yardstick()]
                 for size in measure_sizes(bench, options):  # what is measured is kept, whatever comes after
-                    made["yardstick"] = [*made["yardstick"], yardstick()]
                     sizes = sorted(
                         [s for s in sizes if s["jobs"] != size.jobs] + [{**size.plain(), **measured_as}], key=_jobs
                     )

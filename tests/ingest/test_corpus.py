@@ -20,13 +20,16 @@ CASES: dict[str, dict[str, Any]] = {
     for name, case in tomllib.loads(table.read_text(encoding="utf-8")).items()
 }
 READ = {n: c for n, c in CASES.items() if not n.startswith("headers/")}
+LONG = {"text/cell-of-50-mb"}
 
 
 def test_the_corpus_is_large_enough() -> None:
     assert len(READ) >= 60
 
 
-@pytest.mark.parametrize("case", READ.values(), ids=READ.keys())
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, id=n, marks=[pytest.mark.deep] if n in LONG else []) for n, c in READ.items()]
+)
 def test_file_gives_what_its_table_says(case: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / case["name"]
     path.write_bytes(file_bytes(case))

@@ -59,26 +59,53 @@ def test_any_changes_give_the_rows_that_hold(
             assert len(stacked) <= 16 + 8
 
 
-def test_a_small_change_rewrites_no_large_layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("sizes", [(400, 400, 400, 400), (3, 400, 400, 400, 400), (90, 90, 90, 90), (1600,)], ids=str)
+def test_a_small_change_rewrites_no_large_layer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...]
+) -> None:
     """Whether a full computation made one layer or one per bucket: otherwise the first day costs as much as everything."""
     monkeypatch.setattr(snapshot, "ROW_GROUP", 100)
     lake = Lake(tmp_path)
-    buckets = tuple(layer(lake, {1000 * b + n: 0 for n in range(400)}) for b in range(4))
-    stacked = buckets
-    for day in range(30):
-        stacked = tuple(stack(lake, "t", (*stacked, layer(lake, {day: day}, [day]))))
-        assert stacked[:4] == buckets
-        assert len(stacked) <= 4 + 8
-    assert held(lake, stacked) == {1000 * b + n: n if b == 0 and n < 30 else 0 for b in range(4) for n in range(400)}
+    buckets = tuple(layer(lake, {1000 * b + n: 0 for n in range(size)}) for b, size in enumerate(sizes))
+    stacked, last = buckets, 1000 * (len(sizes) - 1)
+    for day in range(20):
+        stacked = tuple(stack(lake, "t", (*stacked, layer(lake, {last + day: day}, [last + day]))))
+        assert stacked[: len(sizes)] == buckets
+        assert len(stacked) <= len(sizes) + 8
+    expected = {1000 * b + n: 0 for b, size in enumerate(sizes) for n in range(size)}
+    assert held(lake, stacked) == expected | {last + day: day for day in range(20)}
 
 
+@pytest.mark.parametrize("changes", [(60, 60), (100,), (10, 5, 120)], ids=str)
 def test_changes_as_large_as_an_eighth_are_merged_with_the_table(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: tuple[int, ...]
 ) -> None:
     monkeypatch.setattr(snapshot, "ROW_GROUP", 100)
     lake = Lake(tmp_path)
-    stacked: tuple[Layer, ...] = (layer(lake, dict.fromkeys(range(800), 0)),)
-    for day in range(2):
-        rows = {1000 * (day + 1) + n: 1 for n in range(60)}
-        stacked = tuple(stack(lake, "t", (*stacked, layer(lake, rows, []))))
-    assert [la.rows for la in stacked] == [920]
+    stacked: tuple[Layer, ...] = (layer(lake, dict.fromkeys(range(790), 0)),)
+    for day, count in enumerate(changes):
+        rows = {1000 * (day + 1) + n: 1 for n in range(count)}
+        stacked = tuple(stack(lake, "t", (*stacked, layer(lake, rows, [day]))))
+    assert [la.rows for la in stacked] == [790 + sum(changes) - len(changes)]
+
+
+def test_rows_that_move_again_and_again_are_removed_from_below_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A list that is exported anew every day has new positions every day: those of yesterday lay on top, too."""
+    monkeypatch.setattr(snapshot, "ROW_GROUP", 100)
+    lake = Lake(tmp_path)
+    stacked: tuple[Layer, ...] = (layer(lake, dict.fromkeys(range(1000), 0)),)
+    held_now = list(range(10))
+    for day in range(1, 60):
+        moved = [1000 * day + n for n in range(10)]
+        stacked = tuple(stack(lake, "t", (*stacked, layer(lake, dict.fromkeys(moved, day), held_now))))
+        held_now = moved
+        gone = sum(pl.scan_parquet(p).collect().height for p in snapshot_removed(lake, stacked))
+        assert gone <= 10 * (8 + 1)
+    assert held(lake, stacked) == dict.fromkeys(range(10, 1000), 0) | dict.fromkeys(held_now, 59)
+
+
+def snapshot_removed(lake: Lake, layers: tuple[Layer, ...]) -> set[Path]:
+    found = Snapshot(lake.store, tables={"t": layers}).paths("t")
+    return {path for _, removed in found for path in removed}

@@ -170,6 +170,7 @@ def test_columns_constraints_indexes_views_and_comments_that_lack_are_added_in_p
     assert set(differences(tables(project), tables(fresh))) <= set(HISTORY)
 
 
+@pytest.mark.deep
 def test_what_cannot_be_upgraded_in_place_is_told_and_nothing_is_changed(project: Project) -> None:
     installed(project.dsn, "schema-0.1.0.sql")
     run(project.dsn, "DROP VIEW run_findings", "ALTER TABLE monthly_metrics ALTER COLUMN cpl DROP EXPRESSION")

@@ -129,6 +129,7 @@ def problems(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("field", NUMBERS, ids=".".join)
 @pytest.mark.parametrize("number", NEVER)
+@pytest.mark.ordinary(80, deep=400)
 def test_what_is_no_number_of_a_rule_gives_one_error_with_file_line_and_key(
     shipped: Path, field: tuple[str, str], number: str
 ) -> None:

@@ -35,6 +35,7 @@ PATHS = ("/", "/month/2024-11", "/explain?source=ALL&month=2024-11", "/rejected"
 
 
 @pytest.mark.parametrize("path", PATHS)
+@pytest.mark.ordinary(3, deep=40)
 def test_nothing_odd_becomes_markup(pages: TestClient, path: str) -> None:
     text = pages.get(path).text
     for tag in re.findall(r"<(img|i|u|b onclick)\b", text):
@@ -44,6 +45,7 @@ def test_nothing_odd_becomes_markup(pages: TestClient, path: str) -> None:
 
 
 @pytest.mark.parametrize("name", ODD)
+@pytest.mark.ordinary(3, deep=40)
 def test_an_odd_source_has_its_figures_and_its_explanation(pages: TestClient, name: str) -> None:
     text = pages.get("/month/2024-11").text
     hrefs = {unescape(h) for h in re.findall(r'href="(/explain[^"]*)"', text)}

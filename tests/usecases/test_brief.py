@@ -172,6 +172,7 @@ def test_what_needs_a_person_is_counted_as_elsewhere(sample: Published) -> None:
     assert found["person.undeclared"].values["rows"] == undeclared[0]
 
 
+@pytest.mark.deep
 def test_a_failed_run_is_told(project: Project) -> None:
     fill(project)
     (landed,) = (project.root / "data" / "lake" / "raw" / "jobs").glob("*.parquet")

@@ -108,6 +108,7 @@ def test_a_sheet_with_a_line_above_its_header(offline: Project) -> None:
     assert (draft.rows, draft.key, draft.date, draft.problems) == (2, "ref", "when_date", ())
 
 
+@pytest.mark.deep
 def test_other_exports_stay_what_they_are(offline: Project) -> None:
     """A draft that asked for too few headers would make the next referrals fit two feeds."""
     referrals = "Lead ID,Lead Date,Current Status,Zip\nP1,11/05/2024 08:00 AM,Booked,02118\n"

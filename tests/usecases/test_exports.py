@@ -254,6 +254,7 @@ def test_a_newer_delivery_of_known_content_is_the_newest(project: Project, name:
     assert project.rows("SELECT type FROM jobs") == [("COD Service",)]
 
 
+@pytest.mark.deep
 def test_an_inbox_that_comes_back_with_new_times_keeps_its_order(project: Project) -> None:
     project.put("Import B.csv", jobs(1, kind="COD Service"), minutes=1)
     project.put("Import A.csv", jobs(1, kind="COD Repair"), minutes=2)

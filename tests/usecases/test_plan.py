@@ -266,6 +266,7 @@ def test_before_the_first_sync_everything_is_new(project: Project, say: Line) ->
     assert not (project.root / "data" / "lake").exists()
 
 
+@pytest.mark.deep
 def test_rows_that_move_are_told_after_the_lake_went_ahead(published: Project, say: Line) -> None:
     append(published, PRICE)
     lake = published.root / "data" / "lake"
@@ -277,6 +278,7 @@ def test_rows_that_move_are_told_after_the_lake_went_ahead(published: Project, s
     assert [r["key"] for r in plan(say)["rows"]] == ["b"]
 
 
+@pytest.mark.deep
 def test_without_the_old_rules_the_figures_are_still_told(published: Project, say: Line) -> None:
     append(published, PRICE)
     for file in (published.root / "data" / "lake" / "rules").rglob("*.toml"):
@@ -379,6 +381,7 @@ def test_several_edits_of_one_source_are_offered_together_with_its_name_in_quote
     ]
 
 
+@pytest.mark.deep
 def test_an_edit_that_moves_only_the_newest_month_needs_no_dated_change(published: Project, say: Line) -> None:
     sources = published.rules / "sources.toml"
     sources.write_text(sources.read_text(encoding="utf-8").replace("per_lead = 20.00", "per_lead = 25.00"), "utf-8")

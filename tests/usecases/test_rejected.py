@@ -66,6 +66,7 @@ def test_a_private_value_at_fault_is_masked_unless_asked(project: Project) -> No
     assert [r.value for r in rejected_rows(project.settings, reveal=True)] == ["twelve"]
 
 
+@pytest.mark.deep
 def test_a_row_that_cannot_be_cut_into_cells_is_masked_as_a_whole(project: Project) -> None:
     project.put("Import-1.csv", jobs(GOOD, more=("Client", "Primary Phone")) + "2,COD Service\n")
     project.sync()
@@ -74,6 +75,7 @@ def test_a_row_that_cannot_be_cut_into_cells_is_masked_as_a_whole(project: Proje
     assert "COD Service" in (rejected_text(project.settings, row.id, reveal=True).text or "")
 
 
+@pytest.mark.deep
 def test_an_added_format_takes_the_row_in_and_says_so(spoiled: Project) -> None:
     feeds = spoiled.rules / "feeds.toml"
     feeds.write_text(

@@ -1,7 +1,7 @@
 """Amounts of money in cells: exact to the cent, or none.
 
-Only the forms declared in the feed are accepted; a third decimal that is not float noise is refused, and so is another
-currency than the company's.
+Only the forms declared in the feed are accepted; a third decimal that is not float noise is refused, and so is any
+currency other than the company's.
 """
 
 import re
@@ -102,7 +102,7 @@ def read_money(text: str, decimal: str = ".", currency: str = "USD") -> Decimal 
 
 
 def amount_of(text: str, decimal: str) -> Decimal | None:
-    """The number as written, before the limits on decimals and size; None if it is no number."""
+    """The number as written, before the limits on decimals and size; None if it is not a number."""
     body, mark = without_mark(text)
     body = re.sub(r"(?<=[0-9])\s(?=[0-9]{3}(?![0-9]))", _group(decimal), body.strip())  # 1 234,50
     body = re.sub(r"(?<![0-9])\s+|\s+(?![0-9])", "", body)
@@ -131,7 +131,7 @@ def _group(decimal: str) -> str:
 
 
 def money_reason(text: str, column: Column, currency: str) -> str:
-    """Why a cell is no amount, as a message."""
+    """Explains why a cell is not an amount."""
     decimal = column.decimal
     if column.scale != 1 and read_scaled(text, column.scale) is None:
         return f"is not a whole number of cents when divided by scale = {column.scale}"

@@ -6,9 +6,10 @@ keep the old one.
 
 A table is a stack of layers. The lowest holds the rows computed from everything; a change adds a layer on top, with the
 new rows and the positions (``rmetrics.positions``) of rows below that no longer hold. The cost of a change depends on
-its size, not on the size of the table; layers are merged when there are many.
+its size, not on the size of the table; layers are merged when there are many, or when they are large.
 """
 
+import itertools
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -298,27 +299,37 @@ def write_layer(lake: Lake, table: str, rows: pl.LazyFrame | pl.DataFrame, remov
 def stack(lake: Lake, table: str, layers: Sequence[Layer]) -> Sequence[Layer]:
     """Merges the layers of a table if there are many, or if those on top are large compared with those below.
 
-    The top layers are merged with each other, so that a change does not rewrite the table: the layers below stand until
-    those on top have an eighth of their rows. Small tables are merged as a whole.
+    The layers on top are merged with each other, so that a change does not rewrite the table: what lies below stands
+    until an eighth of it has changed. Small tables are merged as a whole.
     """
-    largest = max(la.rows for la in layers)
-    lowest = 1
-    if largest > ROW_GROUP:  # a computation of everything may have made several large layers, one per bucket
-        lowest += max(i for i, la in enumerate(layers) if la.rows * _LARGE >= largest)
+    lowest, small = 1, sum(la.rows for la in layers) <= ROW_GROUP
+    if not small:  # a computation of everything makes a layer per bucket; they remove nothing
+        plain = list(itertools.takewhile(lambda la: la.removed is None, layers))
+        largest = max((la.rows for la in plain), default=0)
+        lowest = max((i for i, la in enumerate(plain, 1) if la.rows * _LARGE >= largest), default=1)
     below, top = layers[:lowest], layers[lowest:]
-    grown = sum(la.rows for la in top) * _LARGE > sum(la.rows for la in below)
-    if not grown and len(top) < _MAX_TOP and len(below) <= _MAX_BELOW:
+    rows = sum(la.rows for la in below)
+    whole = sum(la.rows for la in top) * _LARGE > rows or len(below) > _MAX_BELOW
+    if not whole and len(top) < _MAX_TOP:
         return layers
-    if grown or largest <= ROW_GROUP or len(below) > _MAX_BELOW:
-        return (write_layer(lake, table, Snapshot(lake.store, tables={table: layers}).scan(table)),)
-    removed = [pl.scan_parquet(lake.store.location(r.name, r.sha256), glob=False) for la in top if (r := la.removed)]
-    gone = pl.concat([pl.LazyFrame(schema={POSITION: pl.Int64()}), *removed]).unique().collect()[POSITION]
-    return (*below, write_layer(lake, table, Snapshot(lake.store, tables={table: top}).scan(table), gone))
+    if not whole and not small:
+        gone = _removed_from(Snapshot(lake.store, tables={table: below}).scan(table), lake, top)
+        if gone.len() * _LARGE <= rows:
+            return (*below, write_layer(lake, table, Snapshot(lake.store, tables={table: top}).scan(table), gone))
+    return (write_layer(lake, table, Snapshot(lake.store, tables={table: layers}).scan(table)),)
 
 
-_LARGE = 8  # a layer with at least this fraction of the rows of the largest one is not rewritten for those on top
+def _removed_from(rows: pl.LazyFrame, lake: Lake, top: Sequence[Layer]) -> pl.Series:
+    """Returns the positions of rows that layers on top of them have removed."""
+    files = [lake.store.location(la.removed.name, la.removed.sha256) for la in top if la.removed]
+    removed = [pl.LazyFrame(schema={POSITION: pl.Int64()}), *(pl.scan_parquet(f, glob=False) for f in files)]
+    found = rows.select(POSITION).join(pl.concat(removed), on=POSITION, how="semi")
+    return found.collect(engine="streaming")[POSITION]
+
+
+_LARGE = 8  # what is not an eighth of a table is small
 _MAX_TOP = 8
-_MAX_BELOW = 16
+_MAX_BELOW = 64
 
 
 def _commit(lake: Lake, written: Path, folder: Path) -> Stored:

@@ -1,6 +1,6 @@
 """Journeys: the outcome of each touch.
 
-``journeys`` describes each touch with the jobs that came from it (``matches``), ``journey_tally`` adds them up.
+``journeys`` describes each touch with the jobs that came from it (``metrics.matches``); ``journey_tally`` adds them up.
 
 Source: the design, section 7, and its notes on journeys.
 """
@@ -34,8 +34,8 @@ def journeys(of: ByNumber, found: pl.LazyFrame, matched: pl.LazyFrame, revenue: 
 
     Args:
         of: touches and jobs.
-        found: ``pairs`` of them.
-        matched: ``matches``.
+        found: ``matches.pairs`` of them.
+        matched: ``matches.matches``.
         revenue: ``revenue_of_jobs``.
 
     Returns:

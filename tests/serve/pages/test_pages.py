@@ -51,7 +51,7 @@ def explained(text: str) -> dict[str, Decimal]:
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.ordinary(12, deep=13)
+@pytest.mark.ordinary(8, deep=40)
 def test_every_page_answers_and_runs_no_script_of_its_own(page: Callable[[str], Response], path: str) -> None:
     answer = page(path)
     assert answer.status_code == 200

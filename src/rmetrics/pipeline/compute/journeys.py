@@ -37,7 +37,7 @@ class JourneyRows:
     """Journeys of some touches and jobs.
 
     Attributes:
-        matches: ``metrics.journeys.MATCHES``.
+        matches: ``metrics.matches.MATCHES``.
         journeys: ``metrics.journeys.journeys``.
     """
 

@@ -74,7 +74,7 @@ def rows_holding(
         name: the feed.
         columns: where to look for the values.
         values: of one type.
-        besides: rows of the feed that are known already and not returned.
+        besides: rows of the feed that the caller already has; they are left out.
     """
     at = holding(rows.newest(name).select(POSITION, *columns), columns, values).select(POSITION)
     if besides is not None:
