@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from examples import few_are_tried, try_few
 from published import Published, empty_schema, five_years, published_sample
+from reliability.world import Runner
 from rmetrics.postgres.embedded import start_embedded, stop_embedded
 from second_engine import asked
 from small_company import jobs
@@ -62,6 +63,14 @@ def _running(folder: Path) -> Iterator[str]:
         cursor.execute("DROP SCHEMA information_schema CASCADE")
     yield uri
     stop_embedded(folder)
+
+
+@pytest.fixture(scope="session")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    """Runs command lines in forks of one process that has everything imported."""
+    made = Runner(tmp_path_factory.mktemp("runner"))
+    yield made
+    made.close()
 
 
 @pytest.fixture(autouse=True)

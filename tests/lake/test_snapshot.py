@@ -1,5 +1,6 @@
 """Tables as stacks of layers: any sequence of changes gives the rows that hold, and costs what it changes."""
 
+import itertools
 from pathlib import Path
 
 import polars as pl
@@ -56,7 +57,8 @@ def test_any_changes_give_the_rows_that_hold(
             expected = {p: v for p, v in expected.items() if p not in gone} | rows
             stacked = tuple(stack(lake, "t", (*stacked, layer(lake, rows, gone))))
             assert held(lake, stacked) == expected
-            assert len(stacked) <= 16 + 8
+            plain = list(itertools.takewhile(lambda la: la.removed is None, stacked))
+            assert len(stacked) - max(len(plain), 1) < 8
 
 
 @pytest.mark.parametrize("sizes", [(400, 400, 400, 400), (3, 400, 400, 400, 400), (90, 90, 90, 90), (1600,)], ids=str)

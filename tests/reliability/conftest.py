@@ -1,4 +1,4 @@
-"""Fixtures: the process that runs syncs with faults, and the project they are tried on."""
+"""Fixtures: the project on which faults are tried."""
 
 from collections.abc import Iterator
 
@@ -6,14 +6,6 @@ import pytest
 
 from reliability.world import Runner, World, make_world
 from support import fresh_database
-
-
-@pytest.fixture(scope="session")
-def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
-    """Runs command lines in forks of one process that has everything imported."""
-    made = Runner(tmp_path_factory.mktemp("runner"))
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ that fails prints its seed, what happened when, and how to run just it again.
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,14 +25,6 @@ def worlds() -> list[tuple[int, int]]:
     chosen = os.environ.get("RMETRICS_WORLDS")
     first, _, last = (chosen or "100-299").partition("-")
     return [(seed, 60 if chosen or seed % 10 == 0 else 12) for seed in range(int(first), int(last or first) + 1)]
-
-
-@pytest.fixture(scope="module")
-def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
-    """Runs syncs that are killed."""
-    made = Runner(tmp_path_factory.mktemp("runner"))
-    yield made
-    made.close()
 
 
 def live(seed: int, syncs: int, project: Project, runner: Runner) -> None:

@@ -14,10 +14,10 @@ from rmetrics.ingest.timestamps import ParseContext
 from rmetrics.rules.feeds import Column
 
 MAX_CENTS = 10**12  # numeric(12,2) in PostgreSQL
-NOISE = Decimal("0.000001")  # tolerance for float errors of a CRM beyond the cents
+_NOISE = Decimal("0.000001")  # tolerance for float errors of a CRM beyond the cents
 
 _SIMPLE_MONEY = r"^-?[0-9]{1,10}(\.[0-9]{1,2})?$"
-POWER_OF_TEN = re.compile(r"-?[0-9](?:\.[0-9]+)?[eE]\+?[0-9]{1,3}", re.ASCII)
+_POWER_OF_TEN = re.compile(r"-?[0-9](?:\.[0-9]+)?[eE]\+?[0-9]{1,3}", re.ASCII)
 CUT_DIGITS = "is written as a power of ten: a spreadsheet has dropped digits; export it again and do not re-save it"
 _CENT = Decimal("0.01")
 _DASHES = ("-", "\u2212", "\u2010", "\u2011", "\u2012", "\u2013", "\uff0d")  # minus signs in exports
@@ -96,7 +96,7 @@ def read_money(text: str, decimal: str = ".", currency: str = "USD") -> Decimal 
     if value is None or abs(value) >= MAX_CENTS // 100:
         return None
     rounded = value.quantize(_CENT, ROUND_HALF_EVEN)
-    if abs(rounded - value) > NOISE:
+    if abs(rounded - value) > _NOISE:
         return None
     return abs(rounded) if rounded == 0 else rounded
 
@@ -139,7 +139,7 @@ def money_reason(text: str, column: Column, currency: str) -> str:
         named = " or ".join(sorted(MARKS.get(mark, {mark})))
         return f"is in {named}, but [business] currency is {currency}: amounts are not converted"
     value = amount_of(text, decimal)
-    if value is None and POWER_OF_TEN.fullmatch(text):
+    if value is None and _POWER_OF_TEN.fullmatch(text):
         return CUT_DIGITS
     if value is None:
         other = amount_of(text, _group(decimal))

@@ -1,4 +1,4 @@
-"""Fixtures: a short folder for servers, and the process that runs syncs which are killed."""
+"""Fixtures: a short folder for servers, and a published project with one."""
 
 import tempfile
 from collections.abc import Iterator
@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from embedded_servers import one_job, short_folder
-from reliability.world import Runner
 from rmetrics.usecases.db import db_stop
 from support import Project
 
@@ -17,14 +16,6 @@ def place() -> Iterator[Path]:
     """A short folder; what is started in it is stopped."""
     with short_folder() as folder:
         yield folder
-
-
-@pytest.fixture(scope="session")
-def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
-    """Runs command lines in forks of one process that has everything imported."""
-    made = Runner(tmp_path_factory.mktemp("runner"))
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")
