@@ -9,7 +9,7 @@ from pathlib import Path
 
 import duckdb
 from common import report
-from duckdb_lake import typed_files
+from duckdb_lake import by_export, typed_files
 from duckdb_sql import HERE
 
 
@@ -18,7 +18,7 @@ def run(inbox: Path, out: Path, lake: Path) -> None:
     with duckdb.connect(str(out / "peer.duckdb")) as connection:
         connection.execute("SET preserve_insertion_order = false")
         connection.execute("SET TimeZone = 'America/New_York'")
-        for feed, paths in typed_files(inbox, lake).items():
+        for feed, paths in by_export(typed_files(inbox, lake), out).items():
             connection.execute(f"SET VARIABLE {feed} = $1", [[str(p) for p in paths]])
         connection.execute((HERE / "duckdb_lake.sql").read_text())
         started = time.perf_counter()

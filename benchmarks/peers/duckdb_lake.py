@@ -21,7 +21,7 @@ def _digest(path: Path) -> str:
 def typed_files(inbox: Path, lake: Path) -> dict[str, list[Path]]:
     """The typed files of each feed in the order of their exports.
 
-    A file is named by the hash of its export; small exports are packed together, here one of a feed.
+    A file is named by the hash of its export; small exports are packed together.
     """
     found = {}
     for feed, paths in exports(inbox).items():
@@ -32,9 +32,27 @@ def typed_files(inbox: Path, lake: Path) -> dict[str, list[Path]]:
     return found
 
 
+def by_export(files: dict[str, list[Path]], out: Path) -> dict[str, list[Path]]:
+    """The same with a file in ``out`` for each export of a pack, which numbers them from old to new."""
+    return {
+        feed: [f for p in paths for f in (_unpacked(p, out / feed) if p.name.startswith("pack-") else [p])]
+        for feed, paths in files.items()
+    }
+
+
+def _unpacked(pack: Path, folder: Path) -> list[Path]:
+    folder.mkdir(exist_ok=True)
+    rows = f"FROM read_parquet('{pack}')"
+    numbers = [n for (n,) in duckdb.sql(f"SELECT DISTINCT _export {rows} ORDER BY _export").fetchall()]
+    files = [folder / f"{pack.stem}.{n}.parquet" for n in numbers]
+    for number, file in zip(numbers, files, strict=True):
+        duckdb.sql(f"SELECT * EXCLUDE (_export) {rows} WHERE _export = {number}").write_parquet(str(file))
+    return files
+
+
 def run(inbox: Path, out: Path, lake: Path) -> None:
-    """Makes ``out/daily_metrics.parquet``; only what follows the hashing of the exports is timed."""
-    files = typed_files(inbox, lake)
+    """Makes ``out/daily_metrics.parquet``; only what follows the finding of the files is timed."""
+    files = by_export(typed_files(inbox, lake), out)
     with duckdb.connect(str(out / "peer.duckdb")) as connection:
         connection.execute("SET preserve_insertion_order = false")
         connection.execute("SET TimeZone = 'America/New_York'")

@@ -3,13 +3,16 @@
 python benchmarks/peers/pandas_peer.py INBOX OUT
 """
 
+import csv
 import sys
 import time
 from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 from common import exports, report
+from pyarrow import csv as arrow_csv
 
 ZONE = "America/New_York"
 NOT_PAID = ["failed", "voided", "pending", "processing"]
@@ -26,8 +29,22 @@ JOBS = ["Job #", "UUID", "Job Type", "Source", "Status", "Created", "Job Date", 
 
 def read(paths: list[Path], columns: list[str] | None = None) -> pd.DataFrame:
     """All rows as text, with the rank of their export."""
-    frames = [pd.read_csv(p, usecols=columns, dtype="string[pyarrow]", engine="pyarrow") for p in paths]
+    frames = [_text(p, columns) for p in paths]
     return pd.concat([f.assign(export=i) for i, f in enumerate(frames)], ignore_index=True)
+
+
+def _text(path: Path, columns: list[str] | None) -> pd.DataFrame:
+    """One export, as text: pandas' own reader infers types first with this engine, and numbers would get decimals."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        header = next(csv.reader(file))
+    options = arrow_csv.ConvertOptions(
+        column_types=dict.fromkeys(header, pa.string()),
+        include_columns=columns or header,
+        null_values=[""],
+        strings_can_be_null=True,
+    )
+    table = arrow_csv.read_csv(path, convert_options=options)
+    return table.to_pandas(types_mapper={pa.string(): pd.StringDtype("pyarrow")}.get)
 
 
 def newest(rows: pd.DataFrame, key: str | list[str]) -> pd.DataFrame:
@@ -214,7 +231,6 @@ def daily(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 
 def write(metrics: pd.DataFrame, path: Path) -> None:
     """Writes them as Parquet, cents as decimals."""
-    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
