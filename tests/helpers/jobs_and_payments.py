@@ -56,12 +56,12 @@ def content(table: PgTable, rows: pl.LazyFrame, before: DesiredTable | None = No
     found = rows.collect()
     change = None
     if before is not None:
-        held = before.months(list(before.digests)) if before.digests else rows.head(0)
+        held = pl.concat(before.months(list(before.digests))) if before.digests else rows.head(0)
         came = found.lazy().join(held, on=list(table.names), how="anti", nulls_equal=True)
         gone = held.join(found.lazy(), on=list(table.key), how="anti", nulls_equal=True).select(table.key)
         change = Change(before.digests, came, gone)
     made = digests(month_sums(table, found.lazy()), table.name)
-    return DesiredTable(table, made, lambda months: found.lazy().filter(month_of(table).is_in(list(months))), change)
+    return DesiredTable(table, made, lambda months: [found.lazy().filter(month_of(table).is_in(list(months)))], change)
 
 
 def publish_contents(server: Server, *contents: DesiredTable, full: bool = False) -> Written:

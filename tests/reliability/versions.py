@@ -55,7 +55,7 @@ def publish_version(server: Server, version: int, *, after: str | None = "last")
 def content_of(table: PgTable, rows: pl.LazyFrame) -> DesiredTable:
     """Rows as the months of a table; nothing is known of where they come from."""
     made = digests(month_sums(table, rows), table.name)
-    return DesiredTable(table, made, lambda months: rows.filter(month_of(table).is_in(list(months))))
+    return DesiredTable(table, made, lambda months: [rows.filter(month_of(table).is_in(list(months)))])
 
 
 def _rows_of(name: str, version: int) -> pl.LazyFrame:

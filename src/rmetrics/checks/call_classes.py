@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 
 from rmetrics.checks.phones import phone_keys
-from rmetrics.rules.feeds import ColumnType, Feed
+from rmetrics.rules.feeds import ColumnType
 from rmetrics.rules.hours import spans_of
 from rmetrics.rules.journeys import Journeys
 from rmetrics.rules.model import Calls, Rules
@@ -104,8 +104,8 @@ def _jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     phone = next((n for n, c in feed.columns.items() if c.type is ColumnType.PHONE), None)
     cell = "CAST(NULL AS VARCHAR)" if phone is None else ident(phone)
     connection.execute(
-        f"CREATE TABLE {work('job_numbers')} AS SELECT unnest({phone_keys(cell)}) AS key, {created_day(feed, rules)} "
-        f"AS created FROM {work('dated_jobs')}"
+        f"CREATE TABLE {work('job_numbers')} AS SELECT unnest({phone_keys(cell)}) AS key, _created AS created "
+        f"FROM {work('dated_jobs')}"
     )
 
 
@@ -143,7 +143,7 @@ def _named(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     link, jobs = rules.feeds[CALLS].job, work("dated_jobs")
     names = " UNION ALL ".join(
         f"SELECT CAST({ident(column)} AS VARCHAR) AS name, {i} AS place, CAST(job_id AS VARCHAR) AS job_id, "
-        f"{created_day(rules.feeds[JOBS], rules)} AS created FROM {jobs}"
+        f"_created AS created FROM {jobs}"
         for i, column in enumerate(link.match if link else ())
     )
     if link is None:
@@ -154,14 +154,6 @@ def _named(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
         f"FROM {work(f'rows_{CALLS}')} c JOIN ({names}) j ON j.name = CAST(c.{ident(link.column)} AS VARCHAR) "
         f"GROUP BY c._pos"
     )
-
-
-def created_day(feed: Feed, rules: Rules, of: str = "") -> str:
-    """SQL of the business day a job was created; ``of`` prefixes its columns."""
-    if feed.columns["created_at"].type is not ColumnType.TIMESTAMP:
-        return f"coalesce({of}created_at, {of}metric_date)"
-    local = f"CAST(({of}created_at AT TIME ZONE {text(rules.business.timezone)}) AS DATE)"
-    return f"coalesce({local}, {of}metric_date)"
 
 
 def _limits(rules: Rules) -> Callable[[str], str]:
@@ -190,4 +182,4 @@ def waited(rules: Rules) -> str:
     )
 
 
-__all__ = ["create_call_classes", "create_seen_calls", "created_day", "differing_classes", "waited"]
+__all__ = ["create_call_classes", "create_seen_calls", "differing_classes", "waited"]

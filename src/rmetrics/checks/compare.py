@@ -1,7 +1,7 @@
 """Exact comparison of the two engines' numbers, per key and measure."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +17,7 @@ from rmetrics.checks.loading import load_file
 from rmetrics.checks.recompute import DAILY, MEASURES, MONTHLY, Scope, TypedInput, months_of, recompute
 from rmetrics.rules.model import Rules
 from rmetrics.sandbox.connection import duckdb_errors, sandbox
-from rmetrics.sandbox.quoting import text
+from rmetrics.sandbox.quoting import ident, text
 
 SUM_OF_DAYS = "monthly_metrics as sum of days"
 ROWS = "rows"
@@ -134,9 +134,9 @@ def compare(
     connection.execute(f"CREATE TABLE _given.sum_of_days AS {months_of(given[DAILY])}")
     differences = " UNION ALL ".join(
         [
-            _differences(DAILY, given[DAILY], DAILY, "date"),
-            _differences(MONTHLY, given[MONTHLY], MONTHLY, "month"),
-            _differences(SUM_OF_DAYS, given[MONTHLY], "_given.sum_of_days", "month"),
+            *_differences(connection, DAILY, given[DAILY], DAILY, "date"),
+            *_differences(connection, MONTHLY, given[MONTHLY], MONTHLY, "month"),
+            *_differences(connection, SUM_OF_DAYS, given[MONTHLY], "_given.sum_of_days", "month"),
             _repeated(DAILY, given[DAILY], "date"),
             _repeated(MONTHLY, given[MONTHLY], "month"),
             *([differing_classes(connection, classes, complete=scope is None)] if classes else []),
@@ -165,24 +165,33 @@ def _loaded(connection: duckdb.DuckDBPyConnection, name: str, file: Path, period
     return f"_given.{name}"
 
 
-def _differences(name: str, computed: str, recomputed: str, period: str) -> str:
-    """SELECT of the measures that differ. For a key missing on one side: those that are not 0, or all if all are 0."""
-    parts = []
-    keys = ("source", "segment")
-    same = " AND ".join(f"c.{k} IS NOT DISTINCT FROM r.{k}" for k in (period, *keys))
-    for measure in MEASURES:
-        zero = " AND ".join(f"coalesce(c.{m}, r.{m}) = 0" for m in MEASURES)
-        parts.append(
-            f"SELECT {text(name)} AS name, coalesce(c.{period}, r.{period}) AS period, "
-            f"coalesce(c.source, r.source) AS source, coalesce(c.segment, r.segment) AS segment, "
-            f"{text(measure)} AS measure, CAST(c.{measure} AS VARCHAR) AS computed, "
-            f"CAST(r.{measure} AS VARCHAR) AS recomputed "
-            f"FROM (SELECT *, 1 AS here FROM {computed}) c "
-            f"FULL JOIN (SELECT *, 1 AS here FROM {recomputed}) r ON {same} "
-            f"WHERE c.{measure} IS DISTINCT FROM r.{measure} AND ((c.here = 1 AND r.here = 1) "
-            f"OR coalesce(c.{measure}, r.{measure}) <> 0 OR ({zero}))"
+def _differences(
+    connection: duckdb.DuckDBPyConnection, name: str, computed: str, recomputed: str, period: str
+) -> Iterator[str]:
+    """Yields SELECTs of the measures that differ.
+
+    For a key missing on one side: those that are not 0, or all if all are 0.
+    """
+    unequal = f"_given.{ident(f'unequal {name}')}"
+    keys = (period, "source", "segment")
+    same = " AND ".join(f"c.{k} IS NOT DISTINCT FROM r.{k}" for k in keys)
+    shown = ", ".join(f"coalesce(c.{k}, r.{k}) AS {k}" for k in keys)
+    both = ", ".join(f"c.{m} AS computed_{m}, r.{m} AS recomputed_{m}" for m in MEASURES)
+    zero = " AND ".join(f"coalesce(c.{m}, r.{m}) = 0" for m in MEASURES)
+    differ = " OR ".join(f"c.{m} IS DISTINCT FROM r.{m}" for m in MEASURES)
+    # Rows hardly ever differ: they are found by one join, and taken apart by measure afterwards.
+    connection.execute(
+        f"CREATE TABLE {unequal} AS SELECT {shown}, {both}, (c.here = 1 AND r.here = 1) OR ({zero}) AS every "
+        f"FROM (SELECT *, 1 AS here FROM {computed}) c FULL JOIN (SELECT *, 1 AS here FROM {recomputed}) r ON {same} "
+        f"WHERE {differ}"
+    )
+    for m in MEASURES:
+        yield (
+            f"SELECT {text(name)} AS name, {period} AS period, source, segment, {text(m)} AS measure, "
+            f"CAST(computed_{m} AS VARCHAR) AS computed, CAST(recomputed_{m} AS VARCHAR) AS recomputed FROM {unequal} "
+            f"WHERE computed_{m} IS DISTINCT FROM recomputed_{m} "
+            f"AND (coalesce(every, false) OR coalesce(computed_{m}, recomputed_{m}) <> 0)"
         )
-    return " UNION ALL ".join(parts)
 
 
 def _repeated(name: str, computed: str, period: str) -> str:

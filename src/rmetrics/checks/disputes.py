@@ -8,7 +8,6 @@ Source: the design, section 7 (vendor terms).
 
 import duckdb
 
-from rmetrics.checks.call_classes import created_day
 from rmetrics.checks.phones import phone_keys
 from rmetrics.rules.disputes import FACTS, lead_row, price_column
 from rmetrics.rules.feeds import ColumnType
@@ -71,15 +70,14 @@ def _jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     phone = next((n for n, c in feed.columns.items() if c.type is ColumnType.PHONE), None)
     keys = phone_keys("CAST(NULL AS VARCHAR)" if phone is None else f"d.{ident(phone)}")
     zip_code = "nullif(substr(trim(d.zip), 1, 5), '')" if "zip" in feed.columns else "CAST(NULL AS VARCHAR)"
-    created = created_day(feed, rules, "d.")
     connection.execute(
         f"CREATE TABLE {work('customers')} AS SELECT unnest({keys}) AS key, CAST(d.job_id AS VARCHAR) AS job, "
-        f"{created} AS created FROM {work('dated_jobs')} d WHERE {created} IS NOT NULL"
+        f"d._created AS created FROM {work('dated_jobs')} d WHERE d._created IS NOT NULL"
     )
     connection.execute(
-        f"CREATE TABLE {work('nobodys')} AS SELECT m.source, {zip_code} AS zip, {created} AS created "
+        f"CREATE TABLE {work('nobodys')} AS SELECT m.source, {zip_code} AS zip, d._created AS created "
         f"FROM {work('dated_jobs')} d JOIN {work('marks')} m ON m._pos = d._pos "
-        f"WHERE len({keys}) = 0 AND {created} IS NOT NULL"
+        f"WHERE len({keys}) = 0 AND d._created IS NOT NULL"
     )
 
 

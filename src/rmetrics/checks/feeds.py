@@ -22,7 +22,7 @@ from rmetrics.sandbox.quoting import holds, ident, in_force, text, work
 LINE = "_line"
 _ALONE, _PACKED, _TOGETHER = "of one export", "of several exports", "put together before"
 LINES = 2**40  # more lines than a file has; rank * LINES + line is one number per row of a feed
-_QUARTER_US = 900_000_000  # Every zone in use differs from UTC by whole quarters of an hour.
+_HOUR_US = 3_600_000_000
 _FEW_ROWS = 100_000
 
 
@@ -59,7 +59,7 @@ def create_feeds(
     connection: duckdb.DuckDBPyConnection, typed: Mapping[str, Sequence[TypedInput]], rules: Rules
 ) -> None:
     """Creates the views of all feeds; a feed without files gets empty ones of the right types."""
-    connection.execute(f"CREATE TABLE {work('quarters')} (quarter BIGINT, day DATE)")
+    connection.execute(f"CREATE TABLE {work('hours')} (hour BIGINT, day DATE)")
     for name in rules.feeds:
         _Newest(connection, name, rules, typed.get(name, ())).create()
 
@@ -70,42 +70,42 @@ def columns_of(feed: Feed) -> dict[str, ColumnType]:
     return {**made_up, **{n: c.type for n, c in feed.columns.items()}, feed.business_date: ColumnType.DATE}
 
 
-def local_day(column: str, kind: ColumnType, zone: str, quarters: str) -> str:
+def local_day(column: str, kind: ColumnType, zone: str, hours: str) -> str:
     """SQL of the business day of a timestamp; a date is its own.
 
     Args:
         column: SQL of the column.
         kind: its type.
         zone: the business time zone.
-        quarters: alias under which ``_work.quarters`` is joined on ``quarter_of(column)``.
+        hours: alias under which ``_work.hours`` is joined on ``hour_of(column)``.
     """
     if kind is not ColumnType.TIMESTAMP:
         return column
-    return f"coalesce({quarters}.day, {_exact_day(column, zone)})"
+    return f"coalesce({hours}.day, {_exact_day(column, zone)})"
 
 
-def quarter_of(column: str) -> str:
-    """SQL of the number of quarter hours since 1970."""
-    return f"epoch_us({column}) // {_QUARTER_US}"
+def hour_of(column: str) -> str:
+    """SQL of the number of whole hours since 1970."""
+    return f"epoch_us({column}) // {_HOUR_US}"
 
 
-def learn_quarters(connection: duckdb.DuckDBPyConnection, relation: str, column: str, zone: str) -> None:
-    """Adds to ``_work.quarters`` the business day of every quarter hour that occurs in a timestamp column.
+def learn_hours(connection: duckdb.DuckDBPyConnection, relation: str, column: str, zone: str) -> None:
+    """Adds to ``_work.hours`` the business day of every hour (UTC) that occurs in a timestamp column.
 
-    Converting every timestamp takes ten times as long. Quarters that midnight would cut are left out, and those before
+    Converting every timestamp takes ten times as long. Hours that midnight would cut are left out, and those before
     1970, where division rounds the other way; ``local_day`` converts the missing ones itself.
     """
-    first = _exact_day(f"make_timestamptz(quarter * {_QUARTER_US})", zone)
-    last = _exact_day(f"make_timestamptz((quarter + 1) * {_QUARTER_US} - 1)", zone)
-    seen, known = work("quarters_met"), work("quarters")
+    first = _exact_day(f"make_timestamptz(hour * {_HOUR_US})", zone)
+    last = _exact_day(f"make_timestamptz((hour + 1) * {_HOUR_US} - 1)", zone)
+    seen, known = work("hours_met"), work("hours")
     # A table, because DuckDB pushes the conversion in the condition below down to every stamp, even into a CTE.
     connection.execute(
         f"CREATE OR REPLACE TABLE {seen} AS "
-        f"SELECT DISTINCT {quarter_of(column)} AS quarter FROM {relation} WHERE {column} IS NOT NULL"
+        f"SELECT DISTINCT {hour_of(column)} AS hour FROM {relation} WHERE {column} IS NOT NULL"
     )
     connection.execute(
-        f"INSERT INTO {known} SELECT quarter, {first} FROM {seen} m ANTI JOIN {known} k USING (quarter) "
-        f"WHERE quarter > 0 AND {first} = {last}"
+        f"INSERT INTO {known} SELECT hour, {first} FROM {seen} m ANTI JOIN {known} k USING (hour) "
+        f"WHERE hour > 0 AND {first} = {last}"
     )
 
 
@@ -283,8 +283,8 @@ class _Newest:
         feed, rows = self.feed, work(f"derived_{self.name}")
         kind, zone, join = feed.columns[feed.date].type, self.rules.business.timezone, ""
         if kind is ColumnType.TIMESTAMP:
-            learn_quarters(self.connection, rows, ident(feed.date), zone)
-            join = f"LEFT JOIN {work('quarters')} q ON q.quarter = {quarter_of(f'd.{ident(feed.date)}')}"
+            learn_hours(self.connection, rows, ident(feed.date), zone)
+            join = f"LEFT JOIN {work('hours')} q ON q.hour = {hour_of(f'd.{ident(feed.date)}')}"
         date = local_day(f"d.{ident(feed.date)}", kind, zone, "q")
         others = ", ".join(f"d.{ident(n)}" for n in columns_of(feed) if n != feed.business_date)
         row = feed_row(feed, zone)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import duckdb
 
-from rmetrics.checks.feeds import columns_of, learn_quarters, local_day, quarter_of
+from rmetrics.checks.feeds import columns_of, hour_of, learn_hours, local_day
 from rmetrics.checks.revenue import create_revenue
 from rmetrics.rules.feeds import ColumnType, Feed, JobLink
 from rmetrics.rules.model import ALL, OTHER, UNATTRIBUTED, Jobs, Rules
@@ -50,7 +50,10 @@ def create_jobs(connection: duckdb.DuckDBPyConnection, rules: Rules, names: Mapp
 
 
 def _dated_jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """Creates ``_work.dated_jobs``: the jobs that count, with ``metric_date``."""
+    """Creates ``_work.dated_jobs``: the jobs that count, with ``metric_date``, and ``_created``, the day of entry.
+
+    A job without a day of entry counts as entered on its own day.
+    """
     feed, rows, zone = rules.feeds[JOBS], work(f"rows_{JOBS}"), rules.business.timezone
     dates, joins = [], []
     for i, name in enumerate(dict.fromkeys((rules.jobs.latest.date, _ENTERED))):
@@ -59,13 +62,13 @@ def _dated_jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
             dates.append(f"r.{ident(feed.business_date)}")
             continue
         if kind is ColumnType.TIMESTAMP:
-            learn_quarters(connection, rows, ident(name), zone)
-            joins.append(f" LEFT JOIN {work('quarters')} q{i} ON q{i}.quarter = {quarter_of(column)}")
+            learn_hours(connection, rows, ident(name), zone)
+            joins.append(f" LEFT JOIN {work('hours')} q{i} ON q{i}.hour = {hour_of(column)}")
         dates.append(local_day(column, kind, zone, f"q{i}"))
     clash = " EXCLUDE (metric_date)" if "metric_date" in columns_of(feed) else ""
     connection.execute(
-        f"CREATE VIEW {work('dated_jobs')} AS SELECT r.*{clash}, coalesce({', '.join(dates)}) AS metric_date "
-        f"FROM {rows} r{''.join(joins)} WHERE r._counted"
+        f"CREATE VIEW {work('dated_jobs')} AS SELECT r.*{clash}, coalesce({', '.join(dates)}) AS metric_date, "
+        f"coalesce({', '.join(reversed(dates))}) AS _created FROM {rows} r{''.join(joins)} WHERE r._counted"
     )
 
 
@@ -136,16 +139,14 @@ def _first_jobs(connection: duckdb.DuckDBPyConnection, spellings: list[str]) -> 
     """Spellings in the order of their earliest jobs: by date, undated last, then by shorter and lower job_id."""
     if len(spellings) < 2:
         return spellings
-    first_day = f"SELECT spelling, min(day) AS day FROM {work('named')} GROUP BY spelling"
     connection.execute(
         f"CREATE VIEW {work('named')} AS SELECT CAST(source_raw AS VARCHAR) AS spelling, "
         f"coalesce(metric_date, DATE 'infinity') AS day, CAST(job_id AS VARCHAR) AS job_id "
         f"FROM {work('dated_jobs')} WHERE source_raw IS NOT NULL"
     )
     ordered = connection.execute(
-        f"SELECT spelling FROM (SELECT n.spelling, n.day, min((length(n.job_id), n.job_id)) AS job "
-        f"FROM {work('named')} n JOIN ({first_day}) f ON f.spelling = n.spelling AND f.day = n.day "
-        f"WHERE n.spelling IN (SELECT unnest($1::VARCHAR[])) GROUP BY ALL) ORDER BY day, job, spelling",
+        f"SELECT spelling FROM {work('named')} WHERE spelling IN (SELECT unnest($1::VARCHAR[])) GROUP BY spelling "
+        f"ORDER BY min((day, length(job_id), job_id)), spelling",
         [spellings],
     ).fetchall()
     return [row[0] for row in ordered]
@@ -174,10 +175,10 @@ def _marks(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     is_repair = in_force(rules.jobs, "metric_date", lambda jobs: holds(jobs.repair, row))
     paid = f"SELECT job, sum(cents) AS cents FROM {work('payment_links')} WHERE job IS NOT NULL GROUP BY job"
     connection.execute(
-        f"CREATE TABLE {work('marks')} AS SELECT _pos, metric_date, source, paid, "
+        f"CREATE TABLE {work('marks')} AS SELECT _pos, metric_date, _created, source, paid, "
         f"{in_force(rules.jobs, 'metric_date', segment)} AS segment, "
         f"{is_unit} AS is_unit, {is_repair} AS is_repair FROM ("
-        f"SELECT {own}, j._pos, j.metric_date, coalesce(s.source, {text(UNATTRIBUTED)}) AS source, "
+        f"SELECT {own}, j._pos, j.metric_date, j._created, coalesce(s.source, {text(UNATTRIBUTED)}) AS source, "
         f"{dollars('coalesce(p.cents, 0)')} AS paid "
         f"FROM {work('dated_jobs')} j LEFT JOIN ({paid}) p ON p.job = j._pos "
         f"LEFT JOIN {work('spellings')} s ON s.spelling = CAST(j.source_raw AS VARCHAR))"

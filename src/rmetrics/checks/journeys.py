@@ -198,17 +198,11 @@ def _key(feed: Feed) -> str:
 
 def _jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     """Creates ``_work.made_jobs``: the jobs that count, with the day of their creation and the cents paid."""
-    feed, zone = rules.feeds[JOBS], rules.business.timezone
-    if feed.date == "created_at":
-        created = f"r.{ident(feed.business_date)}"
-    elif feed.columns["created_at"].type is ColumnType.TIMESTAMP:
-        created = f"CAST(r.created_at AT TIME ZONE {text(zone)} AS DATE)"
-    else:
-        created = "r.created_at"
+    feed = rules.feeds[JOBS]
     phone = _phone(feed)
     connection.execute(
         f"CREATE TABLE {work('made_jobs')} AS SELECT CAST(r.job_id AS VARCHAR) AS job, r._pos AS pos, m.source, "
-        f"m.metric_date, coalesce({created}, m.metric_date) AS day, {_zip(feed)} AS zip, "
+        f"m.metric_date, m._created AS day, {_zip(feed)} AS zip, "
         f"{f'r.{ident(phone)}' if phone else 'CAST(NULL AS VARCHAR)'} AS phone, m.is_unit, m.is_repair, "
         f"{whole_cents('m.paid')} AS cents FROM {work(f'rows_{JOBS}')} r JOIN {work('marks')} m ON m._pos = r._pos"
     )
@@ -234,7 +228,7 @@ def _numbers(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     shared = in_force(common, "day", lambda j: f"({listed(j.shared_numbers)} OR coalesce(b.jobs, 0) > {j.shared_when})")
     connection.execute(
         f"CREATE TABLE {work('touch_numbers')} AS SELECT t.*, {shared} AS shared FROM (SELECT * FROM ("
-        f"SELECT rowid AS touch, touch_id, feed, source, timed, touch_at, day, days, zip, "
+        f"SELECT rowid AS touch, feed, source, timed, touch_at, day, days, zip, "
         f"unnest({phone_keys('phone')}) AS number "
         f"FROM {work('touches')}) WHERE NOT {own}) t LEFT JOIN {work('busy')} b USING (number)"
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import duckdb
 
 from rmetrics.checks.duplicate_payments import duplicate_payments
-from rmetrics.checks.quality_questions import QualityQuestion, shipped
+from rmetrics.checks.quality_questions import QualityQuestion, create_days, shipped
 from rmetrics.errors import RmetricsError
 from rmetrics.findings import Severity
 from rmetrics.rules.model import Rules
@@ -26,7 +26,7 @@ EXAMPLES = 5
 _EXPORT = {
     "feed": "VARCHAR", "rank": "BIGINT", "name": "VARCHAR", "rows": "BIGINT", "exported": "DATE", "variant": "VARCHAR",
 }  # fmt: skip
-_FEW = 10_000  # rows of an answer that are counted while reading
+_ANSWER = "_answer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ def ask(connection: duckdb.DuckDBPyConnection, rules: Rules, exports: Sequence[E
     """
     facts = ((e.feed, e.rank, e.name, e.rows, e.exported, e.variant) for e in exports)
     create_given(connection, work("exports"), _EXPORT, facts)
+    create_days(connection, rules)
     own = (QualityQuestion(c.name, c.severity, c.sql, c.message, own=True) for c in rules.checks)
     for question in (*shipped(rules), *_two_forms(rules, exports), *own):
         answer = _answer(connection, question)
@@ -74,17 +75,16 @@ def _answer(connection: duckdb.DuckDBPyConnection, question: QualityQuestion) ->
         if question.own:
             only_select(connection, sql)
         with query_errors():
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE {_ANSWER} AS SELECT * FROM ({sql}\n) q")
+            count = int(connection.execute(f"SELECT count(*) FROM {_ANSWER}").fetchall()[0][0])
             order = f"ORDER BY {question.order} " if question.order else ""
-            names = select_columns(connection, f"SELECT * FROM ({sql}\n) q {order}LIMIT {_FEW}")
-            found = list(rows(connection))
-            count = len(found)
-            if count == _FEW:  # counted by another query: counting in the first one would keep all rows in memory
-                count = int(connection.execute(f"SELECT count(*) FROM ({sql}\n) q").fetchall()[0][0])
+            names = select_columns(connection, f"SELECT * FROM {_ANSWER} {order}LIMIT {EXAMPLES}") if count else []
+            found = list(rows(connection)) if count else []
     except RmetricsError as error:
         if not question.own:
             raise
         return Answer(question, 0, (), broken=error.message)
-    return Answer(question, count, tuple(dict(zip(names, row, strict=True)) for row in found[:EXAMPLES]))
+    return Answer(question, count, tuple(dict(zip(names, row, strict=True)) for row in found))
 
 
 def select_columns(connection: duckdb.DuckDBPyConnection, sql: str) -> list[str]:

@@ -8,14 +8,12 @@ Source: the design, sections 7 (customers are followed by their numbers) and 8 (
 
 import duckdb
 
-from rmetrics.checks.call_classes import created_day
 from rmetrics.checks.jobs import marked_jobs
 from rmetrics.checks.phones import phone_keys
 from rmetrics.rules.journeys import SHARED_WITHIN, Journeys
 from rmetrics.rules.measure_tables import Return
 from rmetrics.rules.measures import customer_column, return_row
 from rmetrics.rules.model import Rules
-from rmetrics.rules.names import JOBS
 from rmetrics.sandbox.quoting import holds, ident, in_force, text, work
 
 
@@ -40,14 +38,13 @@ def create_returns(connection: duckdb.DuckDBPyConnection, rules: Rules, *, blank
 
 def _numbers(connection: duckdb.DuckDBPyConnection, rules: Rules, rule: Return, number: int) -> None:
     """Creates ``_work.return_numbers_N``: jobs by number, with day, whether they are looked for, and shared columns."""
-    feed = rules.feeds[JOBS]
     phone = customer_column(rule, rules)
-    every = f"{marked_jobs(rules)} WHERE m.metric_date IS NOT NULL"
+    every = f"{marked_jobs(rules, ['m._created'])} WHERE m.metric_date IS NOT NULL"
     qualifies = "true" if rule.where is None else holds(rule.where, return_row(rules))
     same_columns = [c for c in rule.same if c != phone]
     cells = "".join(f", {ident(c)} AS _alike{i}" for i, c in enumerate(same_columns))
     spread = (
-        f"SELECT _pos, metric_date AS _day, {created_day(feed, rules)} AS _entered, {qualifies} AS _sought{cells}, "
+        f"SELECT _pos, metric_date AS _day, _created AS _entered, {qualifies} AS _sought{cells}, "
         f"unnest({phone_keys(ident(phone))}) AS _number FROM ({every})"
     )
 

@@ -1,16 +1,15 @@
 """The rows that published tables must hold after a computation."""
 
 import datetime as dt
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import polars as pl
 
-from rmetrics.pipeline.compute.local import published_rows
-from rmetrics.pipeline.compute.names import CONTENTS, FACTS
+from rmetrics.pipeline.compute.local import pieces_of, published_rows, stored_as
+from rmetrics.pipeline.compute.names import CONTENTS
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.postgres.publish import Change, DesiredTable
 from rmetrics.postgres.publish.digests import digests
-from rmetrics.rules.names import JOBS
 from rmetrics.tables import PgTable
 
 
@@ -33,9 +32,11 @@ def table_contents(
     ]
 
 
-def _months(rows: Rows, table: PgTable) -> Callable[[Collection[dt.date]], pl.LazyFrame]:
-    name = FACTS if table.name == JOBS else table.name
-    return lambda months: rows.of_months(name, months, table.part)
+def _months(rows: Rows, table: PgTable) -> Callable[[Collection[dt.date]], Iterator[pl.LazyFrame]]:
+    def of(months: Collection[dt.date]) -> Iterator[pl.LazyFrame]:
+        return (piece.of_months(stored_as(table), months, table.part) for piece in pieces_of(rows, table))
+
+    return of
 
 
 __all__ = ["published_rows", "table_contents"]

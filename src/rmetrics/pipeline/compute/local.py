@@ -54,7 +54,7 @@ from rmetrics.pipeline.compute.stages import (
     with_facts,
 )
 from rmetrics.positions import COUNTED, POSITION
-from rmetrics.postgres.publish.digests import month_sums
+from rmetrics.postgres.publish.digests import month_sums, sums_together
 from rmetrics.progress import Progress
 from rmetrics.rules import Rules
 from rmetrics.rules.measures import links_to_jobs
@@ -182,8 +182,8 @@ class _Local:
                 before = self.kept.before.scan(CONTENTS)
                 sums.append(before.filter(pl.col("table") == table.name).collect())
             else:
-                sums.append(month_sums(table, published_rows(self.rows, table)))
-        self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums)),)
+                sums += [month_sums(table, rows) for rows in published_pieces(self.rows, table)]
+        self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, sums_together(sums)),)
 
     def _write(self, table: str, frames: Iterator[pl.DataFrame], schema: Mapping[str, pl.DataType]) -> None:
         """Writes a table sorted by position, one layer per frame; does not consume the frames of a kept table."""
@@ -363,7 +363,22 @@ def stored_tallies(snapshot: Snapshot) -> Tallies:
 
 def published_rows(rows: Rows, table: PgTable) -> pl.LazyFrame:
     """Returns the rows that a published table must hold."""
-    return rows.scan(FACTS if table.name == JOBS else table.name)
+    return rows.scan(stored_as(table))
+
+
+def published_pieces(rows: Rows, table: PgTable) -> Iterator[pl.LazyFrame]:
+    """Yields ``published_rows`` in pieces whose joins fit into memory, to be read one after the other."""
+    yield from (piece.scan(stored_as(table)) for piece in pieces_of(rows, table))
+
+
+def pieces_of(rows: Rows, table: PgTable) -> Iterator[Rows]:
+    """Yields the pieces of ``rows`` for a published table; a table whose rows are added up is one piece."""
+    return iter((rows,)) if table.sums else rows.pieces(stored_as(table))
+
+
+def stored_as(table: PgTable) -> str:
+    """Returns the name of a published table's rows in a computation."""
+    return FACTS if table.name == JOBS else table.name
 
 
 __all__ = [
@@ -373,7 +388,10 @@ __all__ = [
     "measure_tally",
     "measured_of_jobs",
     "measured_without_job",
+    "pieces_of",
+    "published_pieces",
     "published_rows",
+    "stored_as",
     "stored_tallies",
     "write_journey_metrics",
     "write_journeys",

@@ -5,8 +5,9 @@ the facts of jobs; this module joins them for every reader.
 """
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import polars as pl
@@ -15,14 +16,16 @@ from rmetrics.lake import EXPORT, Lake, Store, TypedFile
 from rmetrics.lake.snapshot import CorruptError, Layer, Snapshot
 from rmetrics.metrics.feeds import kept_rows
 from rmetrics.metrics.jobs import JOB_ID
-from rmetrics.metrics.lookup import holding, near
+from rmetrics.metrics.lookup import MANY, holding, near
 from rmetrics.metrics.newest import TypedExport
 from rmetrics.periods import part_of
 from rmetrics.pipeline.compute.names import CLASSES, FACTS, MATCHES, RETURNS, links, replaced, together
 from rmetrics.pipeline.compute.stages import rows_at, rows_in_force, with_facts
-from rmetrics.positions import FILE, LINES, POSITION
+from rmetrics.positions import FILE, LINE, LINES, POSITION
 from rmetrics.rules import Rules
 from rmetrics.rules.names import CALLS, JOBS
+
+PIECE = 1_000_000  # rows: joining them takes a hundred megabytes or two
 
 Typed = Mapping[str, Sequence[tuple[TypedFile, int]]]
 
@@ -52,12 +55,29 @@ class Rows:
         rules: the rules of the computation.
         typed: typed files by feed, oldest first, with their ranks.
         snapshot: the computation.
+        between: only rows from this position up to, but without, that one; None for all. Does not apply to rows that
+            are asked for by their positions, or to tables that are published as they are stored.
     """
 
     lake: Lake
     rules: Rules
     typed: Typed
     snapshot: Snapshot
+    between: tuple[int, int] | None = None
+
+    def pieces(self, table: str, most: int = PIECE) -> Iterator["Rows"]:
+        """Yields these rows in pieces by position, so that the joins of a table's rows fit into memory.
+
+        Args:
+            table: a feed, or the facts of jobs; any other table is one piece.
+            most: how many typed rows of the feed a piece may have.
+        """
+        name = JOBS if table == FACTS else table
+        cuts = _cuts(self.in_force(name), most) if name in self.rules.feeds else []
+        if len(cuts) < 3:
+            yield self
+        else:
+            yield from (replace(self, between=ends) for ends in itertools.pairwise(cuts))
 
     def exports(self, name: str) -> list[TypedExport]:
         """Returns the typed rows of each export of a feed, oldest first."""
@@ -91,7 +111,10 @@ class Rows:
     def newest(self, name: str) -> pl.LazyFrame:
         """Returns the rows in force with their mapped columns; see ``stages.standing``."""
         replaced_rows, made = (self._stored(t) for t in (replaced(name), together(name)))
-        return rows_in_force(typed_exports(self.lake, self.in_force(name)), self.rules.feeds[name], replaced_rows, made)
+        exports = typed_exports(self.lake, self.in_force(name))
+        if self.between is not None:
+            exports = [_inside(e, *self.between) for e in exports if _reaches(e, *self.between)]
+        return self._cut(rows_in_force(exports, self.rules.feeds[name], replaced_rows, made))
 
     def newest_at(self, name: str, positions: pl.Series) -> pl.LazyFrame:
         """Returns the rows in force at some positions, typed or merged."""
@@ -110,7 +133,7 @@ class Rows:
 
     def facts(self) -> pl.LazyFrame:
         """Returns one row per job that counts: the columns of its feed, its facts, its touch, its returns."""
-        return self.returning(self.matched(with_facts(self.feed(JOBS), self.snapshot.scan(FACTS))))
+        return self.returning(self.matched(with_facts(self.feed(JOBS), self._table_at(FACTS, None))))
 
     def matched(self, jobs: pl.LazyFrame, positions: pl.Series | None = None) -> pl.LazyFrame:
         """Adds the touch each job came from: its id, the kind of match, and its source; NULL if there is none.
@@ -161,9 +184,9 @@ class Rows:
         inside = part_of(pl.col(day)).is_in(sorted(months))
         if table != FACTS:
             return self.scan(table).filter(inside)
-        found = self.snapshot.scan(FACTS).filter(inside).collect(engine="streaming")
-        positions = found[POSITION]
-        jobs = with_facts(self.at(JOBS, positions), found.lazy())
+        found = self._table_at(FACTS, None).filter(inside).collect(engine="streaming")
+        positions = found[POSITION] if found.height < MANY else None
+        jobs = with_facts(self.feed(JOBS) if positions is None else self.at(JOBS, positions), found.lazy())
         return self.returning(self.matched(jobs, positions), positions).drop(POSITION)
 
     def verify(self) -> None:
@@ -180,7 +203,10 @@ class Rows:
                 raise CorruptError(self.lake.store, f"{self.lake.typed.name}/{file.name}")
 
     def _stored(self, table: str) -> pl.LazyFrame | None:
-        return self.snapshot.scan(table) if self.snapshot.rows(table) else None
+        return self._cut(self.snapshot.scan(table)) if self.snapshot.rows(table) else None
+
+    def _cut(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        return rows if self.between is None else rows.filter(pl.col(POSITION).is_between(*self.between, closed="left"))
 
     def in_force(self, name: str) -> Sequence[tuple[TypedFile, int]]:
         """Returns the typed files of a feed without exports whose every row a newer version replaced.
@@ -197,7 +223,7 @@ class Rows:
         """Returns the rows of a table at some positions; None for all."""
         stored = self.snapshot.scan(table)
         if positions is None:
-            return stored
+            return self._cut(stored)
         return holding(stored.filter(near(POSITION, positions)), [POSITION], positions)
 
     def _classed(self, name: str, rows: pl.LazyFrame, positions: pl.Series | None = None) -> pl.LazyFrame:
@@ -207,6 +233,36 @@ class Rows:
         if self.rules.feeds[name].job is None:
             return rows
         return rows.drop(JOB_ID, strict=False).join(self._table_at(links(name), positions), on=POSITION, how="left")
+
+
+def _cuts(files: Sequence[tuple[TypedFile, int]], most: int) -> list[int]:
+    """Returns the positions at which to cut the rows of some files into pieces, with the ends."""
+    if not files:
+        return []
+    cuts, held = [0], 0
+    for file, rank in sorted(files, key=lambda f: f[1]):
+        rows = _height(file)
+        if held and held + rows > most:
+            cuts.append(rank * LINES)
+            held = 0
+        parts = max(1, -(-rows // most))
+        cuts += [rank * LINES + rows * part // parts for part in range(1, parts)]
+        held += rows // parts
+    return [*cuts, (max(rank for _, rank in files) + 1) * LINES]
+
+
+def _reaches(export: TypedExport, first: int, end: int) -> bool:
+    """Tests whether an export may have rows between two positions."""
+    return any(rank * LINES < end and (rank + 1) * LINES > first for rank in export.ranks)
+
+
+def _inside(export: TypedExport, first: int, end: int) -> TypedExport:
+    """Leaves out lines of a single export that are not between two positions; its file is then read in part."""
+    if len(export.ranks) > 1:
+        return export
+    start = export.ranks[0] * LINES
+    lines = pl.col(LINE).is_between(max(first - start, 0), min(end - start, LINES), closed="left")
+    return TypedExport(export.rows.filter(lines), export.columns, export.ranks)
 
 
 def _height(file: TypedFile) -> int:
@@ -222,4 +278,4 @@ def _replaced_by_export(store: Store, layers: tuple[Layer, ...]) -> Mapping[int,
     return dict(by_rank.collect(engine="streaming").iter_rows())
 
 
-__all__ = ["Rows", "Typed", "typed_exports"]
+__all__ = ["PIECE", "Rows", "Typed", "typed_exports"]

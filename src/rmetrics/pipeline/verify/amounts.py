@@ -8,7 +8,7 @@ import polars as pl
 
 from rmetrics.errors import CheckError, withdrawal_hint
 from rmetrics.pipeline.compute.compute import Computed
-from rmetrics.pipeline.compute.desired import published_rows
+from rmetrics.pipeline.compute.local import published_pieces
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.postgres.limits import LIMITS, amounts, beyond
 from rmetrics.postgres.publish.months import added_up
@@ -83,20 +83,22 @@ def large_sums(
     changed_rows = changed or {}
     order = (MONTHLY, DAILY)
     exact = [t for t in tables if any(c.type in LIMITS for c in t.columns)]
-    sums = {
-        t.name: added_up(t, changed_rows[t.name] if t.name in changed_rows else published_rows(rows, t)) for t in exact
-    }
-    limits = {t.name: amounts(t, sums[t.name]) for t in exact}
-    looked = [
-        sums[t.name].select(beyond(c, limit).any().alias(c) for c, limit in limits[t.name].items()) for t in exact
-    ]
-    found = dict(zip(sums, pl.collect_all(looked, engine="streaming"), strict=True))
     for table in sorted(exact, key=lambda t: order.index(t.name) if t.name in order else len(order)):
-        for column, limit in limits[table.name].items():
-            if found[table.name][column].any():
-                large = sums[table.name].filter(beyond(column, limit)).select(table.key).sort(table.key).collect()
-                key = tuple(zip(table.key, large.row(0), strict=True))
-                yield TooLarge(table.name, column, large.height, key, limit)
+        pieces = [changed_rows[table.name]] if table.name in changed_rows else published_pieces(rows, table)
+        large = [_beyond_limits(table, added_up(table, piece)) for piece in pieces]
+        for column, limit in amounts(table, large[0].lazy()).items():
+            keys = pl.concat(f.filter(beyond(column, limit)).select(table.key) for f in large).sort(table.key)
+            if keys.height:
+                key = tuple(zip(table.key, keys.row(0), strict=True))
+                yield TooLarge(table.name, column, keys.height, key, limit)
+
+
+def _beyond_limits(table: PgTable, rows: pl.LazyFrame) -> pl.DataFrame:
+    """Returns the rows with a sum that does not fit its column: the key, and the sums."""
+    limits = amounts(table, rows)
+    fits = [~beyond(column, limit).fill_null(value=False) for column, limit in limits.items()]
+    columns = dict.fromkeys([*table.key, *limits])
+    return rows.select(*columns).filter(~pl.all_horizontal(fits)).collect(engine="streaming")
 
 
 def largest_amounts(rules: Rules, computed: Computed) -> Iterator[str]:

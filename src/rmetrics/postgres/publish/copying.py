@@ -1,7 +1,8 @@
 """Copies the rows of a query into a table with ADBC's COPY, which checks Arrow types only."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import polars as pl
@@ -40,18 +41,18 @@ def require_types(session: Session, table: PgTable) -> None:
 def copy(
     session: Session,
     table: PgTable,
-    rows: pl.LazyFrame,
+    rows: Iterable[pl.LazyFrame],
     target: str,
     *,
     columns: Sequence[str],
     schema: str | None,
 ) -> None:
-    """Copies some columns of a query into a table.
+    """Copies some columns of some queries into a table.
 
     Args:
         session: in a transaction.
         table: the table whose rows they are, named in messages.
-        rows: may have more columns.
+        rows: at least one query, all with the same columns; they run one after the other, and may have more columns.
         target: the name of the target table.
         columns: the columns to copy.
         schema: the target's schema; None for a temporary table.
@@ -74,7 +75,7 @@ def copy(
 
 
 def _reader(
-    rows: pl.LazyFrame,
+    rows: Iterable[pl.LazyFrame],
     columns: Sequence[str],
     failed: list[Exception],
 ) -> Any:
@@ -82,13 +83,16 @@ def _reader(
     import pyarrow as pa
 
     plain = pl.CompatLevel.oldest()
-    wanted = rows.collect_schema()
+    pieces = iter(rows)
+    first = next(pieces)
+    wanted = first.collect_schema()
     schema = pl.DataFrame(schema={c: wanted[c] for c in columns}).to_arrow(compat_level=plain).schema
 
     def batches() -> Iterator[Any]:
         try:
-            for frame in rows.collect_batches(chunk_size=_BATCH, lazy=True):
-                yield from frame.select(columns).to_arrow(compat_level=plain).to_batches()
+            for query in itertools.chain((first,), pieces):
+                for frame in query.collect_batches(chunk_size=_BATCH, lazy=True):
+                    yield from frame.select(columns).to_arrow(compat_level=plain).to_batches()
         except Exception as error:  # the driver would return only its text, without its type
             failed.append(error)
             raise

@@ -1,7 +1,7 @@
 """The desired contents of a published table, month by month."""
 
 import datetime as dt
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -34,14 +34,15 @@ class DesiredTable:
     Attributes:
         table: its name, columns and key.
         digests: of every month that has rows.
-        months: returns the rows of some months, with the table's columns; more are allowed.
+        months: returns the rows of some months, in pieces that are read one after the other, with the table's columns;
+            more are allowed.
         change: the changes since an earlier state, if known: if the database is in that state, only the differing rows
             are sent to the server.
     """
 
     table: PgTable
     digests: Mapping[dt.date, Digest]
-    months: Callable[[Collection[dt.date]], pl.LazyFrame]
+    months: Callable[[Collection[dt.date]], Iterable[pl.LazyFrame]]
     change: Change | None = None
 
     def __post_init__(self) -> None:
@@ -49,11 +50,13 @@ class DesiredTable:
         if table.sums and self.digests.keys() - {NO_PART} and table.part not in table.key:
             raise ValueError(f"{table.name} is added up over months: it must have none")
 
-    def rows(self, months: Collection[dt.date]) -> pl.LazyFrame:
-        """The conformed rows of some months."""
+    def rows(self, months: Collection[dt.date]) -> Iterator[pl.LazyFrame]:
+        """The conformed rows of some months, in at least one piece."""
         if not months:
-            return pl.LazyFrame(schema={c.name: polars_type(c.type) for c in self.table.columns})
-        return conformed(self.table, self.months(months))
+            yield pl.LazyFrame(schema={c.name: polars_type(c.type) for c in self.table.columns})
+            return
+        for piece in self.months(months):
+            yield conformed(self.table, piece)
 
     def removed(self) -> pl.DataFrame:
         """The keys of the rows that the change removed, in the table's types."""
@@ -61,9 +64,11 @@ class DesiredTable:
         found = pl.LazyFrame(schema=types) if self.change is None else self.change.removed
         return found.select(pl.col(c).cast(t) for c, t in types.items()).collect()
 
-    def differing(self, months: Collection[dt.date], published: Mapping[dt.date, Digest]) -> tuple[pl.LazyFrame, bool]:
+    def differing(
+        self, months: Collection[dt.date], published: Mapping[dt.date, Digest]
+    ) -> tuple[Iterator[pl.LazyFrame], bool]:
         """The rows of some months that may differ from the published ones, and whether these are all rows there."""
         change = self.change
         if change is not None and all(published.get(m) == change.before.get(m) for m in months):
-            return conformed(self.table, change.rows), False
+            return iter((conformed(self.table, change.rows),)), False
         return self.rows(months), True

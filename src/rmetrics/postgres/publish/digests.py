@@ -5,6 +5,7 @@ change of rows changes the sums, so a day added to a history does not require ha
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -98,6 +99,12 @@ def month_sums(table: PgTable, rows: pl.LazyFrame) -> pl.DataFrame:
     return pl.DataFrame(found, schema=SUMS, orient="row")
 
 
+def sums_together(sums: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """The sums of tables from those of disjoint sets of their rows."""
+    nothing_more = pl.DataFrame(schema=SUMS)
+    return sums_after(pl.concat(sums), nothing_more, nothing_more)
+
+
 def sums_after(before: pl.DataFrame, new_rows: pl.DataFrame, removed: pl.DataFrame) -> pl.DataFrame:
     """The sums of a table's months after a change: the earlier ones plus those of new rows minus those of removed rows.
 
@@ -141,5 +148,5 @@ def _wide(table: PgTable, column: str) -> pl.Expr:
 
 __all__ = [
     "SUMS", "Digest", "Totals", "added", "digests", "less", "month_sums", "nothing", "numbers_and_others",
-    "sums_after", "totalled",
+    "sums_after", "sums_together", "totalled",
 ]  # fmt: skip

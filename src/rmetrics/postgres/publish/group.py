@@ -221,7 +221,7 @@ def replace_company(session: Session, state: CompanyState, rows: Mapping[str, pl
             require_types(session, table)
             frame = _framed(table, rows.get(name), state)
             session.execute(f"DELETE FROM {quoted(table.name)} WHERE company = $1", [state.company])
-            copy(session, table, frame.lazy(), table.name, columns=table.names, schema=session.schema)
+            copy(session, table, [frame.lazy()], table.name, columns=table.names, schema=session.schema)
             _require_equal(session, table, frame, state.company)
             written[table.name] = frame.height
         _write_state(session, state)

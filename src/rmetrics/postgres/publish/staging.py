@@ -1,7 +1,7 @@
 """Writes one table's rows: directly into an empty table, or staged and merged, with removed rows deleted."""
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
@@ -43,8 +43,8 @@ class RewrittenMonths:
         return "true" if self.everything else within(self.table, "t", [*self.changed, *self.removed])
 
     @property
-    def rows(self) -> pl.LazyFrame:
-        """The desired rows of these months."""
+    def rows(self) -> Iterator[pl.LazyFrame]:
+        """The desired rows of these months, in at least one piece."""
         return self.content.rows(self.changed)
 
     @property
@@ -160,13 +160,13 @@ def rows_to_delete(session: Session, staged: Staged) -> str | None:
     if (
         not staged.complete and removed.height == row_count - months.totals[0]
     ):  # no foreign rows: deleting these suffices
-        keys = _keys(session, table, removed.lazy(), "gone")
+        keys = _keys(session, table, [removed.lazy()], "gone")
         return f"EXISTS (SELECT 1 FROM pg_temp.{quoted(keys)} AS s WHERE {same})"
     keys = staged.name if staged.complete else _keys(session, table, months.rows, "keys")
     return f"{months.inside} AND NOT EXISTS (SELECT 1 FROM pg_temp.{quoted(keys)} AS s WHERE {same})"
 
 
-def _keys(session: Session, table: PgTable, rows: pl.LazyFrame, what: str) -> str:
+def _keys(session: Session, table: PgTable, rows: Iterable[pl.LazyFrame], what: str) -> str:
     """Copies the keys of rows into a temporary table; returns its name."""
     name = temporary(session, f"_{what}_{table.name}", table, table.key)
     copy(session, table, rows, name, columns=table.key, schema=None)
