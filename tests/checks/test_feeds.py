@@ -3,6 +3,9 @@
 import datetime as dt
 from collections.abc import Callable
 from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
 
 from checks.conftest import Lab
 
@@ -110,6 +113,18 @@ def test_zone_whose_midnight_cuts_a_quarter_of_an_hour(lab: Lab) -> None:
     lab.add("calls", [{"call_id": s, "started_at": dt.datetime.fromisoformat(s)} for s in stamps])
     rows = lab.query("SELECT call_date FROM calls ORDER BY call_id")
     assert rows == [(dt.date(1971, 5, 31),), (dt.date(1971, 6, 1),)]
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/Havana", "Australia/Lord_Howe", "Pacific/Apia"])
+@pytest.mark.ordinary(2, deep=2)
+def test_days_of_zones_whose_midnight_is_not_at_a_whole_hour_or_moves(lab: Lab, zone: str) -> None:
+    """Every quarter of an hour of two years: odd offsets, clocks changed at midnight, a day that never was."""
+    lab.business = lab.business.replace("America/New_York", zone)
+    first, step = dt.datetime(2011, 1, 1, tzinfo=dt.UTC), dt.timedelta(minutes=15)
+    stamps = [first + step * i + dt.timedelta(seconds=i % 7) for i in range(0, 2 * 365 * 96, 5)]
+    lab.add("calls", [{"call_id": str(i), "started_at": s} for i, s in enumerate(stamps)])
+    found = dict(lab.query("SELECT CAST(call_id AS INTEGER), call_date FROM calls"))
+    assert found == {i: s.astimezone(ZoneInfo(zone)).date() for i, s in enumerate(stamps)}
 
 
 def test_rows_count_by_the_condition_of_their_own_day(lab: Lab, noon: Noon) -> None:

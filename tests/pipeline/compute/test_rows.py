@@ -1,5 +1,6 @@
 """Rows in force: exports whose every row was replaced are not opened, and the rows are those of reading them all."""
 
+import datetime as dt
 import os
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from rmetrics.lake import Lake
+from rmetrics.metrics.jobs import METRIC_DATE
+from rmetrics.pipeline.compute import rows as compute_rows
 from rmetrics.pipeline.compute.compute import Computed, compute
-from rmetrics.pipeline.compute.names import replaced, together
+from rmetrics.pipeline.compute.names import FACTS, replaced, together
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.compute.stages import rows_in_force
 from rmetrics.pipeline.landing import land
@@ -19,6 +22,7 @@ from rmetrics.progress import silent
 from rmetrics.rules import Rules, load_rules
 from rmetrics.rules.names import JOBS
 from rmetrics.shipped import shipped
+from rmetrics.tables import DAILY
 
 HEADER, SHORT = "Job #,Job Type,Source,Created,Status,UUID", "Job #,Job Type,Created,Status,UUID"
 
@@ -48,6 +52,41 @@ def every_row_in_force(rows: Rows) -> pl.DataFrame:
     stored = rows.snapshot.scan
     exports, feed = rows.exports(JOBS), rows.rules.feeds[JOBS]
     return rows_in_force(exports, feed, stored(replaced(JOBS)), stored(together(JOBS))).collect()
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 100])
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "files of their own"])
+@pytest.mark.ordinary(2, deep=6)
+def test_pieces_together_are_all_rows_each_once(
+    tmp_path: Path, rules: Rules, monkeypatch: pytest.MonkeyPatch, packed: bool, most: int
+) -> None:
+    if not packed:
+        monkeypatch.setattr(land, "SMALL", 0)
+    exports = [(HEADER, [1, 2]), (HEADER, [1, *range(3, 9)]), (SHORT, [2, 3, 9])]  # the last one is merged with older
+    for number, export in enumerate(exports, 1):
+        receive(tmp_path, number, *export)
+    whole = synced(tmp_path, rules).rows
+    pieces = list(whole.pieces(FACTS, most))
+    assert len(pieces) == {1: 10, 2: 6, 3: 4, 100: 1}[most]  # the first export is not in force
+    for read in (
+        lambda rows: rows.scan(JOBS),
+        lambda rows: rows.scan(FACTS),
+        lambda rows: rows.of_months(FACTS, [dt.date(2024, 11, 1)], METRIC_DATE),
+    ):
+        found = [read(p).collect() for p in pieces]
+        assert_frame_equal(pl.concat(found), read(whole).collect(), check_row_order=False)
+        assert pl.concat(found).height == 9
+        assert all(f.height <= most for f in found)
+    assert list(whole.pieces(DAILY, most)) == [whole]
+
+
+def test_many_rows_of_some_months_are_read_whole(tmp_path: Path, rules: Rules, monkeypatch: pytest.MonkeyPatch) -> None:
+    receive(tmp_path, 1, HEADER, [1, 2, 3])
+    rows, month = synced(tmp_path, rules).rows, [dt.date(2024, 11, 1)]
+    few = rows.of_months(FACTS, month, METRIC_DATE).collect()
+    monkeypatch.setattr(compute_rows, "MANY", 1)
+    assert_frame_equal(rows.of_months(FACTS, month, METRIC_DATE).collect(), few, check_row_order=False)
+    assert rows.of_months(FACTS, [dt.date(2024, 12, 1)], METRIC_DATE).collect().is_empty()
 
 
 @pytest.mark.parametrize("packed", [True, False], ids=["packed", "files of their own"])

@@ -25,6 +25,7 @@ from rmetrics.positions import FILE, LINE, LINES, POSITION
 from rmetrics.rules import Rules
 from rmetrics.rules.names import CALLS, JOBS
 
+_FIRST = 2  # the line after the header
 PIECE = 1_000_000  # rows: joining them takes a hundred megabytes or two
 
 Typed = Mapping[str, Sequence[tuple[TypedFile, int]]]
@@ -70,7 +71,7 @@ class Rows:
 
         Args:
             table: a feed, or the facts of jobs; any other table is one piece.
-            most: how many typed rows of the feed a piece may have.
+            most: how many typed rows of the feed a piece may have, or a few more: blank lines count like rows.
         """
         name = JOBS if table == FACTS else table
         cuts = _cuts(self.in_force(name), most) if name in self.rules.feeds else []
@@ -246,7 +247,7 @@ def _cuts(files: Sequence[tuple[TypedFile, int]], most: int) -> list[int]:
             cuts.append(rank * LINES)
             held = 0
         parts = max(1, -(-rows // most))
-        cuts += [rank * LINES + rows * part // parts for part in range(1, parts)]
+        cuts += [rank * LINES + _FIRST + rows * part // parts for part in range(1, parts)]
         held += rows // parts
     return [*cuts, (max(rank for _, rank in files) + 1) * LINES]
 
