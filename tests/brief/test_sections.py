@@ -33,9 +33,14 @@ BEFORE, AFTER = (dt.datetime(2026, 11, 10, h, 30, tzinfo=dt.UTC) for h in (4, 5)
 
 
 def feed(
-    name: str, at: dt.datetime | None = AFTER, last: dt.date = dt.date(2026, 11, 9), *, needed: bool = True
+    name: str,
+    at: dt.datetime | None = AFTER,
+    last: dt.date = dt.date(2026, 11, 9),
+    *,
+    needed: bool = True,
+    exports: int = 1,
 ) -> FeedFact:
-    return FeedFact(name, needed, last, at)
+    return FeedFact(name, needed, last, at, exports)
 
 
 def figures(source: str, leads: int = 0, gross: str = "0", cost: str = "0", repairs: int = 0) -> MonthLine:
@@ -89,7 +94,8 @@ def test_yesterday_is_the_sum_of_its_sources_without_those_that_did_nothing() ->
     [
         (replace(MORNING, through=dt.date(2026, 11, 8), feeds=(feed("jobs", BEFORE),)), ["stale.feed", "stale.hidden"]),
         (replace(MORNING, through=dt.date(2026, 11, 7), data_end=dt.date(2026, 11, 7)), ["stale.ends", "stale.hidden"]),
-        (replace(MORNING, through=None, feeds=(feed("jobs", None),)), ["stale.never", "stale.hidden"]),
+        (replace(MORNING, through=None, feeds=(feed("jobs", None, exports=0),)), ["stale.never", "stale.hidden"]),
+        (replace(MORNING, through=None, feeds=(feed("jobs", None, exports=1),)), ["stale.partial", "stale.hidden"]),
         (Facts(DAY, ZONE, "USD", 3), ["stale.nothing"]),
     ],
 )

@@ -18,12 +18,14 @@ class FeedFact:
         needed: whether a day's figures are counted from it.
         last_date: the newest business day among its rows; None without any.
         last_export_at: when its newest export was made, or its pulls were last complete; None if unknown.
+        exports: how many of its exports are published.
     """
 
     feed: str
     needed: bool
     last_date: dt.date | None
     last_export_at: dt.datetime | None
+    exports: int
 
 
 @dataclass(frozen=True, slots=True)

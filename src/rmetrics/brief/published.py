@@ -151,7 +151,7 @@ def _feeds(session: Session, rules: Rules) -> tuple[FeedFact, ...]:
     rows = session.query("SELECT feed, last_date, last_export_at, exports FROM feed_status ORDER BY feed")
     needed, always = needed_feeds(rules), {JOBS, *rules.brief.feeds}
     return tuple(
-        FeedFact(name, name in needed and (exports > 0 or name in always), last, exported)
+        FeedFact(name, name in needed and (exports > 0 or name in always), last, exported, exports)
         for name, last, exported, exports in rows
     )
 

@@ -74,7 +74,8 @@ def not_up_to_date(facts: Facts) -> Iterator[Line]:
     behind = [f for f in facts.feeds if f.needed and (whole_day(f, facts.timezone) or dt.date.min) < yesterday]
     for feed in behind:
         if feed.last_export_at is None:
-            yield Line("stale.never", {"feed": feed.feed}, "rmetrics status", "error")
+            code = "stale.partial" if feed.exports else "stale.never"
+            yield Line(code, {"feed": feed.feed}, "rmetrics status", "error")
         else:
             yield Line("stale.feed", {"feed": feed.feed, "at": feed.last_export_at}, "rmetrics status", "error")
     if facts.data_end < yesterday:

@@ -76,6 +76,7 @@ ENGLISH = Words(
         "stale.nothing": "Nothing is published yet: put exports into the inbox and sync.",
         "stale.unreachable": "The database cannot be reached: there are no current figures.",
         "stale.never": "{feed}: there is no export yet.",
+        "stale.partial": "{feed}: not all of its pulls are complete and synced yet.",
         "stale.feed": "{feed}: the newest export is of {at:moment}, before the end of yesterday.",
         "stale.ends": "There are no rows of {yesterday:day}: the data end on {end:day}.",
         "stale.hidden": "Therefore {yesterday:day} is not shown. Put new exports into the inbox and sync.",
@@ -197,6 +198,7 @@ RUSSIAN = Words(
         "stale.nothing": "Ещё ничего не опубликовано: положите выгрузки во входную папку и запустите rmetrics sync.",
         "stale.unreachable": "База данных недоступна, поэтому сегодня цифр нет.",
         "stale.never": "{feed}: выгрузок ещё нет.",
+        "stale.partial": "{feed}: ещё не все его источники выгружены полностью и учтены.",
         "stale.feed": "{feed}: последняя выгрузка сделана {at:moment}, когда вчерашний день ещё не кончился.",
         "stale.ends": "За {yesterday:day} нет ни одной строки: последние данные за {end:day}.",
         "stale.hidden": "Поэтому цифр за {yesterday:day} здесь нет. Положите свежие выгрузки и запустите "
