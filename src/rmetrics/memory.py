@@ -12,6 +12,7 @@ _MIB = 1024**2
 DEFAULT_MEMORY = 4 * 1024**3  # bytes; the limit of a run if none is set
 _PROGRAM = 600 * 1024**2  # bytes: the program, its libraries, and file blocks being processed
 _ROW = 800  # bytes of a row being joined and written
+_CHECKED_ROW = 32  # bytes of a row that DuckDB cannot do without while recomputing
 _MARGIN = 256 * 1024**2  # bytes that an engine uses beyond its limit
 _MIN_ROWS = 250_000
 
@@ -29,12 +30,13 @@ def duckdb_limit(limit: int) -> str:
     return f"{_share(limit) // _MIB}MiB"
 
 
-def duckdb_limits(limit: int) -> Iterator[str | None]:
-    """The limits to try one after the other where DuckDB has to finish: ``duckdb_limit``, then twice as much each time.
+def duckdb_limits(limit: int, rows: int) -> Iterator[str | None]:
+    """The limits to try one after the other where DuckDB has to finish.
 
-    DuckDB writes what does not fit to disk, but not everything can be written. The last is None: no limit of ours.
+    DuckDB writes what does not fit to disk, but not everything can be written. The first is ``duckdb_limit``, or more
+    if that many rows need it; then twice as much each time. The last is None: no limit of ours.
     """
-    share = _share(limit)
+    share = max(_share(limit), rows * _CHECKED_ROW)
     yield f"{share // _MIB}MiB"
     while (share := 2 * share) < _machine() // 2:
         yield f"{share // _MIB}MiB"

@@ -10,7 +10,7 @@ Source: the design, section 7, and its notes on journeys.
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import duckdb
@@ -27,6 +27,7 @@ from rmetrics.sandbox.quoting import dollars, from_micros, holds, ident, in_forc
 JOURNEYS = "journeys"
 MATCHES = "matches"
 _NEAR_S = 600
+_AT_ONCE = 1_000_000  # touches; joining their outcomes takes some 150 MB
 
 
 def create_journeys(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
@@ -295,44 +296,78 @@ def _revenue(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
 
 
 def _outcomes(connection: duckdb.DuckDBPyConnection) -> None:
-    """Creates ``journeys``, step by step: in one statement, all of its joins would be in memory at once."""
+    """Creates ``journeys``, step by step and some touches at a time: all at once would take too much memory."""
     # Length before text: orders job numbers by value, without requiring that they are numeric.
     order = "ORDER BY coalesce(j.day, DATE '9999-12-31'), length(j.job), j.job"
-    connection.execute(
-        f"CREATE TABLE {work('attached')} AS SELECT m.touch, count(*) AS jobs, first(j.job {order}) AS job_id, "
-        f"first(m.matched_by {order}) AS matched_by, bool_or(j.is_unit) AS visited, bool_or(j.is_repair) AS repaired, "
-        f"sum(j.cents) AS cents, coalesce(sum(s.micros), 0) AS micros FROM {work(MATCHES)} m "
-        f"JOIN {work('made_jobs')} j ON j.job = m.job_id LEFT JOIN {work('job_shares')} s ON s.job = j.job "
-        f"GROUP BY m.touch"
+    _of_touches(
+        connection,
+        work("attached"),
+        lambda inside: (
+            f"SELECT m.touch, count(*) AS jobs, first(j.job {order}) AS job_id, "
+            f"first(m.matched_by {order}) AS matched_by, bool_or(j.is_unit) AS visited, "
+            f"bool_or(j.is_repair) AS repaired, sum(j.cents) AS cents, coalesce(sum(s.micros), 0) AS micros "
+            f"FROM (SELECT * FROM {work(MATCHES)} WHERE {inside('touch')}) m "
+            f"JOIN {work('made_jobs')} j ON j.job = m.job_id LEFT JOIN {work('job_shares')} s ON s.job = j.job "
+            f"GROUP BY m.touch"
+        ),
     )
-    since = f"SELECT number, min(day) AS since FROM {work('job_numbers')} GROUP BY number"
     connection.execute(
-        f"CREATE TABLE {work('known_touches')} AS SELECT touch, bool_or(paired) AS paired, "
-        "bool_or(linked) AS linked, bool_or(numbered) AS numbered, "
-        "coalesce(bool_or(NOT shared), false) AS unshared, min(since) AS since, bool_or(heard) AS heard FROM ("
-        f"SELECT touch, true AS paired FROM {work('pairs')} UNION ALL BY NAME "
-        f"SELECT touch, true AS linked FROM {work('touch_links')} UNION ALL BY NAME "
-        f"SELECT touch, answered AS heard FROM {work('near_calls')} UNION ALL BY NAME "
-        f"SELECT t.touch, true AS numbered, t.shared, s.since FROM {work('touch_numbers')} t "
-        f"LEFT JOIN ({since}) s ON s.number = CASE WHEN NOT t.shared THEN t.number END) GROUP BY touch"
+        f"CREATE TABLE {work('first_days')} AS SELECT number, min(day) AS since FROM {work('job_numbers')} "
+        "GROUP BY number"
+    )
+    _of_touches(
+        connection,
+        work("known_touches"),
+        lambda inside: (
+            "SELECT touch, bool_or(paired) AS paired, bool_or(linked) AS linked, bool_or(numbered) AS numbered, "
+            "coalesce(bool_or(NOT shared), false) AS unshared, min(since) AS since, bool_or(heard) AS heard FROM ("
+            f"SELECT touch, true AS paired FROM {work('pairs')} UNION ALL BY NAME "
+            f"SELECT touch, true AS linked FROM {work('touch_links')} UNION ALL BY NAME "
+            f"SELECT touch, answered AS heard FROM {work('near_calls')} UNION ALL BY NAME "
+            f"SELECT t.touch, true AS numbered, t.shared, s.since FROM {work('touch_numbers')} t "
+            f"LEFT JOIN {work('first_days')} s ON s.number = CASE WHEN NOT t.shared THEN t.number END) "
+            f"WHERE {inside('touch')} GROUP BY touch"
+        ),
     )
     reason = (
         "CASE WHEN b.touch IS NOT NULL THEN NULL WHEN k.paired THEN 'no-job' WHEN k.linked THEN 'outside-window' "
         "WHEN NOT coalesce(k.numbered, false) THEN 'no-number' WHEN NOT k.unshared THEN 'shared' "
         "WHEN k.since IS NOT NULL THEN 'outside-window' ELSE 'no-job' END"
     )
-    connection.execute(
-        f"CREATE OR REPLACE TABLE {JOURNEYS} AS SELECT t.touch_id, t.feed, t.source, t.touch_at, t.day AS touch_date, "
-        "CAST(date_trunc('month', t.day) AS DATE) AS month, coalesce(t.answered, k.heard) AS answered, "
-        "b.touch IS NOT NULL AS booked, coalesce(b.visited, false) AS visited, "
-        "coalesce(b.repaired, false) AS repaired, coalesce(b.jobs, 0) AS jobs, b.job_id, "
-        f"coalesce(b.matched_by, 'none') AS matched_by, {reason} AS reason, "
-        "CASE WHEN k.unshared THEN coalesce(k.since < t.day, false) END AS returning_customer, "
-        f"{dollars('t.cents')} AS cost, {dollars('coalesce(b.cents, 0)')} AS paid, "
-        f"{from_micros('coalesce(b.micros, 0)')} AS revenue40 "
-        f"FROM {work('touches')} t LEFT JOIN {work('attached')} b ON b.touch = t.rowid "
-        f"LEFT JOIN {work('known_touches')} k ON k.touch = t.rowid"
+    _of_touches(
+        connection,
+        JOURNEYS,
+        lambda inside: (
+            "SELECT t.touch_id, t.feed, t.source, t.touch_at, t.day AS touch_date, "
+            "CAST(date_trunc('month', t.day) AS DATE) AS month, coalesce(t.answered, k.heard) AS answered, "
+            "b.touch IS NOT NULL AS booked, coalesce(b.visited, false) AS visited, "
+            "coalesce(b.repaired, false) AS repaired, coalesce(b.jobs, 0) AS jobs, b.job_id, "
+            f"coalesce(b.matched_by, 'none') AS matched_by, {reason} AS reason, "
+            "CASE WHEN k.unshared THEN coalesce(k.since < t.day, false) END AS returning_customer, "
+            f"{dollars('t.cents')} AS cost, {dollars('coalesce(b.cents, 0)')} AS paid, "
+            f"{from_micros('coalesce(b.micros, 0)')} AS revenue40 "
+            f"FROM (SELECT *, rowid AS touch FROM {work('touches')} WHERE {inside('rowid')}) t "
+            f"LEFT JOIN (SELECT * FROM {work('attached')} WHERE {inside('touch')}) b ON b.touch = t.touch "
+            f"LEFT JOIN (SELECT * FROM {work('known_touches')} WHERE {inside('touch')}) k ON k.touch = t.touch"
+        ),
     )
+
+
+def _of_touches(
+    connection: duckdb.DuckDBPyConnection, table: str, select: Callable[[Callable[[str], str]], str]
+) -> None:
+    """Creates a table from a SELECT that is run for some touches after the other.
+
+    Args:
+        connection: holds ``_work.touches``.
+        table: the name of the table.
+        select: SQL of the rows, from a function that returns SQL of whether a column's touch is one of these.
+    """
+    row = connection.execute(f"SELECT count(*) FROM {work('touches')}").fetchone()
+    for first in range(0, max(row[0] if row else 0, 1), _AT_ONCE):
+        ends = f"{{0}} >= {first} AND {{0}} < {first + _AT_ONCE}"
+        insert = f"INSERT INTO {table}" if first else f"CREATE OR REPLACE TABLE {table} AS"
+        connection.execute(f"{insert} {select(ends.format)}")
 
 
 class FeedSpan(NamedTuple):

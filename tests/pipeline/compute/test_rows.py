@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -68,11 +69,13 @@ def test_pieces_together_are_all_rows_each_once(
     whole = synced(tmp_path, rules).rows
     pieces = list(whole.pieces(FACTS, most))
     assert len(pieces) == {1: 10, 2: 6, 3: 4, 100: 1}[most]  # the first export is not in force
-    for read in (
+    months = [dt.date(2024, 11, 1)]
+    reads: list[Callable[[Rows], pl.LazyFrame]] = [
         lambda rows: rows.scan(JOBS),
         lambda rows: rows.scan(FACTS),
-        lambda rows: rows.of_months(FACTS, [dt.date(2024, 11, 1)], METRIC_DATE),
-    ):
+        lambda rows: rows.of_months(FACTS, months, METRIC_DATE),
+    ]
+    for read in reads:
         found = [read(p).collect() for p in pieces]
         assert_frame_equal(pl.concat(found), read(whole).collect(), check_row_order=False)
         assert pl.concat(found).height == 9

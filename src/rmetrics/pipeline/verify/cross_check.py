@@ -67,7 +67,8 @@ def cross_check(
         found = runner.cross_check(lake, typed_inputs(lake, computed.typed), metrics, rules, newest)
         if found.count:
             return found, []
-    *limits, last = duckdb_limits(memory)
+    rows = 0 if part else sum(p.raw.rows for p in computed.placed)
+    *limits, last = duckdb_limits(memory, rows)
     for limit in limits:
         with contextlib.suppress(OutOfMemoryError):
             return look_once(lake, rules, computed, part, limit, explanations, leads)
