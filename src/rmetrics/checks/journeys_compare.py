@@ -43,6 +43,11 @@ SUMS = {
     "revenue40": "sum(revenue40)",
 }
 """The columns of ``journey_metrics`` that are sums over ``journeys``."""
+SUMMED = (
+    "month", "source", "touch_date", "answered", "booked", "visited", "repaired", "jobs", "matched_by", "reason",
+    "returning_customer", "cost", "paid", "revenue40",
+)  # fmt: skip
+"""The columns of ``journeys`` that these sums, and the comparison with days, read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ class JourneyFiles:
 
     Attributes:
         journeys, matches: of the touches and jobs that are compared row by row.
-        every: journeys of the touches of ``months``.
+        every: journeys of the touches of ``months``; at least the columns ``SUMMED``.
         metrics, daily, monthly: the published tables.
         months: the months of ``every``; None for all.
     """
@@ -169,4 +174,4 @@ def _unequal(connection: duckdb.DuckDBPyConnection, measure: str, one: str, othe
     return [Mismatch(ADD_UP, month or NO_DAY, source or "", "", measure, a, b) for month, source, a, b in found]
 
 
-__all__ = ["ADD_UP", "SUMS", "JourneyFiles", "compare_journeys"]
+__all__ = ["ADD_UP", "SUMMED", "SUMS", "JourneyFiles", "compare_journeys"]

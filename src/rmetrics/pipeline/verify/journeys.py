@@ -13,7 +13,7 @@ from rmetrics.checks.compare import CrossCheck, Mismatch
 from rmetrics.checks.feeds import create_feeds
 from rmetrics.checks.jobs import create_jobs
 from rmetrics.checks.journeys import create_journeys
-from rmetrics.checks.journeys_compare import JourneyFiles, compare_journeys
+from rmetrics.checks.journeys_compare import SUMMED, JourneyFiles, compare_journeys
 from rmetrics.lake import Lake
 from rmetrics.metrics.touches import row_of_place
 from rmetrics.pipeline.compute.journeys import lead_feeds
@@ -21,6 +21,8 @@ from rmetrics.pipeline.compute.names import MATCHES
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.verify.second_inputs import feed_inputs, filed, paths_of, payments_naming, stage
 from rmetrics.positions import POSITION
+from rmetrics.rules.measure_tables import JOURNEYS as MEASURED
+from rmetrics.rules.measures import sums
 from rmetrics.rules.names import JOBS
 from rmetrics.sandbox.connection import sandbox
 from rmetrics.tables import DAILY, JOURNEY_METRICS, JOURNEYS, MONTHLY
@@ -43,6 +45,8 @@ def journey_files(
     with stage(lake) as folder:
         journeys, matched = snapshot.scan(JOURNEYS), snapshot.scan(MATCHES)
         inside = journeys if months is None else journeys.filter(pl.col("month").is_in(sorted(months)))
+        if reached is not None and all(m.latest.of != MEASURED for m in sums(rows.rules).values()):
+            inside = inside.select(SUMMED)
         reached_only = every = filed(folder / "every.parquet", inside)
         if reached is not None:
             reached_only = filed(folder / "some.parquet", journeys.filter(row_of_place().is_in(reached.implode())))
@@ -90,7 +94,8 @@ def followed(
         also: other files that the connection may read.
     """
     feeds = dict.fromkeys([JOBS, *lead_feeds(rows.rules)])
-    frames = {name: rows.newest_at(name, reached).collect(engine="streaming") for name in feeds}
+    frames = {name: rows.newest_at(name, reached) for name in feeds}
+    frames[JOBS] = frames[JOBS].collect(engine="streaming").lazy()
     frames |= payments_naming(rows, [frames[JOBS]])
     with feed_inputs(lake, rows.rules, frames) as inputs:
         connection = sandbox([*paths_of(inputs), *also], temp=lake.root / "duckdb", memory_limit=memory_limit)

@@ -25,7 +25,7 @@ from rmetrics.pipeline.compute.names import SPELLINGS, TALLIES
 from rmetrics.pipeline.compute.returns import same_customers
 from rmetrics.pipeline.compute.rows import Rows
 from rmetrics.pipeline.compute.typed_inputs import inputs_of
-from rmetrics.pipeline.verify.second_inputs import distinct, feed_inputs, payments_naming, rows_holding
+from rmetrics.pipeline.verify.second_inputs import StagedRows, distinct, payments_naming, rows_holding, stage
 from rmetrics.positions import POSITION
 from rmetrics.rules import Rules
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
@@ -123,27 +123,28 @@ def _written(
         CorruptError: a file of the lake fails its checksum.
     """
     rows.verify()
-    needed = _needed(rows, months, also, named, keys)
-    with feed_inputs(lake, rows.rules, needed) as inputs:
-        yield inputs, {name: frame[POSITION] for name, frame in needed.items()}
+    with stage(lake) as folder:
+        needed = StagedRows(folder)
+        _add_needed(needed, rows, months, also, named, keys)
+        yield needed.inputs(rows.rules), {name: needed.positions(name) for name in rows.rules.feeds}
 
 
-def _needed(
+def _add_needed(
+    found: StagedRows,
     rows: Rows,
     months: frozenset[dt.date],
     also: Mapping[str, pl.Series],
     named: Mapping[str, pl.DataFrame],
     keys: pl.Series | None,
-) -> dict[str, pl.DataFrame]:
-    """Returns the rows in force that the months need, by feed, with their mapped columns."""
+) -> None:
+    """Adds the rows in force that the months need, by feed, with their mapped columns."""
     rules = rows.rules
     undivided = {*spend_feeds(rules), TARGETS}
     reached, near_days = _last_days(rows.snapshot), _spans(months)
-    found: dict[str, pl.DataFrame] = {}
     for name in rules.feeds:
         newest = rows.newest(name)
         if name in undivided:
-            found[name] = newest.collect(engine="streaming")
+            found.add(name, newest)
             continue
         day, spans = placing_day(rules, name), list(near_days)
         near = day.is_null() | day.dt.month_start().is_in(sorted(months))
@@ -152,44 +153,43 @@ def _needed(
             spans.append((reached[name], reached[name]))
         columns = newest.collect_schema().names()
         dated = kept_rows(newest.filter(may_be_placed(rules, name, spans)), rules, name).filter(near)
-        found[name] = dated.select(columns).collect(engine="streaming")
+        found.add(name, dated.select(columns))
         if name in also:
-            found[name] = _with(found[name], rows.newest_at(name, also[name]).collect(engine="streaming"))
+            found.add(name, rows.newest_at(name, also[name]))
     if keys is not None:
         theirs = call_rows(rows.linked(CALLS), rows.feed(JOBS), rules).of(keys)
         calls, jobs = theirs.calls.select(POSITION).collect()[POSITION], theirs.jobs.select(JOB_ID).collect()[JOB_ID]
-        found[CALLS] = _with(found[CALLS], rows.newest_at(CALLS, calls).collect(engine="streaming"))
-        found[JOBS] = _with(found[JOBS], rows_holding(rows, JOBS, [JOB_ID], jobs, besides=found[JOBS]))
+        found.add(CALLS, rows.newest_at(CALLS, calls))
+        found.add(JOBS, rows_holding(rows, JOBS, [JOB_ID], jobs, besides=found.scan(JOBS)))
     _add_customers(found, rows, named)
     _add_payments(found, rows, named)
     linking = {name: feed.job for name, feed in rules.feeds.items() if feed.job is not None}
     if linking:
         asked = [
-            distinct([f for f in (found[name], named.get(name)) if f is not None], [link.column])
+            distinct([found.scan(name), *([named[name].lazy()] if name in named else [])], [link.column])
             for name, link in linking.items()
         ]
         names = pl.concat(asked).unique()
         columns = list(dict.fromkeys(c for link in linking.values() for c in link.match))
-        found[JOBS] = _with(found[JOBS], rows_holding(rows, JOBS, columns, names, besides=found[JOBS]))
+        found.add(JOBS, rows_holding(rows, JOBS, columns, names, besides=found.scan(JOBS)))
     if rules.returns:  # rows of the months may get their members from jobs of other months
         _add_customers(found, rows, named)
         _add_payments(found, rows, named)
-    return found
 
 
-def _add_customers(found: dict[str, pl.DataFrame], rows: Rows, named: Mapping[str, pl.DataFrame]) -> None:
+def _add_customers(found: StagedRows, rows: Rows, named: Mapping[str, pl.DataFrame]) -> None:
     """Adds all jobs of the customers whose jobs are there, if the rules declare returns."""
     if rows.rules.returns:
-        found_jobs = [rows.at(JOBS, found[JOBS][POSITION]).collect(), *([named[JOBS]] if JOBS in named else [])]
-        theirs = rows.newest_at(JOBS, same_customers(rows, found_jobs))
-        found[JOBS] = _with(found[JOBS], theirs.collect(engine="streaming"))
+        found_jobs = [rows.at(JOBS, found.positions(JOBS)).collect(), *([named[JOBS]] if JOBS in named else [])]
+        found.add(JOBS, rows.newest_at(JOBS, same_customers(rows, found_jobs)))
 
 
-def _add_payments(found: dict[str, pl.DataFrame], rows: Rows, named: Mapping[str, pl.DataFrame]) -> None:
+def _add_payments(found: StagedRows, rows: Rows, named: Mapping[str, pl.DataFrame]) -> None:
     """Adds all payments that name the jobs that are there."""
-    jobs = [f for f in (found[JOBS], named.get(JOBS)) if f is not None]
-    for name, more in payments_naming(rows, jobs, besides=found.get(PAYMENTS)).items():
-        found[name] = _with(found[name], more)
+    jobs = [found.scan(JOBS), *([named[JOBS].lazy()] if JOBS in named else [])]
+    there = found.scan(PAYMENTS) if PAYMENTS in rows.rules.feeds else None
+    for name, more in payments_naming(rows, jobs, besides=there).items():
+        found.add(name, more)
 
 
 def _spans(months: Collection[dt.date]) -> list[tuple[dt.date, dt.date]]:
@@ -202,10 +202,6 @@ def _spans(months: Collection[dt.date]) -> list[tuple[dt.date, dt.date]]:
         else:
             spans.append((month, last))
     return spans
-
-
-def _with(rows: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
-    return pl.concat([rows, more.select(rows.columns).join(rows, on=POSITION, how="anti")])
 
 
 def _last_days(snapshot: Snapshot) -> dict[str, dt.date]:

@@ -50,7 +50,7 @@ def check_reached_returns(
         return []
     rules = rows.rules
     jobs = rows.newest_at(JOBS, same_customers(rows, [rows.at(JOBS, looked).collect()])).collect()
-    frames = {JOBS: jobs, **payments_naming(rows, [jobs])}
+    frames = {JOBS: jobs.lazy(), **payments_naming(rows, [jobs.lazy()])}
     with feed_inputs(lake, rules, frames) as inputs, stage(lake) as folder:
         inside = pl.col(POSITION).is_in(looked.implode())
         given = filed(folder / "returns.parquet", rows.snapshot.scan(RETURNS).filter(inside))
