@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Callable
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -113,6 +114,18 @@ def test_payments_without_a_link_in_the_rules_name_the_job_number(lab: Lab, noon
     lab.jobs(("1", "COD Repair", None, noon("2025-01-05")))
     lab.payments(("1", noon("2025-01-06"), Decimal(1)))
     assert lab.query("SELECT paid FROM job_facts") == [(Decimal(1),)]
+
+
+@pytest.mark.parametrize("dated", ["created_at", "job_date"])
+def test_day_of_entry_is_that_of_the_office_or_the_job_s_own(lab: Lab, noon: Noon, dated: str) -> None:
+    lab.business = lab.business.replace('date = "created_at"', f'date = "{dated}"')
+    day = dt.date(2025, 1, 9)
+    jobs: list[dict[str, Any]] = [{"job_id": "late", "created_at": noon("2025-01-05", 23), "job_date": day},
+            {"job_id": "blank", "job_date": day}, {"job_id": "neither"}]  # fmt: skip
+    lab.add("jobs", [{"type": "COD Repair", **job} for job in jobs])
+    found = dict(lab.query("SELECT r.job_id, m._created FROM _work.marks m JOIN _work.rows_jobs r USING (_pos)"))
+    own = None if dated == "created_at" else day
+    assert found == {"late": dt.date(2025, 1, 5), "blank": own, "neither": None}
 
 
 def test_job_is_placed_by_its_date_or_when_that_is_blank_by_its_entry(lab: Lab, noon: Noon) -> None:

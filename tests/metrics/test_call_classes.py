@@ -83,6 +83,11 @@ def frames(calls: Sequence[Call], jobs: Sequence[Job]) -> tuple[pl.DataFrame, pl
     return of_calls, of_jobs
 
 
+def entered() -> pl.Expr:
+    """The day on which a job was entered, as the tables before those under test say it."""
+    return pl.col("created_at").dt.convert_time_zone(ZONE.key).dt.date()
+
+
 Found = list[tuple[str, int | None] | None]
 
 
@@ -98,7 +103,7 @@ def duckdb_says(calls: pl.DataFrame, jobs: pl.DataFrame, rules: Rules) -> Found:
     connection.execute("SET TimeZone = 'UTC'; CREATE SCHEMA _work")
     for name, frame in (
         ("rows_calls", calls),
-        ("dated_jobs", jobs.with_row_index("_position").with_columns(metric_date=pl.lit(None, pl.Date))),
+        ("dated_jobs", jobs.with_row_index("_position").with_columns(_created=entered())),
     ):
         table = frame.drop("job_id") if name == "rows_calls" else frame
         arrow = table.rename({"_position": "_pos", "counted": "_counted"}).to_arrow()

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from call_oracle import Call, Job
-from metrics.test_call_classes import frames
+from metrics.test_call_classes import entered, frames
 from rmetrics.checks.call_classes import create_seen_calls
 from rmetrics.checks.disputes import CLAIM_COLUMNS, FACT_COLUMNS, create_lead_facts
 from rmetrics.metrics.call_classes import call_rows, job_numbers
@@ -119,7 +119,7 @@ def agree(
     of_calls, of_jobs = frames(calls, jobs)
     kept = rows.leads.collect().rename({"_position": "_pos", "counted": "_counted"})
     dated = of_jobs.with_row_index("_pos").with_columns(
-        pl.Series("zip", list(zips) or [None] * len(jobs), pl.String), metric_date=pl.lit(None, pl.Date)
+        pl.Series("zip", list(zips) or [None] * len(jobs), pl.String), _created=entered()
     )
     tables = {
         f"rows_{FEED}": kept,

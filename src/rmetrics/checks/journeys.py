@@ -229,7 +229,7 @@ def _numbers(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     shared = in_force(common, "day", lambda j: f"({listed(j.shared_numbers)} OR coalesce(b.jobs, 0) > {j.shared_when})")
     connection.execute(
         f"CREATE TABLE {work('touch_numbers')} AS SELECT t.*, {shared} AS shared FROM (SELECT * FROM ("
-        f"SELECT rowid AS touch, feed, source, timed, touch_at, day, days, zip, "
+        f"SELECT rowid AS touch, touch_id, feed, source, timed, touch_at, day, days, zip, "
         f"unnest({phone_keys('phone')}) AS number "
         f"FROM {work('touches')}) WHERE NOT {own}) t LEFT JOIN {work('busy')} b USING (number)"
     )
