@@ -224,7 +224,8 @@ class _Local:
         jobs = self.plain.feed(JOBS).filter(pl.col(COUNTED)).select(columns)
         for number in range(self.buckets):
             part = rows.filter(bucket(pl.col(link.column), number, self.buckets))
-            yield linked_jobs(part, jobs, link).collect(engine="streaming")
+            named = pl.any_horizontal(bucket(pl.col(c), number, self.buckets) for c in link.match)
+            yield linked_jobs(part, jobs.filter(named), link).collect(engine="streaming")
 
     def _facts(self, own: pl.DataFrame) -> pl.LazyFrame:
         """Writes the facts of jobs; returns the amounts paid, or an empty frame if the facts are kept."""
@@ -234,12 +235,15 @@ class _Local:
         day = rules.feeds[PAYMENTS].business_date
         for number in range(self.buckets):
             inside = bucket(pl.col(JOB_ID), number, self.buckets)
-            payments = self.plain.feed(PAYMENTS).filter(inside).select(JOB_ID, "amount", COUNTED, day)
-            payments = payments.collect(engine="streaming").lazy()
+            payments = self.plain.feed(PAYMENTS) if self.buckets == 1 else self.plain.of_jobs(PAYMENTS, inside)
+            payments = payments.select(JOB_ID, "amount", COUNTED, day).collect(engine="streaming").lazy()
             made = facts(self.plain.feed(JOBS).filter(inside), payments, rules, own.lazy()).collect(engine="streaming")
             _put(self.lake, FACTS, layers, made)
             paid.append(revenue(payments, made.lazy(), rules).collect())
         self.tables[FACTS] = layers
+        if self.buckets > 1:
+            nothing_known = self.rows.snapshot.scan(FACTS).head(0)
+            paid.append(revenue(self.plain.without_job(PAYMENTS), nothing_known, rules).collect(engine="streaming"))
         return pl.concat(paid).lazy()
 
     def _measured(self) -> MeasureSums:

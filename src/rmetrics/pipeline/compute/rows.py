@@ -105,6 +105,24 @@ class Rows:
         """Returns the rows of a feed with the jobs they name, but without the classes of calls."""
         return self._linked(name, self.kept(name))
 
+    def of_jobs(self, name: str, inside: pl.Expr) -> pl.LazyFrame:
+        """Returns the rows of a feed that name a job for which a condition on job_id holds.
+
+        Filters before joining: a filter on the rows of ``feed`` would join all of them first.
+        """
+        if self.rules.feeds[name].job is None:
+            return self.feed(name).filter(inside)
+        wanted = self._table_at(links(name), None).filter(inside)
+        return self._classed(name, self.kept(name).drop(JOB_ID, strict=False).join(wanted, on=POSITION))
+
+    def without_job(self, name: str) -> pl.LazyFrame:
+        """Returns the rows of a feed that name no job."""
+        if self.rules.feeds[name].job is None:
+            return self.feed(name).filter(pl.col(JOB_ID).is_null())
+        named = self._table_at(links(name), None).select(POSITION)
+        rows = self.kept(name).drop(JOB_ID, strict=False).join(named, on=POSITION, how="anti")
+        return self._classed(name, rows.with_columns(pl.lit(None, dtype=pl.String).alias(JOB_ID)))
+
     def kept(self, name: str) -> pl.LazyFrame:
         """Returns the rows of a feed without the jobs they name."""
         return kept_rows(self.newest(name), self.rules, name)
