@@ -17,7 +17,7 @@ from rmetrics.checks.loading import load_file
 from rmetrics.checks.recompute import DAILY, MEASURES, MONTHLY, Scope, TypedInput, months_of, recompute
 from rmetrics.rules.model import Rules
 from rmetrics.sandbox.connection import duckdb_errors, sandbox
-from rmetrics.sandbox.quoting import ident, text
+from rmetrics.sandbox.quoting import text
 
 SUM_OF_DAYS = "monthly_metrics as sum of days"
 ROWS = "rows"
@@ -172,7 +172,7 @@ def _differences(
 
     For a key missing on one side: those that are not 0, or all if all are 0.
     """
-    unequal = f"_given.{ident(f'unequal {name}')}"
+    unequal = f"_given.unequal_{name.replace(' ', '_')}"
     keys = (period, "source", "segment")
     same = " AND ".join(f"c.{k} IS NOT DISTINCT FROM r.{k}" for k in keys)
     shown = ", ".join(f"coalesce(c.{k}, r.{k}) AS {k}" for k in keys)
