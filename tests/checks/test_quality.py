@@ -83,6 +83,14 @@ def test_a_feed_that_went_silent_is_named(company: Any, noon: NOON) -> None:
     assert answer.examples[0]["last_row"] == dt.date(2024, 11, 19)
 
 
+def test_a_feed_whose_newest_rows_do_not_count_is_not_silent(company: Any, noon: NOON) -> None:
+    """What arrives is asked for, not what counts; the other feeds are as far as what counts in them."""
+    company.feeds = company.feeds.replace('date = "lead_at"', 'date = "lead_at"\nwhere = "cost > 0"')
+    company.leads((noon("2024-12-03"), Decimal(0)))
+    company.jobs(("6", "COD Service", "Ads", noon("2024-12-04")))
+    assert "silent-feed" not in answers(company)
+
+
 def test_exports_that_look_cut_and_gaps_between_them(company: Any, noon: NOON) -> None:
     company.payments(("1", noon("2024-12-24"), Decimal(1)))
     found = answers(company, export("payments"), export("payments", rank=2, rows=5000))
@@ -93,6 +101,20 @@ def test_exports_that_look_cut_and_gaps_between_them(company: Any, noon: NOON) -
 def test_dates_after_the_export_was_made(company: Any) -> None:
     found = answers(company, export("jobs", rank=0, exported=dt.date(2024, 11, 10)))
     assert [e["row"] for e in found["date-in-the-future"].examples] == ["2"]
+
+
+@pytest.mark.parametrize(
+    ("at", "found"),
+    [("2024-11-11T10:59", False), ("2024-11-11T11:00", True)],  # the last minute of the 11th in Auckland, and the next
+)
+def test_a_date_in_the_future_is_one_of_the_office(company: Any, at: str, found: bool) -> None:
+    """The export is of the 10th; its office may be a day ahead of UTC."""
+    company.business = company.business.replace("America/New_York", "Pacific/Auckland")
+    company.jobs(("9", "COD Repair", "Ads", dt.datetime.fromisoformat(f"{at}:00+00:00")))
+    rank = len(company.typed["jobs"])
+    facts = [export("jobs", rank=n, exported=dt.date(2024, 12, 31)) for n in range(rank)]
+    late = answers(company, *facts, export("jobs", rank=company.typed["jobs"][-1].rank, exported=dt.date(2024, 11, 10)))
+    assert ("date-in-the-future" in late) is found
 
 
 def test_the_same_row_under_two_keys(company: Any, noon: NOON) -> None:

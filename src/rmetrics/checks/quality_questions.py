@@ -200,7 +200,7 @@ def create_days(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     """Creates the tables of days that several questions share; needs ``_work.exports``.
 
     ``_work.export_days``: the first and last day (UTC) of the rows of each export by the feed's own date; no row for an
-    export without dates. ``_work.last_days``: the last business day of the rows that count, by feed.
+    export without dates. ``_work.last_days``: the last business day of a feed's rows, and of those that count.
     """
     spans, lasts = list[str](), list[str]()
     for name, feed in rules.feeds.items():
@@ -212,8 +212,8 @@ def create_days(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
             f"CAST(max({date}) AS DATE) AS last FROM {work(f'all_{name}')} WHERE {date} IS NOT NULL GROUP BY 2"
         )
         lasts.append(
-            f"SELECT {text(name)} AS feed, max({ident(feed.business_date)}) AS day FROM {work(f'rows_{name}')} "
-            f"WHERE _counted"
+            f"SELECT {text(name)} AS feed, max({ident(feed.business_date)}) AS day, "
+            f"max({ident(feed.business_date)}) FILTER (_counted) AS counted FROM {work(f'rows_{name}')}"
         )
     for table, selects in (("export_days", spans), ("last_days", lasts)):
         connection.execute(f"CREATE TABLE {work(table)} AS {' UNION ALL '.join(selects)}")
@@ -221,7 +221,7 @@ def create_days(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
 
 def _silent(rules: Rules) -> Iterator[QualityQuestion]:
     feeds = {JOBS, PAYMENTS, *_lead_feeds(rules)}
-    last = f"SELECT max(day) FROM {work('last_days')} WHERE feed IN ({', '.join(map(text, sorted(feeds)))})"
+    last = f"SELECT max(counted) FROM {work('last_days')} WHERE feed IN ({', '.join(map(text, sorted(feeds)))})"
     for name, sources in _lead_feeds(rules).items():
         yield QualityQuestion(
             "silent-feed",
