@@ -96,9 +96,9 @@ def large_sums(
 def _beyond_limits(table: PgTable, rows: pl.LazyFrame) -> pl.DataFrame:
     """Returns the rows with a sum that does not fit its column: the key, and the sums."""
     limits = amounts(table, rows)
-    fits = [~beyond(column, limit).fill_null(value=False) for column, limit in limits.items()]
+    too_large = [beyond(column, limit) for column, limit in limits.items()]
     columns = dict.fromkeys([*table.key, *limits])
-    return rows.select(*columns).filter(~pl.all_horizontal(fits)).collect(engine="streaming")
+    return rows.select(*columns).filter(pl.any_horizontal(pl.lit(value=False), *too_large)).collect(engine="streaming")
 
 
 def largest_amounts(rules: Rules, computed: Computed) -> Iterator[str]:
