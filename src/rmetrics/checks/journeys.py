@@ -2,9 +2,9 @@
 
 Tables in ``_work``: ``touches``, ``touch_numbers`` (touch, number, whether it is shared), ``job_numbers``,
 ``near_calls`` (calls that are evidence for a touch), ``touch_links`` (jobs that the CRM names), ``pairs`` (touch, job,
-step), ``matches``, ``attached`` (the jobs of a touch), ``known_touches`` (what else is known of a touch). In the
-default schema: ``journeys``. ``touch`` is the ``rowid`` of a touch in ``touches``, which takes less memory than its
-text.
+step), ``matches``, ``attached`` (the jobs of a touch), ``first_days`` (of each number's jobs), ``known_touches`` (what
+else is known of a touch). In the default schema: ``journeys``. ``touch`` is the ``rowid`` of a touch in ``touches``,
+which takes less memory than its text.
 
 Source: the design, section 7, and its notes on journeys.
 """
@@ -356,7 +356,7 @@ def _outcomes(connection: duckdb.DuckDBPyConnection) -> None:
 def _of_touches(
     connection: duckdb.DuckDBPyConnection, table: str, select: Callable[[Callable[[str], str]], str]
 ) -> None:
-    """Creates a table from a SELECT that is run for some touches after the other.
+    """Creates a table from a SELECT that runs for a limited number of touches at a time.
 
     Args:
         connection: holds ``_work.touches``.

@@ -26,7 +26,7 @@ EXAMPLES = 5
 _EXPORT = {
     "feed": "VARCHAR", "rank": "BIGINT", "name": "VARCHAR", "rows": "BIGINT", "exported": "DATE", "variant": "VARCHAR",
 }  # fmt: skip
-_ANSWER = "_answer"
+_ANSWER = "_answer"  # a table: the question runs once for its count and its examples
 
 
 @dataclass(frozen=True, slots=True)

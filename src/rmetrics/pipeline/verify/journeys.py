@@ -95,7 +95,7 @@ def followed(
     """
     feeds = dict.fromkeys([JOBS, *lead_feeds(rows.rules)])
     frames = {name: rows.newest_at(name, reached) for name in feeds}
-    frames[JOBS] = frames[JOBS].collect(engine="streaming").lazy()
+    frames[JOBS] = frames[JOBS].collect(engine="streaming").lazy()  # read twice below
     frames |= payments_naming(rows, [frames[JOBS]])
     with feed_inputs(lake, rows.rules, frames) as inputs:
         connection = sandbox([*paths_of(inputs), *also], temp=lake.root / "duckdb", memory_limit=memory_limit)
