@@ -80,8 +80,7 @@ def goals(results: dict[str, Any]) -> Iterator[Goal]:
         yield _ratio(words, own_seconds(size), duckdb, size, at_most=0.9)
     if with_peers:
         yield from _against_peers(with_peers[-1], _largest_with(sizes, _BARE))
-    last = sizes[-1]
-    yield from _large(last, _largest_with(sizes, _HELP))
+    yield from _large(sizes)
     yield from _shapes(results.get("shapes", {}), sizes)
 
 
@@ -107,23 +106,26 @@ def _against_peers(size: dict[str, Any], published: dict[str, Any]) -> Iterator[
     yield _goal(words, share, lambda v: v <= 1.25, lambda v: f"{v - 1:.0%} longer", size)
 
 
-def _large(size: dict[str, Any], helped: dict[str, Any]) -> Iterator[Goal]:
-    day = 5.0 if size["jobs"] > _LARGE else 2.0
-    yield _seconds(f"one more day, the server running: at most {day:g} s", best(size, _DAY), day, size)
-    memory = peak(size)
-    yield _goal("peak memory of every command: under 2.5 GiB (the goal is for 20 million jobs)", memory,
-                lambda v: v < 2.5 * GIB, lambda v: f"{v / GIB:.2f} GiB", size)  # fmt: skip
-    for words, name, limit in (
-        ("`explain` of a month under 1.5 s", "rmetrics/explain a month", 1.5),
-        ("`plan` of an edited price under 15 s", "rmetrics/plan of an edited price", 15.0),
-        ("a sync with nothing new, the server running, under 0.5 s", "rmetrics/nothing new", 0.5),
+def _large(sizes: list[dict[str, Any]]) -> Iterator[Goal]:
+    """Goals of large sizes, some of which are set for 5 million jobs, others for the largest."""
+    last, helped = sizes[-1], _largest_with(sizes, _HELP)
+    usual = next((s for s in reversed(sizes) if s["jobs"] <= _LARGE), last)
+    for size in [usual] if usual is last else [usual, last]:
+        day = 5.0 if size["jobs"] > _LARGE else 2.0
+        yield _seconds(f"one more day, the server running: at most {day:g} s", best(size, _DAY), day, size)
+    yield _goal("peak memory of every command: under 2.5 GiB (the goal is for 20 million jobs)", peak(last),
+                lambda v: v < 2.5 * GIB, lambda v: f"{v / GIB:.2f} GiB", last)  # fmt: skip
+    for words, name, limit, size in (
+        ("`explain` of a month under 1.5 s", "rmetrics/explain a month", 1.5, usual),
+        ("`plan` of an edited price under 15 s", "rmetrics/plan of an edited price", 15.0, usual),
+        ("a sync with nothing new, the server running, under 0.5 s", "rmetrics/nothing new", 0.5, last),
     ):
         yield _seconds(words, best(size, name), limit, size)
     yield _seconds("`rmetrics --help` under 0.3 s", best(helped, _HELP), 0.3, helped)
-    held = size.get("lake_bytes") or None
-    share = held / (_LAKE_BEFORE * size["jobs"] / _LARGE) if held else None
+    held = usual.get("lake_bytes") or None
+    share = held / (_LAKE_BEFORE * usual["jobs"] / _LARGE) if held else None
     words = "the lake on disk: at most 0.6 times what it was when every cell was kept as text"
-    yield _goal(words, share, lambda v: v <= 0.6, lambda v: f"{v:.2f} times", size)
+    yield _goal(words, share, lambda v: v <= 0.6, lambda v: f"{v:.2f} times", usual)
 
 
 def _shapes(found: dict[str, Any], sizes: list[dict[str, Any]]) -> Iterator[Goal]:

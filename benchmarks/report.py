@@ -72,7 +72,7 @@ def machine_part(results: dict[str, Any]) -> str:
         f"{machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB of memory, "
         f"{machine['system']}, {machine['filesystem']}. {_revisions(results)} "
         f"Cache: {results['cache']}.\n"
-        f"{_limit(results)}{'All columns of the CRM in the jobs exports. ' if results['wide'] else ''}\n{versions}."
+        f"{_limits(results)}{'All columns of the CRM in the jobs exports. ' if results['wide'] else ''}\n{versions}."
     )
 
 
@@ -87,9 +87,10 @@ def _revisions(results: dict[str, Any]) -> str:
     return " ".join(f"Revision `{r}`, {at}: {', '.join(jobs)} jobs." for (r, at), jobs in measured.items())
 
 
-def _limit(results: dict[str, Any]) -> str:
-    limit = results.get("memory_limit")
-    return f"`RMETRICS_MEMORY_LIMIT` was {limit}. " if limit else ""
+def _limits(results: dict[str, Any]) -> str:
+    """The memory limits that were set, by size."""
+    limited = [f"{s['memory_limit']} at {s['jobs']:,} jobs" for s in results["sizes"] if s.get("memory_limit")]
+    return f"`RMETRICS_MEMORY_LIMIT` was {', '.join(limited)}. " if limited else ""
 
 
 def goals_part(results: dict[str, Any]) -> str:

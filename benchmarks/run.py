@@ -34,6 +34,7 @@ PEERS = HERE / "peers"
 CHECKED_AT = 20_000  # jobs at which every peer proves itself before anything is timed
 SMALL_ROUNDS = 5  # of commands that take a second or so
 FEW = 20_000  # rows of each table for the ways of publishing that take a minute for a million
+LIMIT = "RMETRICS_MEMORY_LIMIT"
 EDIT = ("per_lead = 20.00", "per_lead = 25.00")  # what `plan` is asked about
 
 
@@ -46,6 +47,7 @@ class Size:
         export_files, export_bytes: its exports.
         rows: rows kept by feed.
         lake_bytes: what the lake takes on disk after the first sync.
+        memory_limit: ``RMETRICS_MEMORY_LIMIT``; empty: not set.
         figures: by name.
     """
 
@@ -54,6 +56,7 @@ class Size:
     export_bytes: int = 0
     rows: dict[str, int] = field(default_factory=dict)
     lake_bytes: int = 0
+    memory_limit: str = ""
     figures: dict[str, Figure] = field(default_factory=dict)
 
     def figure(self, name: str) -> Figure:
@@ -65,7 +68,7 @@ class Size:
         figures = {name: f.plain() for name, f in self.figures.items()}
         return {
             "jobs": self.jobs, "export_files": self.export_files, "export_bytes": self.export_bytes,
-            "rows": self.rows, "lake_bytes": self.lake_bytes, "figures": figures,
+            "rows": self.rows, "lake_bytes": self.lake_bytes, "memory_limit": self.memory_limit, "figures": figures,
         }  # fmt: skip
 
 
@@ -344,12 +347,16 @@ def proved(bench: Bench) -> None:
 
 def measure_sizes(bench: Bench, options: argparse.Namespace) -> Iterator[Size]:
     """Measures one size after the other."""
+    given = os.environ.get(LIMIT, "")
     for jobs in options.jobs:
         say(f"-- {jobs:,} jobs")
-        size = Size(jobs)
+        brief = jobs > options.brief_above
+        size = Size(jobs, memory_limit=options.large_limit if brief else given)
+        os.environ.pop(LIMIT, None)
+        if size.memory_limit:
+            os.environ[LIMIT] = size.memory_limit
         rounds = bench.rounds if jobs <= options.rounds_up_to else 1
         project = bench.rmetrics(size, rounds=rounds)
-        brief = jobs > options.brief_above
         bench.small_commands(size, project, brief=brief)
         if jobs <= options.peers_up_to and jobs not in options.alone:
             bench.peers(size, project, rounds=rounds)
@@ -389,6 +396,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--rounds-up-to", type=int, default=1_000_000, help="larger sizes once")
     parser.add_argument("--brief-above", type=int, default=5_000_000, help="larger sizes without full rebuild and plan")
+    parser.add_argument("--large-limit", default="2GiB", help=f"{LIMIT} of sizes above --brief-above")
     parser.add_argument("--add", action="store_true", help="add sizes to what was measured before on the same machine")
     parser.add_argument("--wide", action="store_true", help="jobs with every column of the CRM's long form")
     parser.add_argument("--only", nargs="*", default=[], help="only figures whose names begin with one of these")
@@ -419,7 +427,6 @@ def main() -> int:
                     "machine": machine(work),
                     "versions": versions(dbt),
                     "wide": options.wide,
-                    "memory_limit": os.environ.get("RMETRICS_MEMORY_LIMIT", ""),
                     "cache": "warm: every file was written or read shortly before",
                 }
                 nothing: dict[str, Any] = {"seconds": 0, "sizes": []}
@@ -453,7 +460,7 @@ def measured_before(path: Path, now: dict[str, Any]) -> dict[str, Any]:
         BenchmarkError: it was on another machine or with other versions. Of which revision each size is, is kept.
     """
     before: dict[str, Any] = json.loads(path.read_text())
-    for what in ("machine", "versions", "wide", "memory_limit"):
+    for what in ("machine", "versions", "wide"):
         if before[what] != now[what]:
             raise BenchmarkError(f"{path} is of another {what}: {before[what]} against {now[what]}")
     return before

@@ -33,7 +33,7 @@ def test_where_it_must_finish_it_gets_twice_as_much_each_time_and_then_all(monke
     monkeypatch.setattr(memory, "_resident", lambda: 2 * gib)
     monkeypatch.setattr(memory, "_machine", lambda: 16 * gib)
     assert list(duckdb_limits(2 * gib, 0)) == ["512MiB", "1024MiB", "2048MiB", "4096MiB", None]
-    assert list(duckdb_limits(2 * gib, gib // 16)) == ["2048MiB", "4096MiB", None]  # less would be tried in vain
+    assert list(duckdb_limits(2 * gib, gib // 8)) == ["2048MiB", "4096MiB", None]  # less would be tried in vain
     for small in (0, gib, 2 * gib):  # of an unknown size, or a small one: the limit is tried all the same
         monkeypatch.setattr(memory, "_machine", lambda small=small: small)
         assert list(duckdb_limits(2 * gib, 0)) == ["512MiB", None]

@@ -12,7 +12,7 @@ _MIB = 1024**2
 DEFAULT_MEMORY = 4 * 1024**3  # bytes; the limit of a run if none is set
 _PROGRAM = 600 * 1024**2  # bytes: the program, its libraries, and file blocks being processed
 _ROW = 800  # bytes of a row being joined and written
-_CHECKED_ROW = 32  # bytes of a row that DuckDB cannot do without while recomputing
+_CHECKED_ROW = 16  # bytes of a row that DuckDB cannot do without while recomputing
 _MARGIN = 256 * 1024**2  # bytes that an engine uses beyond its limit
 _MIN_ROWS = 250_000
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import duckdb
 
+from rmetrics.checks.parts import create_in_parts
 from rmetrics.checks.phones import phone_keys
 from rmetrics.rules.feeds import ColumnType
 from rmetrics.rules.hours import spans_of
@@ -30,36 +31,52 @@ def create_call_classes(connection: duckdb.DuckDBPyConnection, rules: Rules) -> 
     _jobs(connection, rules)
     create_seen_calls(connection, rules)
     limit = _limits(rules)
-    jobs, numbers = work("job_numbers"), work("call_numbers")
-    connection.execute(
-        f"CREATE TABLE {work('call_signs')} AS SELECT c._pos, "
-        f"coalesce(bool_or(n.own), false) AS own, "
-        f"coalesce(bool_or(NOT n.own AND j.created < c.day AND date_diff('day', j.created, c.day) <= "
-        f"{limit('existing_job')}), false) AS older, "
-        f"coalesce(bool_or(NOT n.own AND j.created >= c.day AND date_diff('day', c.day, j.created) <= "
-        f"{limit('booked')}), false) AS newer "
-        f"FROM {work('seen_calls')} c LEFT JOIN {numbers} n ON n._pos = c._pos "
-        f"LEFT JOIN {jobs} j ON j.key = n.key WHERE c.inbound GROUP BY c._pos"
+    jobs, calls, numbers = work("job_numbers"), work("seen_calls"), work("call_numbers")
+    create_in_parts(
+        connection,
+        work("call_signs"),
+        calls,
+        lambda inside: (
+            f"SELECT c.call, bool_or(c.own) AS own, "
+            f"coalesce(bool_or(NOT c.own AND j.created < c.day AND date_diff('day', j.created, c.day) <= "
+            f"{limit('existing_job')}), false) AS older, "
+            f"coalesce(bool_or(NOT c.own AND j.created >= c.day AND date_diff('day', c.day, j.created) <= "
+            f"{limit('booked')}), false) AS newer "
+            f"FROM (SELECT * FROM {numbers} WHERE inbound AND {inside('call')}) c LEFT JOIN {jobs} j ON j.key = c.key "
+            f"GROUP BY c.call"
+        ),
     )
-    reached = f"SELECT r._pos, r.at, r.day, n.key FROM {work('seen_calls')} r JOIN {numbers} n ON n._pos = r._pos "
-    connection.execute(
-        f"CREATE TABLE {work('call_contacts')} AS SELECT c._pos, min(r.at) AS at FROM {work('seen_calls')} c "
-        f"JOIN {numbers} n ON n._pos = c._pos AND NOT n.own "
-        f"JOIN ({reached} WHERE NOT r.inbound OR r.answered) r ON r.key = n.key "
-        f"WHERE c.inbound AND c.answered = false AND r.at >= c.at "
-        f"AND date_diff('day', c.day, r.day) <= {limit('called_back')} GROUP BY c._pos"
+    create_in_parts(
+        connection,
+        work("call_contacts"),
+        calls,
+        lambda inside: (
+            f"SELECT c.call, min(r.at) AS at FROM (SELECT * FROM {numbers} "
+            f"WHERE inbound AND answered = false AND NOT own AND {inside('call')}) c "
+            f'JOIN (SELECT key, "at", day FROM {numbers} WHERE NOT inbound OR answered) r ON r.key = c.key '
+            f"WHERE r.at >= c.at AND date_diff('day', c.day, r.day) <= {limit('called_back')} GROUP BY c.call"
+        ),
     )
     _named(connection, rules)
     # IS DISTINCT FROM false: a call whose export does not record the answer counts as answered.
-    connection.execute(
-        f"CREATE TABLE {result} AS SELECT c._pos, c.day, CASE WHEN s.own THEN 'own number' "
-        f"WHEN c.excluded THEN 'not a customer' WHEN s.older OR coalesce(l.created < c.day, false) THEN 'existing job' "
-        f"WHEN c.answered IS DISTINCT FROM false THEN 'answered' WHEN r.at IS NOT NULL THEN 'missed and called back' "
-        f"WHEN s.newer OR coalesce(l.created >= c.day, false) THEN 'missed but booked anyway' "
-        f"ELSE 'missed and lost' END AS class, "
-        f"CAST(CASE WHEN c.answered IS DISTINCT FROM false THEN 0 ELSE {waited(rules)} END AS BIGINT) "
-        f"AS answered_within_s FROM {work('seen_calls')} c JOIN {work('call_signs')} s ON s._pos = c._pos "
-        f"LEFT JOIN {work('call_contacts')} r ON r._pos = c._pos LEFT JOIN {work('call_jobs')} l ON l._pos = c._pos"
+    create_in_parts(
+        connection,
+        result,
+        calls,
+        lambda inside: (
+            f"SELECT c._pos, c.day, CASE WHEN s.own THEN 'own number' "
+            f"WHEN c.excluded THEN 'not a customer' "
+            f"WHEN s.older OR coalesce(l.created < c.day, false) THEN 'existing job' "
+            f"WHEN c.answered IS DISTINCT FROM false THEN 'answered' "
+            f"WHEN r.at IS NOT NULL THEN 'missed and called back' "
+            f"WHEN s.newer OR coalesce(l.created >= c.day, false) THEN 'missed but booked anyway' "
+            f"ELSE 'missed and lost' END AS class, "
+            f"CAST(CASE WHEN c.answered IS DISTINCT FROM false THEN 0 ELSE {waited(rules)} END AS BIGINT) "
+            f"AS answered_within_s FROM (SELECT *, rowid AS call FROM {calls} WHERE inbound AND {inside('rowid')}) c "
+            f"LEFT JOIN (SELECT * FROM {work('call_signs')} WHERE {inside('call')}) s ON s.call = c.call "
+            f"LEFT JOIN (SELECT * FROM {work('call_contacts')} WHERE {inside('call')}) r ON r.call = c.call "
+            f"LEFT JOIN {work('call_jobs')} l ON l._pos = c._pos"
+        ),
     )
     for name in ("call_signs", "call_contacts", "call_jobs", "call_numbers", "seen_calls", "job_numbers"):
         connection.execute(f"DROP TABLE {work(name)}")
@@ -110,7 +127,10 @@ def _jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
 
 
 def create_seen_calls(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
-    """Creates ``_work.seen_calls``, the calls that count, and ``_work.call_numbers``, their numbers and own lines."""
+    """Creates ``_work.seen_calls``, the calls that count, and ``_work.call_numbers``, their numbers and own lines.
+
+    ``call`` is the ``rowid`` of a call in ``seen_calls``.
+    """
     feed = rules.feeds[CALLS]
     day, row = ident(feed.business_date), feed_row(feed, rules.business.timezone)
     phones = [n for n, c in feed.columns.items() if c.type is ColumnType.PHONE]
@@ -132,10 +152,11 @@ def create_seen_calls(connection: duckdb.DuckDBPyConnection, rules: Rules) -> No
         return f"key IN ({', '.join(map(text, journeys.own_numbers))})" if journeys.own_numbers else "false"
 
     ours = in_force(rules.journeys.common, "day", shared_numbers)
-    numbers = f"SELECT _pos, day, inbound, unnest({phone_keys('cell')}) AS key FROM {work('seen_calls')}"
-    connection.execute(
-        f"CREATE TABLE {work('call_numbers')} AS SELECT _pos, key, inbound AND {ours} AS own FROM ({numbers})"
+    numbers = (
+        f'SELECT rowid AS call, _pos, day, "at", inbound, answered, unnest({phone_keys("cell")}) AS key '
+        f"FROM {work('seen_calls')}"
     )
+    connection.execute(f"CREATE TABLE {work('call_numbers')} AS SELECT *, inbound AND {ours} AS own FROM ({numbers})")
 
 
 def _named(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:

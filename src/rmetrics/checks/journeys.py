@@ -10,11 +10,12 @@ Source: the design, section 7, and its notes on journeys.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import duckdb
 
+from rmetrics.checks.parts import create_in_parts
 from rmetrics.checks.phones import phone_keys
 from rmetrics.checks.revenue import counted_day, share_units
 from rmetrics.rules.feeds import ColumnType, Feed
@@ -27,7 +28,6 @@ from rmetrics.sandbox.quoting import dollars, from_micros, holds, ident, in_forc
 JOURNEYS = "journeys"
 MATCHES = "matches"
 _NEAR_S = 600
-_AT_ONCE = 1_000_000  # touches; joining their outcomes takes some 150 MB
 
 
 def create_journeys(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
@@ -288,10 +288,15 @@ def _pairs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
 def _revenue(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     """Creates ``_work.job_shares``: the company's share of each job's payments, in millionths."""
     share = share_units(rules, "day")
-    connection.execute(
-        f"CREATE TABLE {work('job_shares')} AS SELECT job, sum(cents * ({share})) AS micros FROM ("
-        f"SELECT m.job, {counted_day(rules)} AS day, p.cents FROM {work('payment_links')} p "
-        f"JOIN {work('made_jobs')} m ON m.pos = p.job) GROUP BY job"
+    create_in_parts(
+        connection,
+        work("job_shares"),
+        work("made_jobs"),
+        lambda inside: (
+            f"SELECT job, sum(cents * ({share})) AS micros FROM ("
+            f"SELECT m.job, {counted_day(rules)} AS day, p.cents FROM {work('payment_links')} p "
+            f"JOIN (SELECT * FROM {work('made_jobs')} WHERE {inside('rowid')}) m ON m.pos = p.job) GROUP BY job"
+        ),
     )
 
 
@@ -299,9 +304,10 @@ def _outcomes(connection: duckdb.DuckDBPyConnection) -> None:
     """Creates ``journeys``, step by step and some touches at a time: all at once would take too much memory."""
     # Length before text: orders job numbers by value, without requiring that they are numeric.
     order = "ORDER BY coalesce(j.day, DATE '9999-12-31'), length(j.job), j.job"
-    _of_touches(
+    create_in_parts(
         connection,
         work("attached"),
+        work("touches"),
         lambda inside: (
             f"SELECT m.touch, count(*) AS jobs, first(j.job {order}) AS job_id, "
             f"first(m.matched_by {order}) AS matched_by, bool_or(j.is_unit) AS visited, "
@@ -315,9 +321,10 @@ def _outcomes(connection: duckdb.DuckDBPyConnection) -> None:
         f"CREATE TABLE {work('first_days')} AS SELECT number, min(day) AS since FROM {work('job_numbers')} "
         "GROUP BY number"
     )
-    _of_touches(
+    create_in_parts(
         connection,
         work("known_touches"),
+        work("touches"),
         lambda inside: (
             "SELECT touch, bool_or(paired) AS paired, bool_or(linked) AS linked, bool_or(numbered) AS numbered, "
             "coalesce(bool_or(NOT shared), false) AS unshared, min(since) AS since, bool_or(heard) AS heard FROM ("
@@ -334,9 +341,10 @@ def _outcomes(connection: duckdb.DuckDBPyConnection) -> None:
         "WHEN NOT coalesce(k.numbered, false) THEN 'no-number' WHEN NOT k.unshared THEN 'shared' "
         "WHEN k.since IS NOT NULL THEN 'outside-window' ELSE 'no-job' END"
     )
-    _of_touches(
+    create_in_parts(
         connection,
         JOURNEYS,
+        work("touches"),
         lambda inside: (
             "SELECT t.touch_id, t.feed, t.source, t.touch_at, t.day AS touch_date, "
             "CAST(date_trunc('month', t.day) AS DATE) AS month, coalesce(t.answered, k.heard) AS answered, "
@@ -351,23 +359,6 @@ def _outcomes(connection: duckdb.DuckDBPyConnection) -> None:
             f"LEFT JOIN (SELECT * FROM {work('known_touches')} WHERE {inside('touch')}) k ON k.touch = t.touch"
         ),
     )
-
-
-def _of_touches(
-    connection: duckdb.DuckDBPyConnection, table: str, select: Callable[[Callable[[str], str]], str]
-) -> None:
-    """Creates a table from a SELECT that runs for a limited number of touches at a time.
-
-    Args:
-        connection: holds ``_work.touches``.
-        table: the name of the table.
-        select: SQL of the rows, from a function that returns SQL of whether a column's touch is one of these.
-    """
-    row = connection.execute(f"SELECT count(*) FROM {work('touches')}").fetchone()
-    for first in range(0, max(row[0] if row else 0, 1), _AT_ONCE):
-        ends = f"{{0}} >= {first} AND {{0}} < {first + _AT_ONCE}"
-        insert = f"INSERT INTO {table}" if first else f"CREATE OR REPLACE TABLE {table} AS"
-        connection.execute(f"{insert} {select(ends.format)}")
 
 
 class FeedSpan(NamedTuple):
