@@ -151,6 +151,14 @@ cost = { feed = "google_spend", sum = "spend", spread = "days", where = "spend >
 segment = "COD"
 leads = "jobs"
 cost = [{ per_unit = 3.33 }, { per_repair = 1.11 }]
+
+[sources.Listed]
+segment = "COD"
+leads = "jobs"
+cost = { monthly = 31.01 }
+[[sources.Listed.changes]]
+from = 2024-11-15
+cost = { monthly = 60.02 }
 """
 
 
@@ -201,6 +209,7 @@ def exports(project: Project) -> None:
         (13, "INS Service", "Done", "Ads", "2024-11-20T14:00:00-05:00", "U13"),
         (14, "Warranty", "Done", "Ads", "2024-11-07T14:00:00-05:00", "U14"),
         (15, "COD Service", "Done", "other  one", "2024-12-02T12:00:00-05:00", "U15"),
+        (16, "COD Service", "Done", "Listed", "2024-11-04T12:00:00-05:00", "U16"),
     ]
     project.put("Import-1.csv", csv_text(header, *jobs))
     project.put(

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from rmetrics import memory
+from rmetrics.checks import parts
 from rmetrics.lake import Lake
 from rmetrics.pipeline.compute import increment
 from rmetrics.pipeline.compute.compute import Computed, compute
@@ -254,6 +255,7 @@ def _always_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(increment, "MAX_NEW_SHARE", 1_000_000)
     monkeypatch.setattr(scope, "MAX_SHARE", 1_000_000)
     monkeypatch.setattr(memory, "_MIN_ROWS", 5)
+    monkeypatch.setattr(parts, "_AT_ONCE", 3)  # the second engine makes its tables a few rows at a time
 
 
 def run(taken: Sequence[Step], *, each: bool) -> None:

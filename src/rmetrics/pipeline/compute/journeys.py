@@ -29,6 +29,7 @@ from rmetrics.rules.names import CALLS, JOBS, PAYMENTS
 from rmetrics.tables import JOURNEYS
 
 NODE = "_node"
+HELD = 12_000_000  # rows whose ties are read once and held, at some 20 bytes each; those of more rows are read again
 MENTIONS = {POSITION: pl.Int64(), NODE: pl.UInt64()}
 
 
@@ -199,17 +200,23 @@ def tied(rows: Rows, versions: Sequence[tuple[str, pl.DataFrame]]) -> pl.Series:
     positions = pl.concat([pl.Series(POSITION, [], dtype=pl.Int64), *(f[POSITION] for _, f in versions)]).unique()
     if seeds.is_empty():
         return positions
-    every = pl.concat([mentions(n, rows.feed(n), rows.rules) for n in dict.fromkeys([JOBS, *lead_feeds(rows.rules)])])
-    stored = every.collect(engine="streaming")
+    names = list(dict.fromkeys([JOBS, *lead_feeds(rows.rules)]))
+    every = pl.concat([mentions(n, rows.feed(n), rows.rules) for n in names])
+    if sum(f.rows for n in names for f, _ in rows.typed.get(n, ())) <= HELD:
+        every = every.collect(engine="streaming").lazy()
     nodes, new = seeds, seeds
     while len(new):  # breadth-first, until a round reaches no further number or job
-        reached_now = stored.filter(pl.col(NODE).is_in(new.implode()))[POSITION].unique()
+        reached_now = _distinct(every.filter(pl.col(NODE).is_in(new.implode())), POSITION)
         reached_now = reached_now.filter(~reached_now.is_in(positions.implode()))
         positions = pl.concat([positions, reached_now])
-        reached = stored.filter(pl.col(POSITION).is_in(reached_now.implode()))[NODE].unique()
+        reached = _distinct(every.filter(pl.col(POSITION).is_in(reached_now.implode())), NODE)
         new = reached.filter(~reached.is_in(nodes.implode()))
         nodes = pl.concat([nodes, new])
     return positions
+
+
+def _distinct(rows: pl.LazyFrame, column: str) -> pl.Series:
+    return rows.select(pl.col(column).unique()).collect(engine="streaming")[column]
 
 
 __all__ = [
