@@ -112,7 +112,7 @@ def _with_several_ties(rows: Rows) -> list[tuple[str, pl.DataFrame]]:
             several |= pl.col(phone).str.contains(";", literal=True)
         if name != JOBS and feed.job is not None:
             several |= pl.col(JOB_ID).is_not_null()
-        every = rows.feed(name)
+        every = rows.linked(name)
         known = every.collect_schema().names()
         columns = [c for c in (POSITION, COUNTED, "source", "direction", JOB_ID, phone) if c in known]
         found.append((name, every.filter(several).select(columns).collect(engine="streaming")))
@@ -123,7 +123,7 @@ def _of_bucket(rows: Rows, separate: pl.Series, number: int, buckets: int, name:
     """Returns the rows of a feed whose number falls into a bucket, without those at the positions ``separate``."""
     phone = phone_column(rows.rules.feeds[name])
     cell = pl.lit(None, dtype=pl.String) if phone is None else pl.col(phone)
-    return rows.feed(name).filter(bucket(cell, number, buckets) & ~pl.col(POSITION).is_in(separate.implode()))
+    return rows.linked(name).filter(bucket(cell, number, buckets) & ~pl.col(POSITION).is_in(separate.implode()))
 
 
 def _make_journeys(rows: Rows, of: ByNumber, facts: pl.LazyFrame, *, every_payment: bool) -> JourneyRows:
@@ -139,8 +139,8 @@ def _make_journeys(rows: Rows, of: ByNumber, facts: pl.LazyFrame, *, every_payme
 def gathered(rows: Rows, positions: pl.Series | None = None) -> tuple[ByNumber, pl.LazyFrame]:
     """Returns touches and jobs by number, and the facts of the jobs; of all rows, or of those at some positions."""
     if positions is None:
-        return _gathered(rows, rows.feed, None)
-    return _gathered(rows, lambda name: rows.at(name, positions), positions)
+        return _gathered(rows, rows.linked, None)
+    return _gathered(rows, lambda name: rows.linked_at(name, positions), positions)
 
 
 def _gathered(
@@ -201,7 +201,7 @@ def tied(rows: Rows, versions: Sequence[tuple[str, pl.DataFrame]]) -> pl.Series:
     if seeds.is_empty():
         return positions
     names = list(dict.fromkeys([JOBS, *lead_feeds(rows.rules)]))
-    every = pl.concat([mentions(n, rows.feed(n), rows.rules) for n in names])
+    every = pl.concat([mentions(n, rows.linked(n), rows.rules) for n in names])
     if sum(f.rows for n in names for f, _ in rows.typed.get(n, ())) <= HELD:
         every = every.collect(engine="streaming").lazy()
     nodes, new = seeds, seeds

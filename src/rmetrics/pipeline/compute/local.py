@@ -166,8 +166,8 @@ class _Local:
     def _tallies(self, paid: pl.LazyFrame, own: MeasureSums) -> dict[str, pl.DataFrame]:
         """Returns every tally, computed or kept."""
         facts, rules = self.rows.snapshot.scan(FACTS), self.plain.rules
-        made = tally(facts, {name: self.plain.feed(name) for name in rules.feeds}, paid, rules, own)
-        spent = feed_costs({name: self.rows.feed(name) for name in self.rules.feeds}, self.rules)
+        made = tally(facts, {name: self.plain.kept(name) for name in rules.feeds}, paid, rules, own)
+        spent = feed_costs({name: self.rows.kept(name) for name in self.rules.feeds}, self.rules)
         every = {name: spent if name == "spent" else getattr(made, name) for name in TALLIES}
         unchanged = {name: self.rows.snapshot.scan(table) for name, table in TALLIES.items() if table in self.kept}
         summed = [unchanged[name] if name in unchanged else added(name, [every[name]]) for name in TALLIES]
