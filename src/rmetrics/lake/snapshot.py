@@ -24,6 +24,7 @@ from rmetrics.parallel import in_order
 from rmetrics.positions import POSITION
 
 STATE = "state"
+_GROUP = 50_000  # rows of a row group: readers hold several, and look for a few positions
 
 
 class UsedExport(NamedTuple):
@@ -284,7 +285,7 @@ def write_layer(lake: Lake, table: str, rows: pl.LazyFrame | pl.DataFrame, remov
     lake.folder(folder)
     part = folder / f"{uuid.uuid4().hex}.part"  # several tasks of a cluster may write the same table at once
     with writing(folder, part):
-        rows.lazy().sink_parquet(part, compression="zstd", compression_level=1, row_group_size=ROW_GROUP)
+        rows.lazy().sink_parquet(part, compression="zstd", compression_level=1, row_group_size=_GROUP)
         if isinstance(rows, pl.DataFrame):
             count = rows.height
         else:
