@@ -68,6 +68,14 @@ def test_a_day_may_take_longer_where_it_has_four_times_the_rows() -> None:
     assert told("one more day", size(20_000_000, **day)).met is True
 
 
+def test_each_goal_is_judged_at_the_size_it_is_set_for() -> None:
+    sizes = size(5_000_000), size(20_000_000)
+    assert [g.words[-3:] for g in goals(results(*sizes)) if "one more day" in g.words] == ["2 s", "5 s"]
+    assert told("`explain`", *sizes).measured.endswith("at 5,000,000 jobs")
+    assert told("2.5 GiB", *sizes).measured.endswith("at 20,000,000 jobs")
+    assert told("nothing new, the server", *sizes).measured.endswith("at 20,000,000 jobs")
+
+
 def test_memory_is_the_highest_of_any_command() -> None:
     large = size(100, **{"rmetrics/status": figure(0.5, rss=5 * 2**30)})
     assert told("2.5 GiB", large) == Goal(

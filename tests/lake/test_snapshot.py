@@ -48,7 +48,7 @@ def test_any_changes_give_the_rows_that_hold(
         first += count
     stacked = tuple(layers)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(snapshot, "ROW_GROUP", small)
+        patch.setattr(snapshot, "SMALL", small)
         for number, (changed, removed) in enumerate(changes, 1):
             gone = sorted((changed | removed) & set(expected))
             rows = dict.fromkeys(sorted(changed), number)
@@ -66,7 +66,7 @@ def test_a_small_change_rewrites_no_large_layer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: tuple[int, ...]
 ) -> None:
     """Whether a full computation made one layer or one per bucket: otherwise the first day costs as much as everything."""
-    monkeypatch.setattr(snapshot, "ROW_GROUP", 100)
+    monkeypatch.setattr(snapshot, "SMALL", 100)
     lake = Lake(tmp_path)
     buckets = tuple(layer(lake, {1000 * b + n: 0 for n in range(size)}) for b, size in enumerate(sizes))
     stacked, last = buckets, 1000 * (len(sizes) - 1)
@@ -82,7 +82,7 @@ def test_a_small_change_rewrites_no_large_layer(
 def test_changes_as_large_as_an_eighth_are_merged_with_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: tuple[int, ...]
 ) -> None:
-    monkeypatch.setattr(snapshot, "ROW_GROUP", 100)
+    monkeypatch.setattr(snapshot, "SMALL", 100)
     lake = Lake(tmp_path)
     stacked: tuple[Layer, ...] = (layer(lake, dict.fromkeys(range(790), 0)),)
     for day, count in enumerate(changes):
@@ -95,7 +95,7 @@ def test_rows_that_move_again_and_again_are_removed_from_below_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A list that is exported anew every day has new positions every day: those of yesterday lay on top, too."""
-    monkeypatch.setattr(snapshot, "ROW_GROUP", 100)
+    monkeypatch.setattr(snapshot, "SMALL", 100)
     lake = Lake(tmp_path)
     stacked: tuple[Layer, ...] = (layer(lake, dict.fromkeys(range(1000), 0)),)
     held_now = list(range(10))

@@ -37,7 +37,7 @@ from rmetrics.lake.files import (
 from rmetrics.lake.raw import DECISIONS, LANDED, RawLayer
 from rmetrics.lake.raw_file import Frame, RawFile, RawWriter
 from rmetrics.lake.store import Entry, FolderStore, Store
-from rmetrics.lake.typed import EXPORT, ROW_GROUP, Counts, PackRows, TypedFile, TypedLayer, TypedWriter
+from rmetrics.lake.typed import EXPORT, Counts, PackRows, TypedFile, TypedLayer, TypedWriter
 
 
 class Lake(RawLayer, TypedLayer):
@@ -177,7 +177,6 @@ __all__ = [
     "EXPORT",
     "LANDED",
     "MISSING",
-    "ROW_GROUP",
     "BatchWriter",
     "Counts",
     "Damage",

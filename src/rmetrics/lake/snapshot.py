@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from rmetrics.errors import LakeError
-from rmetrics.lake import ROW_GROUP, Lake, Store, file_digest, writing
+from rmetrics.lake import Lake, Store, file_digest, writing
 from rmetrics.parallel import in_order
 from rmetrics.positions import POSITION
 
 STATE = "state"
-_GROUP = 50_000  # rows of a row group: readers hold several, and look for a few positions
+SMALL = 250_000  # rows of a table whose layers are merged as a whole
+_GROUP = 50_000  # rows of a row group: readers hold several groups in memory
 
 
 class UsedExport(NamedTuple):
@@ -303,7 +304,7 @@ def stack(lake: Lake, table: str, layers: Sequence[Layer]) -> Sequence[Layer]:
     The layers on top are merged with each other, so that a change does not rewrite the table: what lies below stands
     until an eighth of it has changed. Small tables are merged as a whole.
     """
-    lowest, small = 1, sum(la.rows for la in layers) <= ROW_GROUP
+    lowest, small = 1, sum(la.rows for la in layers) <= SMALL
     if not small:  # a computation of everything makes a layer per bucket; they remove nothing
         plain = list(itertools.takewhile(lambda la: la.removed is None, layers))
         largest = max((la.rows for la in plain), default=0)

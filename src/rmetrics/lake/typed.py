@@ -21,7 +21,7 @@ from rmetrics.lake.files import CORRUPT, MISSING, BatchWriter, Damage, file_dige
 from rmetrics.lake.records import Folder
 from rmetrics.lake.store import Store
 
-ROW_GROUP = 250_000
+_ROW_GROUP = 250_000
 EXPORT = "_export"  # the number of a row's export within its pack
 _PACK_ROWS = 100_000
 _PACK_EXPORTS = 10_000
@@ -227,7 +227,7 @@ class TypedLayer(Folder):
         writer.close()
         if writer.finish:
             rows = writer.finish(pl.scan_parquet(writer.path, glob=False))
-            rows.sink_parquet(writer.part, row_group_size=ROW_GROUP)
+            rows.sink_parquet(writer.part, row_group_size=_ROW_GROUP)
         else:
             writer.path.replace(writer.part)
         rejected = pl.concat(writer.rejected) if writer.rejected else pl.DataFrame()
