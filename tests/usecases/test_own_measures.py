@@ -182,6 +182,27 @@ def test_an_edit_is_planned_then_remembered_with_its_cause(project: Project, say
     assert say("history", "--dimension", "zip")[0] == 2
 
 
+def test_plan_and_history_print_counts_whole_and_money_with_cents(
+    project: Project, say: Line, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(*arguments: str) -> list[list[str]]:
+        capsys.readouterr()
+        assert run([*arguments]) == 0
+        return [line.split() for line in capsys.readouterr().out.splitlines()]
+
+    company(project)
+    project.sync()
+    own = project.rules / "own.toml"
+    text = own.read_text().replace("total > paid", "total > 100")
+    own.write_text(text.replace("type = 'Warranty'", "type = 'Warranty' AND technician IS NOT NULL"))
+    planned = told("plan")
+    assert ["Google", "COD", "receivables", "80.00", "-", "-80.00", "[1]"] in planned
+    assert ["Rely", "OTHER", "callbacks", "1", "-", "-1", "[2]"] in planned
+    project.sync()
+    assert ["Google", "COD", "receivables", "80.00", "-", "[1]"] in told("history", "--month", "2024-10")
+    assert ["Rely", "OTHER", "callbacks", "1", "-", "[1]"] in told("history", "--month", "2024-11")
+
+
 def test_a_measure_is_drafted_and_a_wrong_one_is_not(project: Project, say: Line) -> None:
     code, told = say("rules", "new-measure", "warranties", "--of", "jobs", "--count", "type = 'Warranty'")
     assert (code, told["measure"], told["of"]) == (0, "warranties", "jobs")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
 from enum import StrEnum
 
+from rmetrics.rules.funnel import FUNNEL, PREFIX
 from rmetrics.rules.measure_tables import Unit
 from rmetrics.rules.measures import declared, shown_format, unit_of
 from rmetrics.rules.model import Rules
@@ -104,4 +105,10 @@ def figures_of(rules: Rules) -> dict[str, Figure]:
     return found
 
 
-__all__ = ["SHIPPED", "Figure", "FigureKind", "additive", "figures_of", "quotient", "ratio"]
+def recorded_kinds(rules: Rules) -> dict[str, FigureKind]:
+    """Returns the kind of every measure, by the name under which changes of its figures are recorded."""
+    funnel = {f"{PREFIX}{n}": FigureKind.EXACT if m.decimals else FigureKind.COUNT for n, m in FUNNEL.items()}
+    return funnel | {name: figure.kind for name, figure in figures_of(rules).items()}
+
+
+__all__ = ["SHIPPED", "Figure", "FigureKind", "additive", "figures_of", "quotient", "ratio", "recorded_kinds"]

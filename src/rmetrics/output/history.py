@@ -4,14 +4,16 @@ from itertools import groupby
 
 from rmetrics.findings import count
 from rmetrics.output.plan import figure
-from rmetrics.output.reporter import Report, names, table
+from rmetrics.output.reporter import Report, names, plain, table
 from rmetrics.usecases.history import History, Recorded
 
 
 def show_history(report: Report, history: History) -> None:
     """Shows the changed figures and their causes by run, oldest first."""
     if report.as_json:
-        report.json(history, "changes", names(Recorded))
+        document = plain(history)
+        del document["kinds"]  # how figures are shown as text
+        report.json(document, "changes", names(Recorded))
         return
     several = history.last != history.month
     month = f"{history.month:%B %Y}" + (f" to {history.last:%B %Y}" if several else "")
@@ -41,8 +43,8 @@ def show_history(report: Report, history: History) -> None:
                 *([str(change.date)] if change.date else [f"{change.month:%Y-%m}"] if several else []),
                 *([_member(change)] if history.dimension else [change.source, change.segment]),
                 change.metric,
-                "-" if change.before is None else figure(change.metric, change.before),
-                "-" if change.after is None else figure(change.metric, change.after),
+                "-" if change.before is None else figure(history.kinds.get(change.metric), change.before),
+                "-" if change.after is None else figure(history.kinds.get(change.metric), change.after),
                 f"[{causes.index(change.cause or 'unknown') + 1}]",
             )
         report.table(grid)

@@ -5,14 +5,11 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Any
 
-from rmetrics.explain.asked import MEASURES
 from rmetrics.findings import EMPTY_INBOX, count
+from rmetrics.metrics.figures import FigureKind
 from rmetrics.output.reporter import STYLES, Report, names, plain, table
-from rmetrics.rules.funnel import FUNNEL, PREFIX
 from rmetrics.usecases.plan import FigureChange, Plan, RowMove, summary
 
-COUNTED = frozenset({"jobs", "leads", "units", "repairs"})
-_JOURNEYS = frozenset(f"{PREFIX}{name}" for name, measure in FUNNEL.items() if not measure.decimals)
 _SHOWN_CAUSES = 9
 _SHOWN_MEMBERS = 20
 
@@ -28,7 +25,7 @@ def show_plan(report: Report, plan: Plan, *, rows: bool) -> None:
     _new(report, plan)
     causes = list(dict.fromkeys([*(c.cause for c in plan.changes), *(c.cause for c in plan.members)]))
     for month, group in groupby(plan.changes, key=lambda c: c.month):
-        _month(report, f"{month:%B %Y}", list(group), causes)
+        _month(report, plan, list(group), causes, f"{month:%B %Y}")
     _members(report, plan, causes, shown=rows)
     for i, cause in enumerate(causes, 1):
         report.line(f"[{i}] {cause}", "dim")
@@ -53,7 +50,7 @@ def _new(report: Report, plan: Plan) -> None:
             report.line(f"{finding.severity}: {finding.message}", STYLES[finding.severity])
 
 
-def _month(report: Report, title: str, changes: Sequence[FigureChange], causes: Sequence[str]) -> None:
+def _month(report: Report, plan: Plan, changes: Sequence[FigureChange], causes: Sequence[str], title: str) -> None:
     grid = table(title, "source", "segment", "measure", "before", "after", "change", "why")
     for change in changes:
         was, now = change.before or Decimal(0), change.after or Decimal(0)
@@ -61,9 +58,9 @@ def _month(report: Report, title: str, changes: Sequence[FigureChange], causes: 
             change.source,
             change.segment,
             change.metric,
-            "-" if change.before is None else figure(change.metric, was),
-            "-" if change.after is None else figure(change.metric, now),
-            figure(change.metric, now - was, sign=True),
+            "-" if change.before is None else figure(plan.kinds.get(change.metric), was),
+            "-" if change.after is None else figure(plan.kinds.get(change.metric), now),
+            figure(plan.kinds.get(change.metric), now - was, sign=True),
             f"[{causes.index(change.cause) + 1}]",
         )
     report.table(grid)
@@ -81,9 +78,9 @@ def _members(report: Report, plan: Plan, causes: Sequence[str], *, shown: bool) 
                 f"{change.month:%Y-%m}",
                 change.member,
                 change.metric,
-                "-" if change.before is None else figure(change.metric, was),
-                "-" if change.after is None else figure(change.metric, now),
-                figure(change.metric, now - was, sign=True),
+                "-" if change.before is None else figure(plan.kinds.get(change.metric), was),
+                "-" if change.after is None else figure(plan.kinds.get(change.metric), now),
+                figure(plan.kinds.get(change.metric), now - was, sign=True),
                 f"[{causes.index(change.cause) + 1}]",
             )
         report.table(grid)
@@ -96,13 +93,12 @@ def _members(report: Report, plan: Plan, causes: Sequence[str], *, shown: bool) 
             )
 
 
-def figure(metric: str, value: Decimal, *, sign: bool = False) -> str:
+def figure(kind: FigureKind | None, value: Decimal, *, sign: bool = False) -> str:
     """Formats a figure exactly: whole counts, money with cents, revenue after payout with all its decimals.
 
-    For an own measure, only the value shows whether it is whole.
+    Of a measure that is no longer declared, whose kind is None, only the value shows whether it is whole.
     """
-    own = metric not in MEASURES and not metric.startswith("journeys.")
-    if metric in COUNTED | _JOURNEYS or (own and value == value.to_integral_value()):
+    if kind is FigureKind.COUNT or (kind is None and value == value.to_integral_value()):
         return f"{value:{'+' if sign else ''},.0f}"
     places = max(2, -int(value.normalize().as_tuple().exponent)) if value else 2
     return f"{value:{'+' if sign else ''},.{places}f}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from rmetrics.errors import SettingsError
+from rmetrics.metrics.figures import FigureKind, recorded_kinds
 from rmetrics.opening import database_of
 from rmetrics.pipeline.asked import MonthRange, months_named, only_source
 from rmetrics.postgres.connection import Server, Session, connect
@@ -59,6 +60,7 @@ class History:
         members: number of members' figures that changed, by dimension.
         dimension: the dimension whose members' changes these are.
         published: whether any of the months has figures now.
+        kinds: the kind of every measure, by its name in ``changes``.
     """
 
     month: dt.date
@@ -70,6 +72,7 @@ class History:
     last: dt.date
     members: Mapping[str, int] = field(default_factory=dict)
     dimension: str | None = None
+    kinds: Mapping[str, FigureKind] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +189,7 @@ def _history(server: Server, settings: Settings, rules: Rules, asked: MonthRange
         last=last,
         members=counts,
         dimension=wanted.dimension or None,
+        kinds=recorded_kinds(rules),
     )
 
 

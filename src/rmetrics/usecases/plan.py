@@ -3,8 +3,8 @@
 import contextlib
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ from rmetrics.lake import Lake
 from rmetrics.lake.scratch import scratch_lake
 from rmetrics.lake.snapshot import load
 from rmetrics.memory import rows_at_once
+from rmetrics.metrics.figures import FigureKind, recorded_kinds
 from rmetrics.opening import open_project
 from rmetrics.periods import month_of
 from rmetrics.pipeline.asked import month_named, only_source
@@ -103,6 +104,7 @@ class Plan:
         instead: the same edits as dated changes, in TOML, which would leave those months unchanged.
         journeys: the jobs that would come from another touch, of the requested month and source.
         members: every figure of a dimension's member that would change; none if a single source is requested.
+        kinds: the kind of every measure, by its name in ``changes`` and ``members``.
     """
 
     compared_with: str
@@ -118,6 +120,7 @@ class Plan:
     instead: tuple[str, ...] = ()
     journeys: tuple[Reassignment, ...] = ()
     members: tuple[MemberChange, ...] = ()
+    kinds: Mapping[str, FigureKind] = field(default_factory=dict)
 
     @property
     def any(self) -> bool:
@@ -208,6 +211,7 @@ def plan(
         instead=instead,
         journeys=reassigned,
         members=tuple(c for c in members if source is None and month in {None, c.month}),
+        kinds=(recorded_kinds(old) if old else {}) | recorded_kinds(rules),
     )
 
 

@@ -12,6 +12,7 @@ from rmetrics.explain.asked import MEASURES
 from rmetrics.findings import count
 from rmetrics.html_report import cells
 from rmetrics.html_report.data import ALL
+from rmetrics.metrics.figures import FigureKind, recorded_kinds
 from rmetrics.output.plan import figure
 from rmetrics.periods import parse_month
 from rmetrics.serve.controls import Control, Edited, controls, edited
@@ -106,6 +107,7 @@ def _answer(asked: PageRequest, tried: Edited, plan: Mapping[str, Any]) -> str:
     changes: Sequence[Mapping[str, Any]] = plan["changes"]
     rows: Sequence[Mapping[str, Any]] = plan["rows"]
     reassigned: Sequence[Mapping[str, Any]] = plan["journeys"]
+    kinds = recorded_kinds(asked.view.lake.rules)
     message = "A sync with this edit would change no figure."
     if changes or plan["daily_changes"] or rows:
         figures = f"{count(len(changes), 'monthly figure')} and {count(plan['daily_changes'], 'daily figure')}"
@@ -119,8 +121,8 @@ def _answer(asked: PageRequest, tried: Edited, plan: Mapping[str, Any]) -> str:
         message += f" {count(len(reassigned), 'job')} ({money:,.2f} paid) would come from another touch."
     parts = [
         f'<p class="verdict" data-keep="yes">{message} Nothing was written.</p>',
-        _sums(changes),
-        _changes(changes),
+        _sums(changes, kinds),
+        _changes(changes, kinds),
     ]
     parts.append(_reassigned(asked, reassigned))
     parts.append(_rows(asked, rows) if plan["rows_known"] else "<p>The rows affected are unknown.</p>")
@@ -138,7 +140,7 @@ def _answer(asked: PageRequest, tried: Edited, plan: Mapping[str, Any]) -> str:
     return cells.card("Effect", "".join(parts))
 
 
-def _sums(changes: Sequence[Mapping[str, Any]]) -> str:
+def _sums(changes: Sequence[Mapping[str, Any]], kinds: Mapping[str, FigureKind]) -> str:
     """Renders the total change of each measure."""
     moved: dict[str, Decimal] = {}
     for change in changes:
@@ -147,10 +149,13 @@ def _sums(changes: Sequence[Mapping[str, Any]]) -> str:
         difference = Decimal(change["after"] or 0) - Decimal(change["before"] or 0)
         moved[change["metric"]] = moved.get(change["metric"], Decimal(0)) + difference
     tiles = [
-        cells.tile(metric, cells.cell(figure(metric, value, sign=True), _colour(metric, value), cells.plain(value)),
-                   "over all months")
+        cells.tile(
+            metric,
+            cells.cell(figure(kinds.get(metric), value, sign=True), _colour(metric, value), cells.plain(value)),
+            "over all months",
+        )
         for metric, value in moved.items()
-    ]  # fmt: skip
+    ]
     return f'<div class="tiles">{"".join(tiles)}</div>' if tiles else ""
 
 
@@ -160,10 +165,11 @@ def _colour(metric: str, value: Decimal) -> str:
     return "good" if (value > 0) == (metric in _UP_IS_GOOD) else "bad"
 
 
-def _changes(changes: Sequence[Mapping[str, Any]]) -> str:
+def _changes(changes: Sequence[Mapping[str, Any]], kinds: Mapping[str, FigureKind]) -> str:
     rows = []
     for change in changes[:_MAX_ROWS]:
         metric, month = change["metric"], parse_month(change["month"][:7])
+        kind = kinds.get(metric)
         was, now = (None if change[k] is None else Decimal(change[k]) for k in ("before", "after"))
         difference = (now or Decimal(0)) - (was or Decimal(0))
         segment = None if change["segment"] == ALL else change["segment"]
@@ -174,9 +180,9 @@ def _changes(changes: Sequence[Mapping[str, Any]]) -> str:
                 cells.cell(change["source"], text=True),
                 cells.cell(change["segment"], text=True),
                 cells.cell(metric, text=True),
-                cells.cell(cells.DASH if was is None else figure(metric, was), value=cells.plain(was), href=href),
-                cells.cell(cells.DASH if now is None else figure(metric, now), value=cells.plain(now)),
-                cells.cell(figure(metric, difference, sign=True), _colour(metric, difference), cells.plain(difference)),
+                cells.cell(cells.DASH if was is None else figure(kind, was), value=cells.plain(was), href=href),
+                cells.cell(cells.DASH if now is None else figure(kind, now), value=cells.plain(now)),
+                cells.cell(figure(kind, difference, sign=True), _colour(metric, difference), cells.plain(difference)),
             ]
         )
     if not rows:
