@@ -37,6 +37,46 @@ def test_differences_of_lines_and_times_are_read_by_both_engines(tmp_path: Path)
     assert_frame_equal(found, rows.with_columns(pl.col("moment").dt.epoch("us")))
 
 
+def test_times_are_differences_even_where_the_first_ones_repeat(tmp_path: Path) -> None:
+    day = dt.datetime(1969, 12, 31, tzinfo=dt.UTC)
+    times = [day, None] * 20 + [day + dt.timedelta(microseconds=(n * 104_729) % 10**9 * 10**3) for n in range(24)]
+    rows = pl.DataFrame({"moment": times}, schema={"moment": pl.Datetime("us", "UTC")})
+    path = tmp_path / "rows.parquet"
+    writer = BatchWriter(path)
+    writer.write_all(rows.lazy(), 40)
+    writer.close()
+    encodings = [pq.read_metadata(path).row_group(i).column(0).encodings for i in range(2)]
+    assert all("DELTA_BINARY_PACKED" in kept and "RLE_DICTIONARY" not in kept for kept in encodings)
+    assert_frame_equal(pl.read_parquet(path), rows)
+    found = duckdb.sql(f"SELECT epoch_us(moment) AS moment FROM '{path}'").pl()
+    assert_frame_equal(found, rows.with_columns(pl.col("moment").dt.epoch("us")))
+
+
+@pytest.mark.parametrize("kind", [pl.UInt64, pl.UInt32, pl.Int32])
+def test_whole_numbers_of_any_width_are_read_by_both_engines(tmp_path: Path, kind: type[pl.DataType]) -> None:
+    lowest, highest = pl.DataFrame(schema={"n": kind}).select(low=kind.min(), high=kind.max()).row(0)
+    rows = pl.DataFrame({"n": [lowest, highest, None, lowest, highest // 2, *range(100)]}, schema={"n": kind})
+    path = tmp_path / "rows.parquet"
+    writer = BatchWriter(path)
+    writer.write(rows)
+    writer.close()
+    assert_frame_equal(pl.read_parquet(path), rows)
+    assert_frame_equal(duckdb.sql(f"FROM '{path}'").pl(), rows)
+
+
+@pytest.mark.parametrize(("height", "groups"), [(0, [0]), (1, [1]), (10, [10]), (25, [10, 10, 5])])
+def test_a_query_is_written_in_row_groups_in_its_order(tmp_path: Path, height: int, groups: list[int]) -> None:
+    rows = pl.DataFrame({"n": range(height, 0, -1)}, schema={"n": pl.Int64})
+    path = tmp_path / "rows.parquet"
+    writer = BatchWriter(path)
+    writer.write_all(rows.lazy(), 10)
+    writer.close()
+    found = pq.read_metadata(path)
+    assert [found.row_group(i).num_rows for i in range(found.num_row_groups)] == groups
+    assert writer.rows == height
+    assert_frame_equal(pl.read_parquet(path), rows)
+
+
 @pytest.mark.parametrize("record", [{}, {"a": 1}, RECORD])
 def test_a_record_comes_back_as_it_was(record: dict[str, object]) -> None:
     assert unsealed(sealed(record)) == record

@@ -74,6 +74,12 @@ class BatchWriter:
         else:
             self._empty = batch
 
+    def write_all(self, rows: pl.LazyFrame, group: int) -> None:
+        """Appends the rows of a query, ``group`` of them to a row group."""
+        self.write(pl.DataFrame(schema=rows.collect_schema()))
+        for batch in rows.collect_batches(chunk_size=group, lazy=True):
+            self.write(batch)
+
     def _append(self, batch: pl.DataFrame) -> None:
         import pyarrow.parquet as pq
 
@@ -84,16 +90,18 @@ class BatchWriter:
             spellings = batch.select(pl.all().approx_n_unique()).row(0, named=True)
             repeat = [name for name, count in spellings.items() if count * _REPEATS <= batch.height]
             ordered = [s.name for s in batch if s.dtype != pl.String]
-            # Lines, ids and times of an export are near the ones before: their differences take half the bytes or less.
-            near = [s.name for s in batch if s.dtype.is_integer() or s.dtype == pl.Datetime]
+            # Lines, ids and times are near the ones before: their differences take half the bytes or less. Times even
+            # where those of the first rows repeat: those of later rows may not.
+            times = [s.name for s in batch if s.dtype == pl.Datetime]
+            near = [s.name for s in batch if s.dtype.is_integer() and s.name not in repeat] + times
             self._writer = pq.ParquetWriter(
                 self.path,
                 table.schema,
                 compression="zstd",
                 compression_level=1,
-                use_dictionary=repeat,
+                use_dictionary=[name for name in repeat if name not in times],
                 write_statistics=ordered,
-                column_encoding={name: "DELTA_BINARY_PACKED" for name in near if name not in repeat},
+                column_encoding=dict.fromkeys(near, "DELTA_BINARY_PACKED"),
             )
         self._writer.write_table(table)
 

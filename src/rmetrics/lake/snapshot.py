@@ -9,6 +9,7 @@ new rows and the positions (``rmetrics.positions``) of rows below that no longer
 its size, not on the size of the table; layers are merged when there are many, or when they are large.
 """
 
+import contextlib
 import itertools
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from rmetrics.errors import LakeError
-from rmetrics.lake import Lake, Store, file_digest, writing
+from rmetrics.lake import BatchWriter, Lake, Store, file_digest, writing
 from rmetrics.parallel import in_order
 from rmetrics.positions import POSITION
 
@@ -286,16 +287,11 @@ def write_layer(lake: Lake, table: str, rows: pl.LazyFrame | pl.DataFrame, remov
     lake.folder(folder)
     part = folder / f"{uuid.uuid4().hex}.part"  # several tasks of a cluster may write the same table at once
     with writing(folder, part):
-        rows.lazy().sink_parquet(part, compression="zstd", compression_level=1, row_group_size=_GROUP)
-        if isinstance(rows, pl.DataFrame):
-            count = rows.height
-        else:
-            count = pl.scan_parquet(part, glob=False).select(pl.len()).collect().item()
-        stored = _commit(lake, part, folder)
+        stored, count = _written(lake, part, rows.lazy())
         if removed is None or removed.is_empty():
             return Layer(stored, count)
-        removed.alias(POSITION).sort().to_frame().write_parquet(part, compression="zstd", compression_level=1)
-        return Layer(stored, count, _commit(lake, part, folder))
+        gone, _ = _written(lake, part, removed.alias(POSITION).sort().to_frame().lazy())
+        return Layer(stored, count, gone)
 
 
 def stack(lake: Lake, table: str, layers: Sequence[Layer]) -> Sequence[Layer]:
@@ -334,15 +330,17 @@ _MAX_TOP = 8
 _MAX_BELOW = 64
 
 
-def _commit(lake: Lake, written: Path, folder: Path) -> Stored:
-    """Gives a file its final name, from its content.
+def _written(lake: Lake, part: Path, rows: pl.LazyFrame) -> tuple[Stored, int]:
+    """Writes rows to a file with a final name from its content; returns it and the number of rows.
 
     It is not flushed: it can be rebuilt, and is verified before use.
     """
-    digest = file_digest(written)
-    name = (folder / f"{digest[:16]}.parquet").relative_to(lake.root).as_posix()
-    entry = lake.store.write_new(written, name)
-    return Stored(name, entry.size, entry.modified_ns, digest)
+    with contextlib.closing(BatchWriter(part)) as writer:
+        writer.write_all(rows, _GROUP)
+    digest = file_digest(part)
+    name = (part.parent / f"{digest[:16]}.parquet").relative_to(lake.root).as_posix()
+    entry = lake.store.write_new(part, name)
+    return Stored(name, entry.size, entry.modified_ns, digest), writer.rows
 
 
 __all__ = ["CorruptError", "Layer", "Snapshot", "Stored", "load", "save", "stack", "sweep", "write_layer"]

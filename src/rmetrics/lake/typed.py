@@ -226,8 +226,9 @@ class TypedLayer(Folder):
         """Gives typed and rejected rows their final names."""
         writer.close()
         if writer.finish:
-            rows = writer.finish(pl.scan_parquet(writer.path, glob=False))
-            rows.sink_parquet(writer.part, row_group_size=_ROW_GROUP)
+            finished = BatchWriter(writer.part)
+            with contextlib.closing(finished):
+                finished.write_all(writer.finish(pl.scan_parquet(writer.path, glob=False)), _ROW_GROUP)
         else:
             writer.path.replace(writer.part)
         rejected = pl.concat(writer.rejected) if writer.rejected else pl.DataFrame()
