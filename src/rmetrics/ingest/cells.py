@@ -27,24 +27,41 @@ _WHOLE = r"^(-?[0-9]+)\.0$"
 
 def clean(cells: pl.Series) -> pl.Series:
     """Cells without outer white space and protection; placeholders for nothing become null."""
-    text = stripped(cells)
-    if not (text.str.len_bytes() <= _MAX_BLANK).any():
-        return text
-    filled = pl.all_horizontal(pl.first() != blank for blank in BLANKS)  # faster than is_in, which hashes every cell
-    return pl.DataFrame([text]).select(pl.when(filled).then(pl.first())).to_series()
+    return all_clean(pl.DataFrame([cells])).to_series()
 
 
-def stripped(cells: pl.Series) -> pl.Series:
-    """Cells without outer white space (including no-break spaces), invisible characters and spreadsheet protection."""
-    text = cells.str.strip_chars()
+def all_clean(cells: pl.DataFrame) -> pl.DataFrame:
+    """``clean`` for every column.
+
+    One query strips all columns and another finds those that need more: hardly any cell does.
+    """
+    text = cells.select(pl.all().str.strip_chars())
+    every = pl.all()
+    guarded = (every.str.starts_with("=") | every.str.starts_with("'")).any()
+    wide = every.str.len_bytes().sum() != every.str.len_chars().sum()
+    short = (every.str.len_bytes() <= _MAX_BLANK).any()
+    is_guarded, is_wide, has_short = (text.select(found).row(0) for found in (guarded, wide, short))
+    columns = list[pl.Series]()
+    for column, guards, wider, shorts in zip(text, is_guarded, is_wide, has_short, strict=True):
+        plain = _unprotected(column) if guards or wider else column
+        # An unprotected cell may have become blank.
+        columns.append(_without_placeholders(plain) if shorts or plain is not column else plain)
+    return pl.DataFrame(columns)
+
+
+def _unprotected(text: pl.Series) -> pl.Series:
+    """Stripped cells without no-break spaces, invisible characters and spreadsheet protection."""
     odd = text.str.starts_with("=") | text.str.starts_with("'")
     if text.str.len_bytes().sum() != text.str.len_chars().sum():  # only non-ASCII text can contain such characters
         odd = odd | text.str.contains(f"^[{_INVISIBLE}]|[{_INVISIBLE}]$")
-    if not odd.any():
-        return text
     found = {t: unprotected(t) for t in text.filter(odd.fill_null(value=False)).unique().to_list()}
     changed = {was: now for was, now in found.items() if was != now}
     return text.replace(changed) if changed else text
+
+
+def _without_placeholders(text: pl.Series) -> pl.Series:
+    filled = pl.all_horizontal(pl.first() != blank for blank in BLANKS)  # faster than is_in, which hashes every cell
+    return pl.DataFrame([text]).select(pl.when(filled).then(pl.first())).to_series()
 
 
 def unprotected(text: str) -> str:

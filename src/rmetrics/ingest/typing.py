@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import polars as pl
 
-from rmetrics.ingest.cells import clean
+from rmetrics.ingest.cells import all_clean
 from rmetrics.ingest.parse import parse_column, reason
 from rmetrics.ingest.preamble import range_month
 from rmetrics.ingest.recognise import column_positions, minus_header, normal_header
@@ -138,6 +138,9 @@ class _Typing:
         # Rechunked: on a frame of several chunks, Polars 2.1 returns a literal-only expression once per chunk.
         self.batch = batch.rechunk()
         self.feed, self.found, self.month, self.reading = feed, found, month, reading
+        subtracted = (minus_header(batch.columns, column) for column in feed.mapped.values())
+        used = dict.fromkeys([*(h for headers in found.values() for h in headers), *filter(None, subtracted)])
+        self.cells = all_clean(self.batch.select(*used))
         self.height = batch.height
         self.several = [batch[EXPORT]] if EXPORT in batch.columns else []
         self.values: dict[str, pl.Series] = {}
@@ -177,7 +180,7 @@ class _Typing:
             constant = self.month if column.range and self.month is not None else column.constant or column.default
             self.values[name] = pl.Series(name, [constant], dtype=DTYPES[column.type]).new_from_index(0, self.height)
             return None, nothing
-        header, cells = " and ".join(headers), translated(joined([clean(self.batch[h]) for h in headers]), column)
+        header, cells = " and ".join(headers), translated(joined([self.cells[h] for h in headers]), column)
         values = parse_column(cells, column, self.reading).alias(name)
         is_id = name in self.feed.key and column.type is ColumnType.TEXT
         if is_id and cells.str.contains("+", literal=True).any():
@@ -232,7 +235,7 @@ class _Typing:
 
     def _less(self, values: pl.Series, header: str, column: Column) -> tuple[pl.Series, pl.Series]:
         """The amounts minus those of another column, and whether these are unreadable; a blank subtracts nothing."""
-        cells = clean(self.batch[header])
+        cells = self.cells[header]
         less = parse_column(cells, column, self.reading)
         bad = less.is_null() & cells.is_not_null()
         if bad.any():
