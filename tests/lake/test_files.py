@@ -52,9 +52,13 @@ def test_times_are_differences_even_where_the_first_ones_repeat(tmp_path: Path) 
     assert_frame_equal(found, rows.with_columns(pl.col("moment").dt.epoch("us")))
 
 
-@pytest.mark.parametrize("kind", [pl.UInt64, pl.UInt32, pl.Int32])
-def test_whole_numbers_of_any_width_are_read_by_both_engines(tmp_path: Path, kind: type[pl.DataType]) -> None:
-    lowest, highest = pl.DataFrame(schema={"n": kind}).select(low=kind.min(), high=kind.max()).row(0)
+@pytest.mark.parametrize(
+    ("kind", "lowest", "highest"),
+    [(pl.UInt64, 0, 2**64 - 1), (pl.UInt32, 0, 2**32 - 1), (pl.Int32, -(2**31), 2**31 - 1)],
+)
+def test_whole_numbers_of_any_width_are_read_by_both_engines(
+    tmp_path: Path, kind: type[pl.DataType], lowest: int, highest: int
+) -> None:
     rows = pl.DataFrame({"n": [lowest, highest, None, lowest, highest // 2, *range(100)]}, schema={"n": kind})
     path = tmp_path / "rows.parquet"
     writer = BatchWriter(path)

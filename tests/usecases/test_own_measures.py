@@ -182,8 +182,9 @@ def test_an_edit_is_planned_then_remembered_with_its_cause(project: Project, say
     assert say("history", "--dimension", "zip")[0] == 2
 
 
+@pytest.mark.usefixtures("say")
 def test_plan_and_history_print_counts_whole_and_money_with_cents(
-    project: Project, say: Line, capsys: pytest.CaptureFixture[str]
+    project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def told(*arguments: str) -> list[list[str]]:
         capsys.readouterr()

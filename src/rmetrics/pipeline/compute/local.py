@@ -73,6 +73,7 @@ from rmetrics.tables import (
 )
 
 Tables = dict[str, Sequence[Layer]]
+_NARROW = 2  # times as many rows of links, facts and classes fit into memory as of journeys, at some 250 bytes each
 
 
 def compute_all(
@@ -111,6 +112,7 @@ class _Local:
         unpriced: the same rows, for stages that use no prices.
         plain: the same rows, for stages that use neither prices nor own measures.
         kept: the tables that are not recomputed.
+        buckets, narrow_buckets: the number of buckets of a stage, and of one whose rows have few columns.
     """
 
     def __init__(
@@ -124,6 +126,7 @@ class _Local:
         self.plain = Rows(lake, without_prices_and_own_measures(rules), typed, snapshot)
         largest = max((sum(f.rows for f, _ in typed.get(name, ())) for name in rules.feeds), default=0)
         self.buckets = max(1, -(-largest // max_rows))
+        self.narrow_buckets = max(1, -(-largest // (_NARROW * max_rows)))
 
     def run(self, progress: Progress) -> Tables:
         names = order(self.rules)
@@ -133,7 +136,7 @@ class _Local:
             if self.rules.feeds[name].job is not None:
                 self._write(links(name), self._links(name), LINKS)
         if CALLS in self.rules.feeds:
-            self._write(CLASSES, classes_of(self.plain, self.buckets), CLASSED)
+            self._write(CLASSES, classes_of(self.plain, self.narrow_buckets), CLASSED)
         progress("keeping the newest rows", len(names), len(names))
         progress("applying the rules", 0, 3)
         own = self._spellings()
@@ -222,9 +225,9 @@ class _Local:
         columns = list(dict.fromkeys([JOB_ID, *link.match]))
         rows = self.plain.kept(name).select(POSITION, link.column)
         jobs = self.plain.feed(JOBS).filter(pl.col(COUNTED)).select(columns)
-        for number in range(self.buckets):
-            part = rows.filter(bucket(pl.col(link.column), number, self.buckets))
-            named = pl.any_horizontal(bucket(pl.col(c), number, self.buckets) for c in link.match)
+        for number in range(self.narrow_buckets):
+            part = rows.filter(bucket(pl.col(link.column), number, self.narrow_buckets))
+            named = pl.any_horizontal(bucket(pl.col(c), number, self.narrow_buckets) for c in link.match)
             yield linked_jobs(part, jobs.filter(named), link).collect(engine="streaming")
 
     def _facts(self, own: pl.DataFrame) -> pl.LazyFrame:
@@ -233,17 +236,18 @@ class _Local:
             return pl.LazyFrame()
         paid, layers, rules = list[pl.DataFrame](), list[Layer](), self.plain.rules
         day = rules.feeds[PAYMENTS].business_date
-        for number in range(self.buckets):
-            inside = bucket(pl.col(JOB_ID), number, self.buckets)
-            payments = self.plain.feed(PAYMENTS) if self.buckets == 1 else self.plain.of_jobs(PAYMENTS, inside)
+        for number in range(self.narrow_buckets):
+            inside = bucket(pl.col(JOB_ID), number, self.narrow_buckets)
+            payments = self.plain.feed(PAYMENTS) if self.narrow_buckets == 1 else self.plain.of_jobs(PAYMENTS, inside)
             payments = payments.select(JOB_ID, "amount", COUNTED, day).collect(engine="streaming").lazy()
             made = facts(self.plain.feed(JOBS).filter(inside), payments, rules, own.lazy()).collect(engine="streaming")
             _put(self.lake, FACTS, layers, made)
             paid.append(revenue(payments, made.lazy(), rules).collect())
         self.tables[FACTS] = layers
-        if self.buckets > 1:
+        for number in range(self.narrow_buckets) if self.narrow_buckets > 1 else ():
+            jobless = self.plain.without_job(PAYMENTS, bucket(pl.col(POSITION), number, self.narrow_buckets))
             nothing_known = self.rows.snapshot.scan(FACTS).head(0)
-            paid.append(revenue(self.plain.without_job(PAYMENTS), nothing_known, rules).collect(engine="streaming"))
+            paid.append(revenue(jobless, nothing_known, rules).collect(engine="streaming"))
         return pl.concat(paid).lazy()
 
     def _measured(self) -> MeasureSums:

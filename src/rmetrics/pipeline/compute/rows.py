@@ -115,12 +115,12 @@ class Rows:
         wanted = self._table_at(links(name), None).filter(inside)
         return self._classed(name, self.kept(name).drop(JOB_ID, strict=False).join(wanted, on=POSITION))
 
-    def without_job(self, name: str) -> pl.LazyFrame:
-        """Returns the rows of a feed that name no job."""
+    def without_job(self, name: str, inside: pl.Expr) -> pl.LazyFrame:
+        """Returns the rows of a feed that name no job and for whose position a condition holds."""
         if self.rules.feeds[name].job is None:
-            return self.feed(name).filter(pl.col(JOB_ID).is_null())
-        named = self._table_at(links(name), None).select(POSITION)
-        rows = self.kept(name).drop(JOB_ID, strict=False).join(named, on=POSITION, how="anti")
+            return self.feed(name).filter(pl.col(JOB_ID).is_null() & inside)
+        named = self._table_at(links(name), None).select(POSITION).filter(inside)
+        rows = self.kept(name).filter(inside).drop(JOB_ID, strict=False).join(named, on=POSITION, how="anti")
         return self._classed(name, rows.with_columns(pl.lit(None, dtype=pl.String).alias(JOB_ID)))
 
     def kept(self, name: str) -> pl.LazyFrame:
