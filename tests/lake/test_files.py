@@ -81,6 +81,21 @@ def test_a_query_is_written_in_row_groups_in_its_order(tmp_path: Path, height: i
     assert_frame_equal(pl.read_parquet(path), rows)
 
 
+def test_a_query_that_ends_midway_is_not_taken_for_a_complete_one(tmp_path: Path) -> None:
+    def end(values: pl.Series) -> pl.Series:
+        if (values == 800_000).any():
+            raise pl.exceptions.PanicException("the engine stopped")
+        return values
+
+    path = tmp_path / "rows.parquet"
+    pl.DataFrame({"n": range(1_000_000)}).write_parquet(path, row_group_size=50_000)
+    rows = pl.scan_parquet(path).with_columns(pl.col("n").map_batches(end, return_dtype=pl.Int64, is_elementwise=True))
+    writer = BatchWriter(tmp_path / "copy.parquet")
+    with pytest.raises(pl.exceptions.PanicException):
+        writer.write_all(rows, 50_000)
+    writer.discard()
+
+
 @pytest.mark.parametrize("record", [{}, {"a": 1}, RECORD])
 def test_a_record_comes_back_as_it_was(record: dict[str, object]) -> None:
     assert unsealed(sealed(record)) == record

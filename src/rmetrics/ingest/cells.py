@@ -35,6 +35,8 @@ def all_clean(cells: pl.DataFrame) -> pl.DataFrame:
 
     One query strips all columns and another finds those that need more: hardly any cell does.
     """
+    if not cells.width:
+        return cells
     text = cells.select(pl.all().str.strip_chars())
     every = pl.all()
     guarded = (every.str.starts_with("=") | every.str.starts_with("'")).any()

@@ -140,7 +140,7 @@ class _Typing:
         self.feed, self.found, self.month, self.reading = feed, found, month, reading
         subtracted = (minus_header(batch.columns, column) for column in feed.mapped.values())
         used = dict.fromkeys([*(h for headers in found.values() for h in headers), *filter(None, subtracted)])
-        self.cells = all_clean(self.batch.select(*used))
+        self.cells = all_clean(pl.DataFrame([self.batch[h] for h in used]))
         self.height = batch.height
         self.several = [batch[EXPORT]] if EXPORT in batch.columns else []
         self.values: dict[str, pl.Series] = {}

@@ -77,8 +77,7 @@ class BatchWriter:
     def write_all(self, rows: pl.LazyFrame, group: int) -> None:
         """Appends the rows of a query, ``group`` of them to a row group."""
         self.write(pl.DataFrame(schema=rows.collect_schema()))
-        for batch in rows.collect_batches(chunk_size=group, lazy=True):
-            self.write(batch)
+        rows.sink_batches(self.write, chunk_size=group)  # unlike collect_batches, raises if Polars panics midway
 
     def _append(self, batch: pl.DataFrame) -> None:
         import pyarrow.parquet as pq

@@ -96,9 +96,10 @@ def _members(report: Report, plan: Plan, causes: Sequence[str], *, shown: bool) 
 def figure(kind: FigureKind | None, value: Decimal, *, sign: bool = False) -> str:
     """Formats a figure exactly: whole counts, money with cents, revenue after payout with all its decimals.
 
-    Of a measure that is no longer declared, whose kind is None, only the value shows whether it is whole.
+    Of a measure that is no longer declared, whose kind is None, only the value shows whether it is whole. A measure may
+    have been of another kind before, so a count need not be whole.
     """
-    if kind is FigureKind.COUNT or (kind is None and value == value.to_integral_value()):
+    if kind in {None, FigureKind.COUNT} and value == value.to_integral_value():
         return f"{value:{'+' if sign else ''},.0f}"
     places = max(2, -int(value.normalize().as_tuple().exponent)) if value else 2
     return f"{value:{'+' if sign else ''},.{places}f}"
