@@ -292,12 +292,12 @@ TEMPLATE = """\
 {machine}
 
 Each size in one run, all on one machine. Every contender reads the same generated exports (text, in the real header
-forms, with refunds, payments without a job, overlapping exports and cells nobody can read) and must give the same daily metrics to
-the cent, for every day, source and segment, before and while it is timed; otherwise the run fails. Each is a fresh
-process. Times are the best of the rounds, with the range in brackets; memory is the peak resident size of the largest
-process of a contender, processor time that of all its processes. rmetrics is run through its command line only.
-PostgreSQL is one server for all, as rmetrics embeds it, running before anything is timed: time spent waiting for it
-counts, its own memory and processor time do not.
+forms, with refunds, payments without a job, overlapping exports and cells nobody can read) and must give the same
+daily metrics to the cent, for every day, source and segment, before and while it is timed; otherwise the run fails.
+Each is a fresh process. Times are the best of the rounds, with the range in brackets; memory is the peak resident size
+of the largest process of a contender, processor time that of all its processes. rmetrics is run through its command
+line only. PostgreSQL is one server for all, as rmetrics embeds it, running before anything is timed: time spent
+waiting for it counts, its own memory and processor time do not.
 
 ## Goals
 
