@@ -172,19 +172,6 @@ def test_jobs_have_no_other_key(tmp_path: Path) -> None:
     assert re.sub(r"^.*feeds\.toml:\d+: ", "", str(problem)) == told
 
 
-def test_payments_name_jobs(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "rules", tmp_path / "rules")
-    feeds = tmp_path / "rules" / "feeds.toml"
-    lines = feeds.read_text().splitlines()
-    link = next(i for i, at in enumerate(lines) if at.startswith("job ") and i > lines.index("[feeds.payments]"))
-    feeds.write_text("\n".join([*lines[:link], *lines[link + 1 :]]))
-    with pytest.raises(RulesError) as wrong:
-        load_rules(tmp_path / "rules")
-    told = "feeds.payments: job is missing: revenue counts for the source of the job that a payment names; write job = "
-    assert told in str(wrong.value)
-    assert "feeds.toml:" in str(wrong.value)
-
-
 def test_rules_before_the_edit_are_fine(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "rules", tmp_path / "rules")
     (tmp_path / "rules" / "acme.toml").write_text(FEED + SOURCE, encoding="utf-8")

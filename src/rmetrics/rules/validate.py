@@ -137,9 +137,6 @@ class _Validation:
         if name == JOBS and feed.key != (JOB_KEY,):
             why = "payments, calls and metrics refer to jobs by it"
             self.report(f"{at}.key", f"is {list(feed.key)}, but must be ['{JOB_KEY}']: {why}")
-        if name == PAYMENTS and feed.job is None:
-            why = "revenue counts for the source of the job that a payment names"
-            self.report(at, f'job is missing: {why}; write job = {{ column = "job_ref", match = ["{JOB_KEY}"] }}')
         self._named_columns(at, feed)
         self._formats(at, feed)
         self._headers(at, feed)
