@@ -33,7 +33,7 @@ def clean(cells: pl.Series) -> pl.Series:
 def all_clean(cells: pl.DataFrame) -> pl.DataFrame:
     """``clean`` for every column.
 
-    One query strips all columns and another finds those that need more: hardly any cell does.
+    A few queries strip all columns and find those that need more: hardly any cell does.
     """
     if not cells.width:
         return cells
@@ -45,16 +45,21 @@ def all_clean(cells: pl.DataFrame) -> pl.DataFrame:
     is_guarded, is_wide, has_short = (text.select(found).row(0) for found in (guarded, wide, short))
     columns = list[pl.Series]()
     for column, guards, wider, shorts in zip(text, is_guarded, is_wide, has_short, strict=True):
-        plain = _unprotected(column) if guards or wider else column
+        plain = _unprotected(column, wide=wider) if guards or wider else column
         # An unprotected cell may have become blank.
         columns.append(_without_placeholders(plain) if shorts or plain is not column else plain)
     return pl.DataFrame(columns)
 
 
-def _unprotected(text: pl.Series) -> pl.Series:
-    """Stripped cells without no-break spaces, invisible characters and spreadsheet protection."""
+def _unprotected(text: pl.Series, *, wide: bool) -> pl.Series:
+    """Stripped cells without no-break spaces, invisible characters and spreadsheet protection.
+
+    Args:
+        text: stripped cells.
+        wide: whether any of them is not ASCII.
+    """
     odd = text.str.starts_with("=") | text.str.starts_with("'")
-    if text.str.len_bytes().sum() != text.str.len_chars().sum():  # only non-ASCII text can contain such characters
+    if wide:  # only non-ASCII text can contain such characters
         odd = odd | text.str.contains(f"^[{_INVISIBLE}]|[{_INVISIBLE}]$")
     found = {t: unprotected(t) for t in text.filter(odd.fill_null(value=False)).unique().to_list()}
     changed = {was: now for was, now in found.items() if was != now}

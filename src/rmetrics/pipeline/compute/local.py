@@ -244,10 +244,11 @@ class _Local:
             _put(self.lake, FACTS, layers, made)
             paid.append(revenue(payments, made.lazy(), rules).collect())
         self.tables[FACTS] = layers
-        for number in range(self.narrow_buckets) if self.narrow_buckets > 1 else ():
-            jobless = self.plain.without_job(PAYMENTS, bucket(pl.col(POSITION), number, self.narrow_buckets))
+        if self.narrow_buckets > 1:  # in one bucket, payments without a job are among the others
             nothing_known = self.rows.snapshot.scan(FACTS).head(0)
-            paid.append(revenue(jobless, nothing_known, rules).collect(engine="streaming"))
+            for number in range(self.narrow_buckets):
+                jobless = self.plain.without_job(PAYMENTS, bucket(pl.col(POSITION), number, self.narrow_buckets))
+                paid.append(revenue(jobless, nothing_known, rules).collect(engine="streaming"))
         return pl.concat(paid).lazy()
 
     def _measured(self) -> MeasureSums:
