@@ -136,3 +136,9 @@ def test_the_id_of_the_row_goes_before_other_ids() -> None:
         **{"Service ID": ["s1", "s2"], "Zone Ref": ["z1", "z2"], "Acme ID": ["a", "b"], "Lead ID": ["1", "2"]}
     )
     assert choose_key(list(found.values()), 2) == found["Lead ID"].name
+
+
+@pytest.mark.parametrize("header", ["*", "^Day$", "^.*$"])
+def test_a_header_is_never_taken_for_a_pattern(header: str) -> None:
+    found = guessed(Day=["a b", '="c"'], **{header: ["11/05/2024", "11/06/2024"]})
+    assert (found["Day"].type, found[header].type) == (ColumnType.TEXT, ColumnType.DATE)

@@ -100,6 +100,28 @@ def test_a_mended_file_takes_the_row_in_and_the_sync_says_so(spoiled: Project) -
     assert not [f for f in spoiled.sync().findings if f.code == "rejected-rows-taken-in"]  # told once
 
 
+@pytest.mark.parametrize("header", ["*", "^.*$", "^Created$"])
+def test_a_header_is_never_taken_for_a_pattern(project: Project, header: str) -> None:
+    feeds = project.rules / "feeds.toml"
+    text = feeds.read_text(encoding="utf-8")
+    was = 'from = ["Job Type", "Type"]'
+    assert text.count(was) == 1
+    feeds.write_text(text.replace(was, f"from = ['{header}']"), encoding="utf-8")
+    bob = ("Job #", header, "Source", "Created", "Client")
+    rows = [(1, "COD Repair", "Google", "Tue Nov 05 2024", "Ada"), (2, "COD Repair", "Google", "05.11.2024", "Bob")]
+    project.put("Import-1.csv", csv_text(bob, *rows, ("Total", "", "", "", "")))
+    project.sync()
+    (row,) = rejected_rows(project.settings)
+    assert (row.line, row.column, row.value) == (3, "Created", "05.11.2024")
+    assert rejected_text(project.settings, row.id, reveal=True).cells[header] == "COD Repair"
+    # The next export spells a header in another way, and has the row in order.
+    renamed = ("Job #", header, "^Source.*$", "Created", "Client")
+    project.put("Import-2.csv", csv_text(renamed, (2, "COD Repair", "Google", "Tue Nov 05 2024", "Bob")))
+    lost = [f.message for f in project.sync().findings if f.code == "export-column-lost"]
+    assert any("^Source.*$" in message for message in lost)
+    assert project.rows("SELECT type, count(*) FROM jobs GROUP BY 1") == [("COD Repair", 2)]
+
+
 def test_a_retry_without_a_mend_leaves_the_row(spoiled: Project) -> None:
     before = rejected_rows(spoiled.settings)
     result = retry_rejected(spoiled.settings, spoiled.sync)

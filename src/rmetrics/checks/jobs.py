@@ -15,7 +15,7 @@ import duckdb
 
 from rmetrics.checks.feeds import columns_of, hour_of, learn_hours, local_day
 from rmetrics.checks.revenue import create_revenue
-from rmetrics.rules.feeds import ColumnType, Feed, JobLink
+from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.model import ALL, OTHER, UNATTRIBUTED, Jobs, Rules
 from rmetrics.rules.names import JOBS, PAYMENTS, normal_source
 from rmetrics.rules.rows import job_row
@@ -24,7 +24,6 @@ from rmetrics.sandbox.quoting import dollars, holds, ident, in_force, text, whol
 FACTS = "job_facts"
 _ENTERED = "created_at"  # dates a job whose own date is blank
 _MARKS = ("metric_date", "source", "segment", "paid", "is_unit", "is_repair")  # what rules may read of a job
-_LINK = JobLink(column="job_ref", match=("job_id",))
 
 
 def create_jobs(connection: duckdb.DuckDBPyConnection, rules: Rules, names: Mapping[str, str] | None = None) -> None:
@@ -75,7 +74,8 @@ def _dated_jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
 def _payment_links(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     """Finds the job of each payment that counts: in each column to match, in order; ties go to the lowest job_id."""
     feed = rules.feeds[PAYMENTS]
-    link = feed.job or _LINK
+    link = feed.job
+    assert link is not None  # noqa: S101 - payments that declare no link are loaded with one
     connection.execute(
         f"CREATE VIEW {work('unlinked_0')} AS SELECT _pos, CAST({ident(link.column)} AS VARCHAR) AS ref, "
         f"{ident(feed.business_date)} AS day, coalesce({whole_cents('amount')}, 0) AS cents, "

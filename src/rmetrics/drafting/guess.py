@@ -119,7 +119,7 @@ def guesses(rows: pl.DataFrame, headers: Sequence[str], reading: ParseContext) -
     used: set[str] = set()
     found = []
     for header in headers:
-        guess = guess_column(header, clean(rows[header].cast(pl.String)), reading)
+        guess = guess_column(header, clean(rows[header].cast(pl.String).alias("cells")), reading)
         name = column_name(header, guess.type, used)
         used.add(name)
         found.append(replace(guess, name=name))

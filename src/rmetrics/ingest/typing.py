@@ -139,8 +139,10 @@ class _Typing:
         self.batch = batch.rechunk()
         self.feed, self.found, self.month, self.reading = feed, found, month, reading
         subtracted = (minus_header(batch.columns, column) for column in feed.mapped.values())
-        used = dict.fromkeys([*(h for headers in found.values() for h in headers), *filter(None, subtracted)])
-        self.cells = all_clean(pl.DataFrame([self.batch[h] for h in used]))
+        used = list(dict.fromkeys([*(h for headers in found.values() for h in headers), *filter(None, subtracted)]))
+        # Numbered, because Polars takes a name such as * for a pattern.
+        cells = all_clean(pl.DataFrame([self.batch[h].alias(str(i)) for i, h in enumerate(used)]))
+        self.cells = dict(zip(used, cells, strict=True))
         self.height = batch.height
         self.several = [batch[EXPORT]] if EXPORT in batch.columns else []
         self.values: dict[str, pl.Series] = {}
@@ -282,16 +284,14 @@ class _Typing:
         schema = {**REJECTED_SCHEMA, EXPORT: pl.Int64}
         if not bad.any():
             return pl.DataFrame(schema=schema), {}
-        headers = [c for c in self.batch.columns if not c.startswith("_")]
+        texts_of = {h: pl.nth(i).str.strip_chars() for i, h in enumerate(self.batch.columns) if not h.startswith("_")}
         keep = pl.DataFrame({"suspect": suspect, "needless": self.needless})
         if isinstance(self.reading.latest, pl.Series):
             keep = keep.with_columns(self.reading.latest.alias("latest"))
         for i, (_, _, cells, faulty) in enumerate(self.faults):
             keep = keep.with_columns(cells.alias(f"cell{i}"), faulty.alias(f"fault{i}"))
-        first = pl.coalesce(
-            pl.when(pl.col(h).str.strip_chars() != "").then(pl.col(h).str.strip_chars()) for h in headers
-        )
-        sums = self._sums(headers)
+        first = pl.coalesce(pl.when(text != "").then(text) for text in texts_of.values())
+        sums = self._sums(texts_of)
         export = pl.col(EXPORT) if self.several else pl.lit(0, dtype=pl.Int64).alias(EXPORT)
         texts = self.batch.filter(bad).select(LINE, PROBLEM, export, first.alias("first"), sums.alias("sums"))
         rows = pl.concat([texts, keep.filter(bad)], how="horizontal")
@@ -306,13 +306,12 @@ class _Typing:
             out.append((row[LINE], *self._fault(row), row[EXPORT]))
         return pl.DataFrame(out, schema=schema, orient="row"), totals
 
-    def _sums(self, headers: Sequence[str]) -> pl.Expr:
+    def _sums(self, cells: Mapping[str, pl.Expr]) -> pl.Expr:
         """Whether a row consists of numbers only, at least one outside the name columns: a total without a label.
 
         A row cut off after its id does not qualify.
         """
         names = {h for n in self._names for h in self.found.get(n, ())}
-        cells = {h: pl.col(h).str.strip_chars() for h in headers}
         numbers = pl.all_horizontal(c.str.contains(_SUM).fill_null(value=True) for c in cells.values())
         filled = pl.any_horizontal(c.ne("").fill_null(value=False) for h, c in cells.items() if h not in names)
         return numbers & filled & pl.col(PROBLEM).is_null()

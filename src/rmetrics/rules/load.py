@@ -16,12 +16,13 @@ from rmetrics.errors import RuleProblem, RulesError
 from rmetrics.rules.companies import COMPANIES, CompanyRule, of_company
 from rmetrics.rules.dated import DATED_KEYS, Dated
 from rmetrics.rules.error_messages import is_union_tag, key_problem, shown, without_duplicates
-from rmetrics.rules.feeds import Feed
+from rmetrics.rules.feeds import Feed, JobLink
 from rmetrics.rules.files import GROUPS, LISTS, NO_FIGURES, SINGLE, Tree, read_tree
 from rmetrics.rules.identifiers import IDENTIFIER, IDENTIFIER_RULE
 from rmetrics.rules.journeys import JourneyRules, Journeys, SourceJourneys
 from rmetrics.rules.measure_tables import Dimension, Measure, Return
 from rmetrics.rules.model import Business, Calls, Check, Jobs, Place, Revenue, Rules, Source
+from rmetrics.rules.names import JOB_KEY, PAYMENTS
 from rmetrics.rules.notifications import Alert, BriefRules, Channel
 from rmetrics.rules.suggest import did_you_mean
 from rmetrics.rules.table import Table
@@ -97,7 +98,7 @@ class _Loader:
             revenue=revenue or Dated(()),
             calls=calls or Dated(()),
             sources={n: s for n, s in sources.items() if s},
-            feeds={n: f.latest for n, f in feeds.items() if f},
+            feeds={n: _with_link(n, f.latest) for n, f in feeds.items() if f},
             feed_where={n: Dated(tuple((d, v.where) for d, v in f.versions)) for n, f in feeds.items() if f},
             journeys=journeys,
             measures={n: m for n, m in measures.items() if m},
@@ -261,6 +262,13 @@ def _rest(kind: type[M], table: Any, details: list[ErrorDetails]) -> M | None:
         return kind.model_validate(kept)
     except ValidationError:
         return None
+
+
+def _with_link(name: str, feed: Feed) -> Feed:
+    """Returns a feed with the link it declares; payments without one name the number of their job."""
+    if name != PAYMENTS or feed.job is not None:
+        return feed
+    return feed.model_copy(update={"job": JobLink(column="job_ref", match=(JOB_KEY,))})
 
 
 def digest_of(tables: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ first case the rejected rows of the earlier export are still missing from the fi
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 import polars as pl
+import polars.selectors as cs
 
 from rmetrics.ingest.read import LINE
 from rmetrics.ingest.recognise import read_as, read_columns
@@ -70,7 +71,7 @@ def still_missing(
 def _records(lake: Lake, declared: Feed, raw: RawFile) -> pl.LazyFrame:
     """Returns the mapped cells of an export by column, as trimmed text, and each record's line."""
     columns = read_columns(raw.headers, read_as(declared, raw.headers, raw.name))
-    cells = [pl.col(h).str.strip_chars().fill_null("").alias(c) for h, c in columns.items()]
+    cells = [cs.by_name(h).as_expr().str.strip_chars().fill_null("").alias(c) for h, c in columns.items()]
     return scan_exported(lake, raw).select(LINE, *cells)
 
 

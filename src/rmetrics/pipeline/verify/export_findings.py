@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import polars as pl
+import polars.selectors as cs
 
 from rmetrics.findings import Finding, Severity, count
 from rmetrics.ingest.hints import Sample, can_be, likely_column
@@ -142,7 +143,7 @@ def _lost_columns(lake: Lake, newest: _Export, before: _Export, declared: Feed) 
 def _first_cells(lake: Lake, export: _Export, headers: Sequence[str]) -> Sample:
     """Returns the first cells under some headers; none if the landed text is unreadable, which other checks report."""
     try:
-        cells = scan_exported(lake, export.placed.raw).select(headers).head(_SAMPLED).collect()
+        cells = scan_exported(lake, export.placed.raw).select(cs.by_name(headers)).head(_SAMPLED).collect()
     except (OSError, pl.exceptions.PolarsError):
         return {}
     return {h: cells[h].fill_null("").to_list() for h in headers}
