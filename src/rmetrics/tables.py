@@ -143,7 +143,7 @@ def feed_table(rules: Rules, name: str) -> PgTable:
 
 def _feed_columns(name: str, feed: Feed, key: tuple[str, ...]) -> Iterator[PgColumn]:
     by = set(feed.publish_by)
-    if feed.key_columns[0] not in feed.columns:
+    if not by and feed.key_columns[0] not in feed.columns:
         yield PgColumn(
             feed.key_columns[0], "character varying", not_null=True, comment="ID computed from the content of the row"
         )

@@ -89,6 +89,9 @@ EDITS: dict[str, list[tuple[str, str]]] = {
     ],
     "key names an unknown column": [('key = ["lead_id"]', 'key = ["leadid"]')],
     "no glob": [('files = ["acme*"]', "files = []")],
+    "no column of jobs to look up": [
+        ('date = "lead_at"', 'date = "lead_at"\njob = { column = "lead_id", match = [] }')
+    ],
     "unknown column type": [('type = "money"', 'type = "mony"')],
     "formats of a column that is no date": [('from = ["State"]', 'from = ["State"], formats = ["%Y"]')],
     "format without a directive": [('from = ["When"]', 'from = ["When"], formats = ["MM/DD/YYYY"]')],

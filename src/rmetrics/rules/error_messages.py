@@ -39,6 +39,8 @@ _EXPECTED: Mapping[str, str] = {
     "decimal_type": "must be a number",
     "string_type": "must be text in quotes",
     "string_too_long": "is longer than {max_length} characters",
+    "string_too_short": "must not be blank",
+    "too_short": "must not be an empty list",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "tuple_type": "must be a list [...]",

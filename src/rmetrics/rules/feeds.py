@@ -109,7 +109,7 @@ class JobLink(Table):
     """The column that names a job, and the job columns it is looked up in, in order."""
 
     column: Identifier
-    match: tuple[Identifier, ...]
+    match: Annotated[tuple[Identifier, ...], Field(min_length=1)]
 
 
 class When(Table):

@@ -173,9 +173,15 @@ def write_typed(writer: TypedWriter, batch: TypedBatch, made_as: Definition) -> 
     if IDENTITY in rows.columns:
         if rows[IDENTITY].is_not_null().any():
             # Occurrences are numbered over the whole file: only an export with rows without an id pays for that pass.
-            writer.finish = functools.partial(with_row_ids, key=key)
+            writer.finish = functools.partial(_with_ids, feed=made_as.feed)
         rows = with_pending_ids(rows, key)
     writer.write(rows)
+
+
+def _with_ids(rows: pl.LazyFrame, feed: Feed) -> pl.LazyFrame:
+    """Makes the ids of the rows of a large export, and sums its amounts if the feed says so."""
+    rows = with_row_ids(rows, feed.key_columns[0])
+    return summed(rows, feed) if feed.repeats == "sum" else rows
 
 
 # -- small exports
