@@ -173,7 +173,7 @@ def _feed_columns(name: str, feed: Feed, key: tuple[str, ...]) -> Iterator[PgCol
         yield PgColumn("answered_within_s", "integer")
     if feed.job is not None and "job_id" not in feed.columns:
         yield PgColumn("job_id", "character varying", comment="The job it belongs to; NULL when the job is unknown")
-    if feed.where is not None:
+    if feed.where is not None or name == PAYMENTS:  # which the schema script declares
         yield PgColumn("counted", "boolean", not_null=True, comment="Whether the feed's rule counts the row")
 
 

@@ -3,8 +3,8 @@
 import contextlib
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from rmetrics.errors import PostgresError
 from rmetrics.postgres.connection import HERE, ColumnThere, Session, catalog, literal, quoted, statements
@@ -135,8 +135,7 @@ def is_complete(session: Session, script: str) -> bool:
 def create_table(table: "PgTable") -> list[str]:
     """The DDL of a table that only TOML defines, in the style of ``schema.sql``."""
     lines = [f"    {quoted(c.name)} {c.type}{' NOT NULL' if c.not_null else ''}" for c in table.columns]
-    key = ", ".join(quoted(k) for k in table.key)
-    lines.append(f"    CONSTRAINT {quoted((table.name + '_pkey')[:63])} PRIMARY KEY ({key})")
+    lines.append(f"    {_key_of(table)}")
     if any(c.name == "job_id" for c in table.columns) and "job_id" not in table.key:
         lines.append(
             f"    CONSTRAINT {quoted((table.name + '_job_id_fkey')[:63])} FOREIGN KEY (job_id) REFERENCES jobs (job_id)"
@@ -156,6 +155,11 @@ def create_table(table: "PgTable") -> list[str]:
         if c.comment
     ]
     return ddl
+
+
+def _key_of(table: "PgTable") -> str:
+    key = ", ".join(quoted(k) for k in table.key)
+    return f"CONSTRAINT {quoted((table.name + '_pkey')[:63])} PRIMARY KEY ({key})"
 
 
 def add_column(table: "PgTable", name: str) -> list[str]:
@@ -189,6 +193,66 @@ def fit_tables(session: Session, tables: "Sequence[PgTable]") -> None:
                 session.execute(statement)
         if not set(names) <= own:
             record_relations(session, own | set(names))
+
+
+def reshape(session: Session, tables: "Sequence[PgTable]", own: Collection[str]) -> dict[str, int]:
+    """Gives the tables of feeds the key and the column types of edited rules.
+
+    A table whose rows cannot stay is emptied, to be filled again by the same transaction. Its grants, and views of
+    columns that keep their type, remain.
+
+    Args:
+        session: in a transaction.
+        tables: all tables; those of the schema script are left as they are.
+        own: all tables that are ours.
+
+    Returns:
+        The number of rows removed, by table emptied.
+
+    Raises:
+        PostgresError: this user may not change them, or a view needs what would change.
+    """
+    removed = dict[str, int]()
+    for table in tables:
+        if not table.custom or table.name not in own:
+            continue
+        existing, key = catalog(session, table.name), _primary_key(session, table.name)
+        other_types = [c for c in table.columns if c.name in existing and existing[c.name].type != c.type]
+        unfilled = [n for n, c in existing.items() if c.not_null and not c.generated and n not in table.names]
+        fits = key is not None and key.columns == frozenset(table.key) and not other_types
+        if fits and not unfilled:
+            continue
+        name, filled = quoted(table.name), {c.name for c in table.columns if c.not_null}
+        with _as_owner():
+            if not fits:
+                removed[table.name] = session.execute(f"DELETE FROM {name}")
+                session.execute("DELETE FROM published_parts WHERE table_name = $1", [table.name])
+                if key is not None:
+                    session.execute(f"ALTER TABLE {name} DROP CONSTRAINT {quoted(key.name)}")
+            for column in (n for n, c in existing.items() if c.not_null and not c.generated and n not in filled):
+                session.execute(f"ALTER TABLE {name} ALTER COLUMN {quoted(column)} DROP NOT NULL")
+            for c in other_types:
+                session.execute(f"ALTER TABLE {name} ALTER COLUMN {quoted(c.name)} TYPE {c.type} USING NULL")
+            if not fits:
+                session.execute(f"ALTER TABLE {name} ADD {_key_of(table)}")
+                for statement in create_table(table):  # its indexes
+                    session.execute(statement)
+    return removed
+
+
+class _Key(NamedTuple):
+    name: str
+    columns: frozenset[str]
+
+
+def _primary_key(session: Session, table: str) -> _Key | None:
+    rows = session.query(
+        "SELECT k.conname::text, a.attname::text FROM pg_constraint AS k JOIN pg_class AS c ON c.oid = k.conrelid "
+        "JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = ANY (k.conkey) "
+        f"WHERE k.contype = 'p' AND c.relnamespace = {HERE} AND c.relname = $1",
+        [table],
+    )
+    return _Key(str(rows[0][0]), frozenset(str(column) for _, column in rows)) if rows else None
 
 
 def has_columns(session: Session, tables: "Sequence[PgTable]") -> bool:

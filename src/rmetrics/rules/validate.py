@@ -25,6 +25,12 @@ CORE_COLUMNS: Mapping[str, frozenset[str]] = {
     CALLS: frozenset({"call_id", "started_at"}),
     TARGETS: frozenset({"month", "source", "segment"}),
 }
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    JOBS: (JOB_KEY,),
+    PAYMENTS: ("payment_id",),
+    CALLS: ("call_id",),
+    TARGETS: ("month", "source", "segment"),
+}
 # Columns that rmetrics itself adds to a feed's rows.
 _ADDED: Mapping[str, frozenset[str]] = {
     JOBS: frozenset(
@@ -134,9 +140,8 @@ class _Validation:
         self._names(at, name, feed)
         for missing in sorted(CORE_COLUMNS.get(name, frozenset()) - set(feed.columns)):
             self.report(at, f"the metrics need the column {missing!r} of this feed")
-        if name == JOBS and feed.key != (JOB_KEY,):
-            why = "payments, calls and metrics refer to jobs by it"
-            self.report(f"{at}.key", f"is {list(feed.key)}, but must be ['{JOB_KEY}']: {why}")
+        if name in _KEYS:
+            self._published_key(at, feed, _KEYS[name])
         self._named_columns(at, feed)
         self._formats(at, feed)
         self._headers(at, feed)
@@ -179,6 +184,14 @@ class _Validation:
                 )
         if feed.local_date is not None:
             self.identifier(f"{at}.local_date", feed.local_date, "column")
+
+    def _published_key(self, at: str, feed: Feed, key: tuple[str, ...]) -> None:
+        """Reports another key than that of a table that views, metrics and other tables refer to."""
+        why = "payments, calls and metrics refer to jobs by it" if key == (JOB_KEY,) else "it is that of their table"
+        if set(feed.key) != set(key):
+            self.report(f"{at}.key", f"is {list(feed.key)}, but must be {list(key)}: {why}")
+        if feed.publish_by:
+            self.report(f"{at}.publish_by", f"must be left out: these rows are published by {', '.join(key)}")
 
     def _named_columns(self, at: str, feed: Feed) -> None:
         dates = (ColumnType.TIMESTAMP, ColumnType.DATE, ColumnType.MONTH)

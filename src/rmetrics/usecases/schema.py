@@ -1,8 +1,9 @@
 """``rmetrics schema``: the DDL in force, and applying it."""
 
 from rmetrics.postgres.connection import connect
-from rmetrics.postgres.ddl import apply_schema, create_table, fit_tables
+from rmetrics.postgres.ddl import apply_schema, create_table, fit_tables, reshape
 from rmetrics.postgres.embedded import server
+from rmetrics.postgres.ownership import own_relations
 from rmetrics.postgres.roles import roles_script
 from rmetrics.rules import load_rules
 from rmetrics.settings import Settings
@@ -26,7 +27,10 @@ def schema_apply(settings: Settings) -> str:
     rules = load_rules(settings.rules_dir, settings.company)
     with server(settings.dsn, settings.server_dir) as target, connect(target, schema=settings.pg_schema) as session:
         apply_schema(session, schema_script(), settings.pg_schema)
-        fit_tables(session, published_tables(rules))
+        tables = published_tables(rules)
+        fit_tables(session, tables)
+        with session.transaction():
+            reshape(session, tables, own_relations(session))
         return target.label
 
 

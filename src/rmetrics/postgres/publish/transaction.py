@@ -3,8 +3,9 @@
 One transaction: take the lock; find the months of each table that differ from the published ones; stage their rows
 with ADBC's COPY; insert and update differing rows, delete removed ones; record every changed figure; read counts and
 sums back; write the run's row; commit; check for that row on a new connection. Tables are never truncated or replaced,
-so readers neither wait nor see partial versions, and grants and views persist. The exception is a table without rows
-(``bulk_load``): its readers may wait for the commit.
+so readers neither wait nor see partial versions, and grants and views persist. There are two exceptions, whose readers
+may wait for the commit: a table without rows (``bulk_load``), and the table of a feed whose key or column types were
+edited, which is emptied and filled again (``ddl.reshape``).
 """
 
 import contextlib
@@ -18,6 +19,7 @@ import polars as pl
 from rmetrics.errors import BusyError, PostgresError
 from rmetrics.periods import NO_PART
 from rmetrics.postgres.connection import Server, Session, connect, quoted
+from rmetrics.postgres.ddl import reshape
 from rmetrics.postgres.outside_writes import changed_outside, noted
 from rmetrics.postgres.ownership import BOOKKEEPING, require_own
 from rmetrics.postgres.publish.bulk_load import KeylessLoadError, keys_built_after
@@ -261,6 +263,9 @@ class _Publication:
             bare: fill empty tables without their keys, which are built afterwards.
         """
         self.empty_abandoned([c.table.name for c in contents])
+        for name, removed in reshape(self.session, [c.table for c in contents], self.own).items():
+            self.written[name] = removed
+            self._published.pop(name, None)
         empty = _rows_of_empty(self.session, contents)
         with keys_built_after(self.session, empty if bare else {}, self.own) as self.analysed:
             for content in contents:

@@ -1,0 +1,101 @@
+"""A feed whose key, grain or column types are edited after it was published."""
+
+from collections.abc import Sequence
+
+import pytest
+
+import small_company
+from published import run
+from rmetrics.usecases.schema import schema_apply
+from support import Project
+
+pytestmark = pytest.mark.one_engine
+
+FEED = '[feeds.acme_leads]\nfiles = ["acme*"]\nkey = ["lead_id"]\ndate = "lead_at"\n'
+COLUMNS = """
+[feeds.acme_leads.columns]
+lead_id = { type = "text", from = ["Ref"], required = true }
+lead_at = { type = "timestamp", from = ["When"], required = true }
+price = { type = "money", from = ["Price"], required = true }
+zip = { type = "text", from = ["Zip"] }
+[sources.Acme]
+leads = { feed = "acme_leads" }
+cost = { feed = "acme_leads", sum = "price" }
+"""
+EXPORT = """\
+Ref,When,Price,Zip
+1,2024-11-05 09:00:00,20.00,02118
+1,2024-11-06 09:00:00,21.00,02119
+2,2024-11-06 10:00:00,5.00,
+"""
+
+EDITS: dict[str, tuple[str, str, str, Sequence[tuple[object, ...]]]] = {
+    "longer key": (
+        'key = ["lead_id"]', 'key = ["lead_id", "lead_at"]',
+        "SELECT lead_id, price FROM acme_leads ORDER BY 1, 2", [("1", "20.00"), ("1", "21.00"), ("2", "5.00")],
+    ),
+    "no key": (
+        'key = ["lead_id"]\n', "",
+        "SELECT count(DISTINCT row_id), sum(price) FROM acme_leads", [(3, "46.00")],
+    ),
+    "published by day": (
+        'date = "lead_at"', 'date = "lead_at"\npublish_by = ["zip"]',
+        "SELECT zip, price FROM acme_leads ORDER BY 1", [("02119", "21.00")],
+    ),
+    "condition": (
+        'date = "lead_at"', 'date = "lead_at"\nwhere = "price > 10"',
+        "SELECT lead_id, counted FROM acme_leads ORDER BY 1", [("1", True), ("2", False)],
+    ),
+    "type of a column": (
+        'zip = { type = "text"', 'zip = { type = "integer"',
+        "SELECT lead_id, zip FROM acme_leads ORDER BY 1", [("1", 2119), ("2", None)],
+    ),
+    "column left out": (
+        'price = { type = "money", from = ["Price"], required = true }\n', "",
+        "SELECT lead_id, zip FROM acme_leads ORDER BY 1", [("1", "02119"), ("2", None)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edited_feed_is_published_and_so_is_the_edit_taken_back(project: Project, edit: str) -> None:
+    rules = project.rules / "acme.toml"
+    old, new, query, wanted = EDITS[edit]
+    before, after = FEED + COLUMNS, (FEED + COLUMNS).replace(old, new)
+    if "price =" not in after:
+        after = after.replace('cost = { feed = "acme_leads", sum = "price" }', "cost = { per_lead = 20.00 }")
+    assert before != after
+    rules.write_text(before, encoding="utf-8")
+    project.put("acme.csv", EXPORT)
+    project.put("Import-1.csv", small_company.jobs((1, "COD Repair", "Acme", "11/05/2024")))
+    rows = "SELECT lead_id, price, zip FROM acme_leads ORDER BY 1"
+    first = [("1", "21.00", "02119"), ("2", "5.00", None)]
+    assert project.sync().status == "published"
+    assert project.rows(rows) == first
+    run(project.dsn, "CREATE VIEW of_the_owner AS SELECT lead_at FROM acme_leads")
+    granted = "SELECT relacl::text FROM pg_class WHERE relname = 'acme_leads'"
+    run(project.dsn, "GRANT SELECT ON acme_leads TO pg_monitor")
+    grants = project.rows(granted)
+
+    for _ in range(2):
+        rules.write_text(after, encoding="utf-8")
+        assert project.sync().status == "published"
+        assert project.rows(query) == wanted
+        assert project.sync().status == "unchanged"
+        rules.write_text(before, encoding="utf-8")
+        assert project.sync().status == "published"
+        assert project.rows(rows) == first
+    assert project.rows(granted) == grants
+    assert len(project.rows("SELECT * FROM of_the_owner")) == len(first)
+
+
+def test_a_schema_applied_for_an_edit_that_is_taken_back_leaves_nothing_out(project: Project) -> None:
+    rules = project.rules / "acme.toml"
+    rules.write_text(FEED + COLUMNS, encoding="utf-8")
+    project.put("acme.csv", EXPORT)
+    project.sync()
+    rules.write_text((FEED + COLUMNS).replace('key = ["lead_id"]\n', ""), encoding="utf-8")
+    schema_apply(project.settings)
+    rules.write_text(FEED + COLUMNS, encoding="utf-8")
+    project.sync()
+    assert project.rows("SELECT count(*) FROM acme_leads") == [(2,)]
