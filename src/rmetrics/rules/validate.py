@@ -25,6 +25,32 @@ CORE_COLUMNS: Mapping[str, frozenset[str]] = {
     CALLS: frozenset({"call_id", "started_at"}),
     TARGETS: frozenset({"month", "source", "segment"}),
 }
+# Types of the columns of core feeds that the schema script declares: views, panels and rules rely on them.
+CORE_TYPES: Mapping[str, Mapping[ColumnType, tuple[str, ...]]] = {
+    JOBS: {
+        ColumnType.TEXT: ("job_id", "job_uuid", "type", "source_raw", "status", "technician", "city", "zip"),
+        ColumnType.TIMESTAMP: ("created_at",),
+        ColumnType.DATE: ("job_date",),
+        ColumnType.MONEY: ("total", "amount_paid"),
+    },
+    PAYMENTS: {
+        ColumnType.TEXT: ("payment_id", "job_ref", "method", "status"),
+        ColumnType.TIMESTAMP: ("paid_at",),
+        ColumnType.MONEY: ("amount",),
+    },
+    CALLS: {
+        ColumnType.TEXT: ("call_id", "direction"),
+        ColumnType.TIMESTAMP: ("started_at",),
+        ColumnType.BOOLEAN: ("answered",),
+        ColumnType.DURATION: ("duration_s",),
+    },
+    TARGETS: {
+        ColumnType.MONTH: ("month",),
+        ColumnType.TEXT: ("source", "segment"),
+        ColumnType.MONEY: ("target_repairs", "target_revenue40", "target_cpl_max"),
+        ColumnType.SHARE: ("target_conv_l2r",),
+    },
+}
 _KEYS: Mapping[str, tuple[str, ...]] = {
     JOBS: (JOB_KEY,),
     PAYMENTS: ("payment_id",),
@@ -37,6 +63,12 @@ _ADDED: Mapping[str, frozenset[str]] = {
         {"source", "segment", "metric_date", "paid", "is_unit", "is_repair", "source_matched", "matched_by", "touch_id"}
     ),
     CALLS: frozenset({"source", "class", "answered_within_s"}),
+}
+_ALIKE: Mapping[ColumnType, tuple[ColumnType, ...]] = {  # types that are stored in the same way
+    ColumnType.TEXT: (ColumnType.PHONE, ColumnType.CURRENCY),
+    ColumnType.DATE: (ColumnType.MONTH,),
+    ColumnType.MONTH: (ColumnType.DATE,),
+    ColumnType.DURATION: (ColumnType.INTEGER,),
 }
 _DAYS = (ColumnType.DATE, ColumnType.MONTH)
 
@@ -142,6 +174,7 @@ class _Validation:
             self.report(at, f"the metrics need the column {missing!r} of this feed")
         if name in _KEYS:
             self._published_key(at, feed, _KEYS[name])
+        self._core_types(at, feed, CORE_TYPES.get(name, {}))
         self._named_columns(at, feed)
         self._formats(at, feed)
         self._headers(at, feed)
@@ -184,6 +217,11 @@ class _Validation:
                 )
         if feed.local_date is not None:
             self.identifier(f"{at}.local_date", feed.local_date, "column")
+            dated = feed.columns.get(feed.date)
+            if dated is not None and dated.type in _DAYS and feed.local_date != feed.date:
+                self.report(f"{at}.local_date", f"{feed.date!r} is the business day already: remove this line")
+            if dated is not None and dated.type not in _DAYS and feed.local_date == feed.date:
+                self.report(f"{at}.local_date", f"{feed.date!r} is a time; choose another name for the business day")
 
     def _published_key(self, at: str, feed: Feed, key: tuple[str, ...]) -> None:
         """Reports another key than that of a table that views, metrics and other tables refer to."""
@@ -192,6 +230,13 @@ class _Validation:
             self.report(f"{at}.key", f"is {list(feed.key)}, but must be {list(key)}: {why}")
         if feed.publish_by:
             self.report(f"{at}.publish_by", f"must be left out: these rows are published by {', '.join(key)}")
+
+    def _core_types(self, at: str, feed: Feed, types: Mapping[ColumnType, tuple[str, ...]]) -> None:
+        for kind, columns in types.items():
+            for column in columns:
+                found = feed.columns[column].type if column in feed.columns else kind
+                if found not in (kind, *_ALIKE.get(kind, ())):
+                    self.report(f"{at}.columns.{column}.type", f"must be {kind}, as it is published; found {found}")
 
     def _named_columns(self, at: str, feed: Feed) -> None:
         dates = (ColumnType.TIMESTAMP, ColumnType.DATE, ColumnType.MONTH)
@@ -216,12 +261,21 @@ class _Validation:
     def _job_link(self, at: str, feed: Feed) -> None:
         if feed.job is None:
             return
-        if feed.job.column not in feed.columns:
-            self.report(f"{at}.job.column", f"names no column: {feed.job.column!r}")
         jobs = self.rules.feeds.get(JOBS)
+        if feed is jobs:
+            self.report(f"{at}.job", "a job names no other job: remove this line")
+            return
+        self._is_text(f"{at}.job.column", feed, feed.job.column, "")
         for column in feed.job.match:
-            if jobs is None or column not in jobs.columns:
-                self.report(f"{at}.job.match", f"names no column of {JOBS}: {column!r}")
+            if jobs is not None:
+                self._is_text(f"{at}.job.match", jobs, column, f" of {JOBS}")
+
+    def _is_text(self, at: str, feed: Feed, column: str, whose: str) -> None:
+        found = feed.columns.get(column)
+        if found is None:
+            self.report(at, f"names no column{whose}: {column!r}{did_you_mean(column, feed.columns)}")
+        elif found.type not in (ColumnType.TEXT, *_ALIKE[ColumnType.TEXT]):
+            self.report(at, f"must be a text column, but {column!r} is {found.type}")
 
     def _formats(self, at: str, feed: Feed) -> None:
         for name, column in feed.columns.items():
@@ -241,8 +295,9 @@ class _Validation:
             given = column.scale != 1 if key == "scale" else getattr(column, key)
             if given and column.type is not of_type:
                 self.report(f"{at}.{key}", f"requires a {of_type} column; this one is {column.type}")
-        if column.constant and column.type is not ColumnType.TEXT:
-            self.report(f"{at}.constant", f"requires a text column; this one is {column.type}")
+        for key in ("constant", "default"):
+            if getattr(column, key) is not None and column.type is not ColumnType.TEXT:
+                self.report(f"{at}.{key}", f"requires a text column; this one is {column.type}")
 
     # -- variants
 
