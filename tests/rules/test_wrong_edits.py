@@ -89,6 +89,7 @@ EDITS: dict[str, list[tuple[str, str]]] = {
     ],
     "key names an unknown column": [('key = ["lead_id"]', 'key = ["leadid"]')],
     "no glob": [('files = ["acme*"]', "files = []")],
+    "published by an amount": [('date = "lead_at"', 'date = "lead_at"\npublish_by = ["lead_id", "price"]')],
     "default of a column that is no text": [('from = ["Price"]', 'from = ["Price"], default = "0"')],
     "business day of a date": [
         ('lead_at = { type = "timestamp"', 'lead_at = { type = "date"'),

@@ -99,6 +99,7 @@ def table_differences(
         return TableDifferences(table.name, 1, (RowDifference(table.name, "-", f"column {missing[0]} {MISSING}"),))
     wanted = conformed(table, fitting(table, rows)).with_columns(month_of(table).alias(PART))
     if only is not None:
+        only = only.select(pl.col(c.name).cast(polars_type(c.type)) for c in table.columns if c.name in table.key)
         wanted = wanted.join(only.lazy(), on=list(table.key), how="semi", nulls_equal=True)
     counted = wanted.group_by(PART).len().collect()
     parts: dict[dt.date, int] = dict(counted.iter_rows())

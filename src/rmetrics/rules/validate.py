@@ -252,6 +252,9 @@ class _Validation:
             for column in names:
                 if column not in feed.mapped:
                     self.report(f"{at}.{key}", f"names no mapped column: {column!r}{did_you_mean(column, feed.mapped)}")
+        for column in feed.publish_by:
+            if column in feed.mapped and feed.mapped[column].type is ColumnType.MONEY:
+                self.report(f"{at}.publish_by", f"{column!r} is money, which is added up: leave it out")
         if feed.identity and len(feed.key) > 1:
             self.report(f"{at}.identity", "requires a key of one text column, or none")
         if feed.repeats == "sum" and not any(c.type is ColumnType.MONEY for c in feed.mapped.values()):

@@ -1,11 +1,13 @@
 """A feed whose key, grain or column types are edited after it was published."""
 
+import datetime as dt
 from collections.abc import Sequence
 
 import pytest
 
 import small_company
 from published import run
+from rmetrics.usecases.explain import explain
 from rmetrics.usecases.schema import schema_apply
 from support import Project
 
@@ -99,3 +101,13 @@ def test_a_schema_applied_for_an_edit_that_is_taken_back_leaves_nothing_out(proj
     rules.write_text(FEED + COLUMNS, encoding="utf-8")
     project.sync()
     assert project.rows("SELECT count(*) FROM acme_leads") == [(2,)]
+
+
+def test_rows_with_an_amount_in_their_key_are_compared(project: Project) -> None:
+    text = (FEED + COLUMNS).replace('key = ["lead_id"]', 'key = ["lead_id", "price"]')
+    (project.rules / "acme.toml").write_text(text, encoding="utf-8")
+    project.put("acme.csv", EXPORT)
+    project.put("Import-1.csv", small_company.jobs((1, "COD Repair", "Acme", "11/05/2024")))
+    project.sync()
+    found = explain(project.settings, "Acme", dt.date(2024, 11, 1), metrics=("cost",))
+    assert (found.verdict, str(found.metrics["cost"].value), found.rows_differing) == ("match", "46.00", ())
