@@ -77,7 +77,7 @@ ALL = [
 ]
 
 
-@pytest.mark.ordinary(5, deep=30)
+@pytest.mark.ordinary(4, deep=16)
 @pytest.mark.parametrize("key", ALL, ids=lambda key: ".".join(map(str, key)))
 def test_any_key_left_out_is_refused_or_computed(key: Key, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     try:

@@ -59,6 +59,7 @@ EDITS: dict[str, tuple[str, str, str, Sequence[tuple[object, ...]]]] = {
 }  # fmt: skip
 
 
+@pytest.mark.ordinary(3, deep=3)
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_edited_feed_is_published_and_so_is_the_edit_taken_back(project: Project, edit: str) -> None:
     rules = project.rules / "acme.toml"
