@@ -55,7 +55,7 @@ class PgTable:
         part: the date column by whose month rows are compared; None: the whole table is one part.
         sums: whether rows are summed by key before publishing (``publish_by``); rows without an amount are omitted.
         custom: whether only TOML defines it, so that it is created from here.
-        withheld: columns of the feed that must never be published, and whose earlier published values are removed.
+        withheld: columns that are not published and whose earlier published values are removed.
     """
 
     name: str

@@ -117,7 +117,7 @@ def publish_computed(of: Publication) -> Outcome:
     tables = published_tables(rules)
     schema = of.project.database.schema
     target = of.started()
-    before = _prepared(target, schema, script, digest, tables, rules.digest)
+    before = _prepared(target, schema, script, digest, tables, lake, rules)
     _refuse_older_lake(before, computed, target, force=of.force)
     if before.inputs == run.inputs and before.intact and before.schema == digest and not of.full:
         remembered = why.of("the findings of the last check", lambda: remembered_findings(lake, run.inputs), ())
@@ -216,7 +216,7 @@ def _causes_of_figures(
 
 
 def _prepared(
-    target: Server, schema: str, script: str, digest: str, tables: list[PgTable], rules_hash: str
+    target: Server, schema: str, script: str, digest: str, tables: list[PgTable], lake: Lake, rules: Rules
 ) -> Published:
     """Brings the schema up to date if necessary, and returns the state of what is published."""
     with connect(target, schema=schema) as session:
@@ -225,12 +225,20 @@ def _prepared(
         before = published(session, tables) if ready else Published()
         if not ready or before.schema != digest:
             apply_schema(session, script, schema)
-        if before.rules_hash != rules_hash or not before.intact or not has_columns(session, tables):
-            fit_tables(session, tables)
+        if before.rules_hash != rules.digest or not before.intact or not has_columns(session, tables):
+            old = old_rules(lake, before.rules_hash, rules) if before.rules_hash else None
+            fit_tables(session, _with_abandoned(tables, old) if old else tables)
         if not ready:
             before = published(session, tables)
         session.commit()
     return before
+
+
+def _with_abandoned(tables: list[PgTable], old: Rules) -> list[PgTable]:
+    """Returns the tables with columns that only the earlier rules published as withheld: they would look current."""
+    were = {t.name: [n for n in t.names if n not in t.key] for t in published_tables(old)}
+    abandoned = {t.name: [n for n in were.get(t.name, ()) if n not in t.names] for t in tables}
+    return [replace(t, withheld=tuple(dict.fromkeys([*t.withheld, *abandoned[t.name]]))) for t in tables]
 
 
 def _refuse_older_lake(before: Published, computed: Computed, target: Server, *, force: bool) -> None:

@@ -269,7 +269,7 @@ def has_columns(session: Session, tables: "Sequence[PgTable]") -> bool:
 
 
 def withhold(table: "PgTable", existing: Mapping[str, ColumnThere]) -> list[str]:
-    """The statements that clear columns published before the rules set ``publish = false``."""
+    """The statements that clear columns that earlier rules published and the present ones do not."""
     found = []
     for name in (n for n in table.withheld if n in existing):
         if existing[name].not_null:
