@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rmetrics.tables import PgTable
 
 _NO_RIGHT = "42501"
+_DEPENDENT = ("0A000", "2BP01")  # a view uses the column, or groups by the key
 _OLDEST_SERVER = 140_000
 
 
@@ -223,7 +224,7 @@ def reshape(session: Session, tables: "Sequence[PgTable]", own: Collection[str])
         if fits and not unfilled:
             continue
         name, filled = quoted(table.name), {c.name for c in table.columns if c.not_null}
-        with _as_owner():
+        with _as_owner(), _views_named(table.name):
             if not fits:
                 removed[table.name] = session.execute(f"DELETE FROM {name}")
                 session.execute("DELETE FROM published_parts WHERE table_name = $1", [table.name])
@@ -238,6 +239,20 @@ def reshape(session: Session, tables: "Sequence[PgTable]", own: Collection[str])
                 for statement in create_table(table):  # its indexes
                     session.execute(statement)
     return removed
+
+
+@contextlib.contextmanager
+def _views_named(table: str) -> Iterator[None]:
+    """Explains that a view keeps a table from being reshaped."""
+    try:
+        yield
+    except PostgresError as error:
+        if error.state not in _DEPENDENT:
+            raise
+        raise PostgresError(
+            f"{error.message}: the rules changed the key of table {table} or the type of a column, and a view needs it",
+            "Drop that view, sync, then create it again.",
+        ) from None
 
 
 class _Key(NamedTuple):

@@ -7,6 +7,7 @@ import pytest
 
 import small_company
 from published import run
+from rmetrics.errors import PostgresError
 from rmetrics.usecases.explain import explain
 from rmetrics.usecases.schema import schema_apply
 from support import Project
@@ -117,3 +118,19 @@ def test_rows_with_an_amount_in_their_key_are_compared(project: Project) -> None
     project.sync()
     found = explain(project.settings, "Acme", dt.date(2024, 11, 1), metrics=("cost",))
     assert (found.verdict, str(found.metrics["cost"].value), found.rows_differing) == ("match", "46.00", ())
+
+
+def test_a_view_that_needs_the_old_type_is_named_and_nothing_changes(project: Project) -> None:
+    rules = project.rules / "acme.toml"
+    rules.write_text(FEED + COLUMNS, encoding="utf-8")
+    project.put("acme.csv", EXPORT)
+    project.sync()
+    run(project.dsn, "CREATE VIEW of_the_owner AS SELECT zip FROM acme_leads")
+    rules.write_text((FEED + COLUMNS).replace('zip = { type = "text"', 'zip = { type = "integer"'), encoding="utf-8")
+    with pytest.raises(PostgresError, match="a view needs it") as caught:
+        project.sync()
+    assert caught.value.hint == "Drop that view, sync, then create it again."
+    assert project.rows("SELECT count(*) FROM acme_leads") == [(2,)]
+    run(project.dsn, "DROP VIEW of_the_owner")
+    project.sync()
+    assert project.rows("SELECT zip FROM acme_leads ORDER BY lead_id") == [(2119,), (None,)]
