@@ -5,8 +5,7 @@ from adbc_driver_postgresql import dbapi
 
 from rmetrics.postgres.connection import catalog, connect, server_of, statements
 from rmetrics.rules import load_rules
-from rmetrics.rules.validate import CORE_TYPES
-from rmetrics.tables import PG_TYPES, published_tables
+from rmetrics.tables import published_tables
 from support import ROOT
 
 RULES = load_rules(ROOT / "rules")
@@ -27,13 +26,6 @@ def test_every_published_column_is_in_the_schema_with_its_type(applied: str) -> 
         for table in published_tables(RULES):
             there = {n: (kind, must) for n, (kind, must, made) in catalog(session, table.name).items() if not made}
             assert there == {c.name: (c.type, c.not_null) for c in table.columns}, table.name
-
-
-def test_columns_of_core_feeds_have_the_types_that_rules_may_not_change(applied: str) -> None:
-    with connect(server_of(applied)) as session:
-        for name, types in CORE_TYPES.items():
-            there = {n: c.type for n, c in catalog(session, name).items() if n in RULES.feeds[name].columns}
-            assert there == {column: PG_TYPES[kind] for kind, columns in types.items() for column in columns}
 
 
 def test_keys_agree(applied: str) -> None:

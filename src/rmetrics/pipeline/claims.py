@@ -178,7 +178,9 @@ def _highest_costs(rows: Rows, name: str) -> pl.LazyFrame:
 
 def _leads(rows: Rows, name: str, positions: pl.Series, exports: Mapping[int, str]) -> dict[int, Proof]:
     feed = rows.rules.feeds[name]
-    found = rows.linked_at(name, positions).select(POSITION, pl.struct(feed.key_columns), feed.date, FILE, LINE)
+    found = rows.linked_at(name, positions).select(
+        POSITION, pl.struct(feed.key_columns).alias("_key"), feed.date, FILE, LINE
+    )
     return {
         position: Proof("lead", " ".join(str(k) for k in key.values()), at, _place(exports, file, line))
         for position, key, at, file, line in found.collect().iter_rows()

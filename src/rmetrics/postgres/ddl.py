@@ -10,6 +10,7 @@ from rmetrics.errors import PostgresError
 from rmetrics.postgres.connection import HERE, ColumnThere, Session, catalog, literal, quoted, statements
 from rmetrics.postgres.ownership import own_relations, read_note, record_relations, refuse_foreign
 from rmetrics.postgres.upgrade import upgrade
+from rmetrics.rules.names import CALLS, PAYMENTS, TARGETS
 
 if TYPE_CHECKING:
     from rmetrics.tables import PgTable
@@ -204,7 +205,7 @@ def reshape(session: Session, tables: "Sequence[PgTable]", own: Collection[str])
 
     Args:
         session: in a transaction.
-        tables: all tables; those of the schema script are left as they are.
+        tables: all tables; types of columns that the schema script declares are left as they are.
         own: all tables that are ours.
 
     Returns:
@@ -215,10 +216,11 @@ def reshape(session: Session, tables: "Sequence[PgTable]", own: Collection[str])
     """
     removed = dict[str, int]()
     for table in tables:
-        if not table.custom or table.name not in own:
+        if not (table.custom or table.name in (PAYMENTS, CALLS, TARGETS)) or table.name not in own:
             continue
         existing, key = catalog(session, table.name), _primary_key(session, table.name)
-        other_types = [c for c in table.columns if c.name in existing and existing[c.name].type != c.type]
+        typed = table.columns if table.custom else ()
+        other_types = [c for c in typed if c.name in existing and existing[c.name].type != c.type]
         unfilled = [n for n, c in existing.items() if c.not_null and not c.generated and n not in table.names]
         fits = key is not None and key.columns == frozenset(table.key) and not other_types
         if fits and not unfilled:

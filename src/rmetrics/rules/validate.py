@@ -25,38 +25,6 @@ CORE_COLUMNS: Mapping[str, frozenset[str]] = {
     CALLS: frozenset({"call_id", "started_at"}),
     TARGETS: frozenset({"month", "source", "segment"}),
 }
-# Types of the columns of core feeds that the schema script declares: views, panels and rules rely on them.
-CORE_TYPES: Mapping[str, Mapping[ColumnType, tuple[str, ...]]] = {
-    JOBS: {
-        ColumnType.TEXT: ("job_id", "job_uuid", "type", "source_raw", "status", "technician", "city", "zip"),
-        ColumnType.TIMESTAMP: ("created_at",),
-        ColumnType.DATE: ("job_date",),
-        ColumnType.MONEY: ("total", "amount_paid"),
-    },
-    PAYMENTS: {
-        ColumnType.TEXT: ("payment_id", "job_ref", "method", "status"),
-        ColumnType.TIMESTAMP: ("paid_at",),
-        ColumnType.MONEY: ("amount",),
-    },
-    CALLS: {
-        ColumnType.TEXT: ("call_id", "direction"),
-        ColumnType.TIMESTAMP: ("started_at",),
-        ColumnType.BOOLEAN: ("answered",),
-        ColumnType.DURATION: ("duration_s",),
-    },
-    TARGETS: {
-        ColumnType.MONTH: ("month",),
-        ColumnType.TEXT: ("source", "segment"),
-        ColumnType.MONEY: ("target_repairs", "target_revenue40", "target_cpl_max"),
-        ColumnType.SHARE: ("target_conv_l2r",),
-    },
-}
-_KEYS: Mapping[str, tuple[str, ...]] = {
-    JOBS: (JOB_KEY,),
-    PAYMENTS: ("payment_id",),
-    CALLS: ("call_id",),
-    TARGETS: ("month", "source", "segment"),
-}
 # Columns that rmetrics itself adds to a feed's rows.
 _ADDED: Mapping[str, frozenset[str]] = {
     JOBS: frozenset(
@@ -64,12 +32,7 @@ _ADDED: Mapping[str, frozenset[str]] = {
     ),
     CALLS: frozenset({"source", "class", "answered_within_s"}),
 }
-_ALIKE: Mapping[ColumnType, tuple[ColumnType, ...]] = {  # types that are stored in the same way
-    ColumnType.TEXT: (ColumnType.PHONE, ColumnType.CURRENCY),
-    ColumnType.DATE: (ColumnType.MONTH,),
-    ColumnType.MONTH: (ColumnType.DATE,),
-    ColumnType.DURATION: (ColumnType.INTEGER,),
-}
+_TEXTS = (ColumnType.TEXT, ColumnType.PHONE, ColumnType.CURRENCY)
 _DAYS = (ColumnType.DATE, ColumnType.MONTH)
 
 
@@ -172,9 +135,9 @@ class _Validation:
         self._names(at, name, feed)
         for missing in sorted(CORE_COLUMNS.get(name, frozenset()) - set(feed.columns)):
             self.report(at, f"the metrics need the column {missing!r} of this feed")
-        if name in _KEYS:
-            self._published_key(at, feed, _KEYS[name])
-        self._core_types(at, feed, CORE_TYPES.get(name, {}))
+        if name == JOBS and feed.key != (JOB_KEY,):
+            why = "payments, calls and metrics refer to jobs by it"
+            self.report(f"{at}.key", f"is {list(feed.key)}, but must be ['{JOB_KEY}']: {why}")
         self._named_columns(at, feed)
         self._formats(at, feed)
         self._headers(at, feed)
@@ -223,21 +186,6 @@ class _Validation:
             if dated is not None and dated.type not in _DAYS and feed.local_date == feed.date:
                 self.report(f"{at}.local_date", f"{feed.date!r} is a time; choose another name for the business day")
 
-    def _published_key(self, at: str, feed: Feed, key: tuple[str, ...]) -> None:
-        """Reports another key than that of a table that views, metrics and other tables refer to."""
-        why = "payments, calls and metrics refer to jobs by it" if key == (JOB_KEY,) else "it is that of their table"
-        if set(feed.key) != set(key):
-            self.report(f"{at}.key", f"is {list(feed.key)}, but must be {list(key)}: {why}")
-        if feed.publish_by:
-            self.report(f"{at}.publish_by", f"must be left out: these rows are published by {', '.join(key)}")
-
-    def _core_types(self, at: str, feed: Feed, types: Mapping[ColumnType, tuple[str, ...]]) -> None:
-        for kind, columns in types.items():
-            for column in columns:
-                found = feed.columns[column].type if column in feed.columns else kind
-                if found not in (kind, *_ALIKE.get(kind, ())):
-                    self.report(f"{at}.columns.{column}.type", f"must be {kind}, as it is published; found {found}")
-
     def _named_columns(self, at: str, feed: Feed) -> None:
         dates = (ColumnType.TIMESTAMP, ColumnType.DATE, ColumnType.MONTH)
         if feed.date not in feed.columns:
@@ -277,7 +225,7 @@ class _Validation:
         found = feed.columns.get(column)
         if found is None:
             self.report(at, f"names no column{whose}: {column!r}{did_you_mean(column, feed.columns)}")
-        elif found.type not in (ColumnType.TEXT, *_ALIKE[ColumnType.TEXT]):
+        elif found.type not in _TEXTS:
             self.report(at, f"must be a text column, but {column!r} is {found.type}")
 
     def _formats(self, at: str, feed: Feed) -> None:

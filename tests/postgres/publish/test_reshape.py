@@ -134,3 +134,26 @@ def test_a_view_that_needs_the_old_type_is_named_and_nothing_changes(project: Pr
     run(project.dsn, "DROP VIEW of_the_owner")
     project.sync()
     assert project.rows("SELECT zip FROM acme_leads ORDER BY lead_id") == [(2119,), (None,)]
+
+
+@pytest.mark.ordinary(2, deep=2)
+@pytest.mark.parametrize(
+    ("table", "line"), [("payments", "key"), ("payments", "where"), ("calls", "key"), ("targets", "key")]
+)
+def test_a_feed_of_the_schema_script_follows_the_rules_too(project: Project, table: str, line: str) -> None:
+    feeds = project.rules / "feeds.toml"
+    before = feeds.read_text(encoding="utf-8")
+    lines = before.splitlines()
+    first = lines.index(f"[feeds.{table}]")
+    found = next(i for i in range(first, len(lines)) if lines[i].startswith(f"{line} "))
+    project.put("Import-1.csv", small_company.jobs((1, "COD Repair", "Google", "11/05/2024")))
+    project.put("payments_1.csv", small_company.payments((1, "2024-11-20T15:00:00Z", "100.00")))
+    project.put("callrail calls.csv", small_company.calls(("c1", "2024-11-05 09:00:00 -0500")))
+    project.put("targets.csv", small_company.targets(("2024-11", "30")))
+    project.sync()
+    without = "\n".join([*lines[:found], *lines[found + 1 :]])
+    for text in (f"{without}\n", before) * 2:
+        feeds.write_text(text, encoding="utf-8")
+        assert project.sync().status == "published"
+        assert project.rows(f"SELECT count(*) FROM {table}") == [(1,)]
+        assert project.rows("SELECT sum(revenue_gross) FROM daily_metrics") == [("100.00",)]

@@ -27,7 +27,8 @@ def require_types(session: Session, table: PgTable) -> None:
             what = found.type if found else "missing"
             raise PostgresError(
                 f"table {table.name}: column {column.name} is {what} instead of {column.type}",
-                "Rename or drop this column or table (it is a copy of the lake), then sync again.",
+                "Rename or drop this column or table (it is a copy of the lake), then sync again. If the rules were "
+                f"edited: give {column.name} its former type in [feeds.{table.name}.columns].",
             )
     for name, found in existing.items():
         if found.not_null and not found.generated and name not in table.names and name != "only_row":
