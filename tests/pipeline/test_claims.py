@@ -124,6 +124,18 @@ def test_from_the_lead_to_the_vendor_s_answer(project: Project) -> None:
 
 
 @pytest.mark.deep
+def test_leads_identified_by_their_time_too_have_claims(project: Project) -> None:
+    feeds = project.rules / "feeds.toml"
+    text, old = feeds.read_text(encoding="utf-8"), 'files   = ["leads cost Elocals*"]\nkey     = ["lead_id"]'
+    assert text.count(old) == 1
+    feeds.write_text(text.replace(old, old.replace('"lead_id"]', '"lead_id", "lead_at"]')), encoding="utf-8")
+    project.put("Import-1.csv", jobs((1, "COD Service", "Google", "11/04/2024", "6175550101"), more=("Primary Phone",)))
+    short(project, "leads cost Elocals 1.csv")
+    project.sync()
+    (claim,) = json.loads(said(project, "disputes", "--json").stdout)["disputes"]
+    assert claim["evidence"][0]["place"] == "leads cost Elocals 1.csv:2"
+
+
 def test_a_source_without_terms_says_what_is_missing(project: Project) -> None:
     project.put("Import-1.csv", jobs((1, "COD Service", "Google", "11/04/2024", "6175550101"), more=("Primary Phone",)))
     project.sync()
