@@ -210,16 +210,15 @@ class _Validation:
         self._job_link(at, feed)
 
     def _job_link(self, at: str, feed: Feed) -> None:
-        if feed.job is None:
-            return
         jobs = self.rules.feeds.get(JOBS)
+        if feed.job is None or jobs is None:
+            return
         if feed is jobs:
             self.report(f"{at}.job", "a job names no other job: remove this line")
             return
         self._is_text(f"{at}.job.column", feed, feed.job.column, "")
         for column in feed.job.match:
-            if jobs is not None:
-                self._is_text(f"{at}.job.match", jobs, column, f" of {JOBS}")
+            self._is_text(f"{at}.job.match", jobs, column, f" of {JOBS}")
 
     def _is_text(self, at: str, feed: Feed, column: str, whose: str) -> None:
         found = feed.columns.get(column)
