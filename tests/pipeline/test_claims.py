@@ -136,6 +136,7 @@ def test_leads_identified_by_their_time_too_have_claims(project: Project) -> Non
     assert claim["evidence"][0]["place"] == "leads cost Elocals 1.csv:2"
 
 
+@pytest.mark.deep
 def test_a_source_without_terms_says_what_is_missing(project: Project) -> None:
     project.put("Import-1.csv", jobs((1, "COD Service", "Google", "11/04/2024", "6175550101"), more=("Primary Phone",)))
     project.sync()

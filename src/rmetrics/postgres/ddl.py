@@ -197,24 +197,24 @@ def fit_tables(session: Session, tables: "Sequence[PgTable]") -> None:
             record_relations(session, own | set(names))
 
 
-def reshape(session: Session, tables: "Sequence[PgTable]", own: Collection[str]) -> dict[str, int]:
+def reshape(session: Session, tables: "Sequence[PgTable]", own: Collection[str]) -> list[str]:
     """Gives the tables of feeds the key and the column types of edited rules.
 
-    A table whose rows cannot stay is emptied, to be filled again by the same transaction. Its grants, and views of
-    columns that keep their type, remain.
+    A table whose rows cannot stay is emptied, for a publish to fill. Its grants, and views of columns that keep their
+    type, remain.
 
     Args:
-        session: in a transaction.
+        session: in a transaction; that of the publish, unless its user may not change tables.
         tables: all tables; types of columns that the schema script declares are left as they are.
         own: all tables that are ours.
 
     Returns:
-        The number of rows removed, by table emptied.
+        The names of the tables emptied.
 
     Raises:
         PostgresError: this user may not change them, or a view needs what would change.
     """
-    removed = dict[str, int]()
+    emptied = list[str]()
     for table in tables:
         if not (table.custom or table.name in (PAYMENTS, CALLS, TARGETS)) or table.name not in own:
             continue
@@ -228,7 +228,7 @@ def reshape(session: Session, tables: "Sequence[PgTable]", own: Collection[str])
         name, filled = quoted(table.name), {c.name for c in table.columns if c.not_null}
         with _as_owner(), _views_named(table.name):
             if not fits:
-                removed[table.name] = session.execute(f"DELETE FROM {name}")
+                session.execute(f"DELETE FROM {name}")
                 session.execute("DELETE FROM published_parts WHERE table_name = $1", [table.name])
                 if key is not None:
                     session.execute(f"ALTER TABLE {name} DROP CONSTRAINT {quoted(key.name)}")
@@ -240,7 +240,8 @@ def reshape(session: Session, tables: "Sequence[PgTable]", own: Collection[str])
                 session.execute(f"ALTER TABLE {name} ADD {_key_of(table)}")
                 for statement in create_table(table):  # its indexes
                     session.execute(statement)
-    return removed
+                emptied.append(table.name)
+    return emptied
 
 
 @contextlib.contextmanager

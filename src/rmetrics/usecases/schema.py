@@ -23,7 +23,10 @@ def schema_ddl(settings: Settings) -> str:
 
 
 def schema_apply(settings: Settings) -> str:
-    """Applies the schema to the server; returns the server's label."""
+    """Applies the schema to the server; returns the server's label.
+
+    Empties the table of a feed whose key or column types were edited; the next sync fills it.
+    """
     rules = load_rules(settings.rules_dir, settings.company)
     with server(settings.dsn, settings.server_dir) as target, connect(target, schema=settings.pg_schema) as session:
         apply_schema(session, schema_script(), settings.pg_schema)

@@ -110,6 +110,27 @@ def test_a_schema_applied_for_an_edit_that_is_taken_back_leaves_nothing_out(proj
     assert project.rows("SELECT count(*) FROM acme_leads") == [(2,)]
 
 
+def test_a_publish_that_fails_after_a_column_was_cleared_loses_nothing(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = project.rules / "acme.toml"
+    rules.write_text(FEED + COLUMNS, encoding="utf-8")
+    project.put("acme.csv", EXPORT)
+    project.sync()
+    rules.write_text((FEED + COLUMNS).replace('zip = { type = "text", from = ["Zip"] }\n', ""), encoding="utf-8")
+
+    def fails(*_: object, **__: object) -> None:
+        raise PostgresError("the server is gone", "Start it.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("rmetrics.pipeline.publication.publish", fails)
+        with pytest.raises(PostgresError, match="the server is gone"):
+            project.sync()
+    rules.write_text(FEED + COLUMNS, encoding="utf-8")
+    project.sync()
+    assert project.rows("SELECT lead_id, zip FROM acme_leads ORDER BY 1") == [("1", "02119"), ("2", None)]
+
+
 def test_rows_with_an_amount_in_their_key_are_compared(project: Project) -> None:
     text = (FEED + COLUMNS).replace('key = ["lead_id"]', 'key = ["lead_id", "price"]')
     (project.rules / "acme.toml").write_text(text, encoding="utf-8")

@@ -263,8 +263,7 @@ class _Publication:
             bare: fill empty tables without their keys, which are built afterwards.
         """
         self.empty_abandoned([c.table.name for c in contents])
-        for name, removed in reshape(self.session, [c.table for c in contents], self.own).items():
-            self.written[name] = removed
+        for name in reshape(self.session, [c.table for c in contents], self.own):
             self._published.pop(name, None)
         empty = _rows_of_empty(self.session, contents)
         with keys_built_after(self.session, empty if bare else {}, self.own) as self.analysed:
