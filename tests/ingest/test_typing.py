@@ -1,6 +1,7 @@
 """Rows without a key: true duplicates stay, the same row in another export is the same row."""
 
 import datetime as dt
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -10,6 +11,7 @@ from rmetrics.ingest.parse import parse_column
 from rmetrics.ingest.preamble import date_range, range_month
 from rmetrics.ingest.timestamps import ParseContext
 from rmetrics.ingest.typing import summed, with_pending_ids, with_row_ids
+from rmetrics.rules import Rules
 from support import csv_text
 
 CALLS = ["From", "From number", "To", "To number", "Time", "Flow", "Ad group", "Answered", "Job", "Job ID", "Duration"]
@@ -33,9 +35,9 @@ def call(number: str, minute: int, seconds: int = 57, answered: str = "") -> lis
     ]
 
 
-def ids(path: Path, header: list[str], rows: list[list[object]], key: str) -> list[str]:
+def ids(path: Path, header: list[str], rows: list[list[object]], key: str, rules: Rules | None = None) -> list[str]:
     path.write_text(csv_text(header, *rows))
-    named = with_pending_ids(read(path).accepted, key)
+    named = with_pending_ids(read(path, rules=rules).accepted, key)
     return sorted(with_row_ids(named.lazy(), key).collect()[key].to_list())
 
 
@@ -61,6 +63,15 @@ def test_what_can_change_later_is_not_part_of_the_identity(tmp_path: Path) -> No
     assert ids(tmp_path / "a calls.csv", CALLS, [call("6175550123", 5)], "call_id") == ids(
         tmp_path / "b calls.csv", CALLS, [call("(617) 555-0123", 5, answered="Ann")], "call_id"
     )
+
+
+def test_all_that_an_export_has_identifies_a_row_where_it_lacks_what_should(tmp_path: Path) -> None:
+    rules = shipped_rules()
+    calls = rules.feeds["calls"].model_copy(update={"identity": ("tracking_source",)})
+    told = replace(rules, feeds={**rules.feeds, "calls": calls})
+    first = ids(tmp_path / "a calls.csv", CALLS, [call("1", 5), call("2", 6), call("2", 6)], "call_id", told)
+    second = ids(tmp_path / "b calls.csv", CALLS, [call("3", 7), call("1", 5)], "call_id", told)
+    assert (len(set(first)), len(set(second)), len({*first, *second})) == (3, 2, 4)
 
 
 def test_two_forms_of_the_same_payment_meet(tmp_path: Path) -> None:

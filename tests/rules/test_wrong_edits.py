@@ -84,6 +84,10 @@ EDITS: dict[str, list[tuple[str, str]]] = {
     "column with an empty list of headers": [('from = ["When"]', "from = []")],
     "no column is required": [(", required = true", "")],
     "key column that is not required": [('from = ["Ref"], required = true', 'from = ["Ref"]')],
+    "identity beside a key that is no text": [
+        ('date = "lead_at"', 'date = "lead_at"\nidentity = ["price"]'),
+        ('lead_id = { type = "text"', 'lead_id = { type = "integer"'),
+    ],
     "key column that is not published": [
         ('from = ["Ref"], required = true', 'from = ["Ref"], required = true, publish = false')
     ],

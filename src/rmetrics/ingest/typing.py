@@ -262,18 +262,17 @@ class _Typing:
         if not without.any():
             self.values |= {key: given, IDENTITY: pl.Series([None], dtype=pl.String).new_from_index(0, self.height)}
             return
-        names = self.feed.identity or tuple(n for n in self.feed.mapped if n in self.values)
+        named = [n for n in self.feed.identity if n in self.values]
         parts: dict[str, pl.Series] = {}
-        for name in names:
-            value = self.values.get(name)
-            if value is None:
-                continue
-            value = value.filter(without)
+        for name in named or [
+            n for n in self.feed.mapped if n in self.values
+        ]:  # an export may have none of those named
+            value = self.values[name].filter(without)
             # Some variants of the same export omit seconds: compare timestamps to the minute.
             value = value.dt.truncate("1m").dt.epoch("s") if value.dtype == pl.Datetime("us", "UTC") else value
             parts[name] = value.cast(pl.String).fill_null("")
-        named = [pl.concat_str(pl.lit(f"{name}="), name) for name in parts]
-        text = pl.DataFrame(parts).select(pl.concat_str(named, separator="\x1f").cast(pl.Binary)).to_series()
+        cells = [pl.concat_str(pl.lit(f"{name}="), name) for name in parts]
+        text = pl.DataFrame(parts).select(pl.concat_str(cells, separator="\x1f").cast(pl.Binary)).to_series()
         digests = [hashlib.blake2b(t, digest_size=10).hexdigest() for t in text.to_list()]
         identity = pl.Series(IDENTITY, [None], dtype=pl.String).new_from_index(0, self.height)
         self.values[key] = given

@@ -117,7 +117,10 @@ def publish_computed(of: Publication) -> Outcome:
     tables = published_tables(rules)
     schema = of.project.database.schema
     target = of.started()
-    before = _prepared(target, schema, script, digest, tables, lake, rules)
+    before = _prepared(target, schema, script, digest, tables)
+    edited = before.rules_hash != rules.digest or not before.intact
+    if edited and before.rules_hash:
+        tables = _with_abandoned(tables, old_rules(lake, before.rules_hash, rules))
     _refuse_older_lake(before, computed, target, force=of.force)
     if before.inputs == run.inputs and before.intact and before.schema == digest and not of.full:
         remembered = why.of("the findings of the last check", lambda: remembered_findings(lake, run.inputs), ())
@@ -127,7 +130,7 @@ def publish_computed(of: Publication) -> Outcome:
     refuse_large_sums(rules, computed, tables, published=before.inputs)
     of.progress("publishing", 0, 1)
     with _meanwhile(of.agreed) as checking:
-        return _published(of, target, tables, before, digest, checking)
+        return _published(of, target, tables, before, digest, checking, edited=edited)
 
 
 def _published(
@@ -137,6 +140,8 @@ def _published(
     before: Published,
     digest: str,
     checking: "Future[tuple[str, tuple[Finding, ...]]]",
+    *,
+    edited: bool,
 ) -> Outcome:
     """Publishes while the engines are compared; commits only if they agree."""
     rules, lake, computed, run, why = of.project.rules, of.project.lake, of.computed, of.run, of.why
@@ -159,6 +164,7 @@ def _published(
         cause=cause,
         causes=causes,
         full=of.full,
+        edited=edited,
         after=before.run_id,
         settled=settled,
     )
@@ -215,9 +221,7 @@ def _causes_of_figures(
     return FinerCauses(causes.frame(sorted(months), sources), causes.member_frame(sorted(months)))
 
 
-def _prepared(
-    target: Server, schema: str, script: str, digest: str, tables: list[PgTable], lake: Lake, rules: Rules
-) -> Published:
+def _prepared(target: Server, schema: str, script: str, digest: str, tables: list[PgTable]) -> Published:
     """Brings the schema up to date if necessary, and returns the state of what is published."""
     with connect(target, schema=schema) as session:
         require_writable(session)
@@ -225,18 +229,18 @@ def _prepared(
         before = published(session, tables) if ready else Published()
         if not ready or before.schema != digest:
             apply_schema(session, script, schema)
-        if before.rules_hash != rules.digest or not before.intact or not has_columns(session, tables):
-            old = old_rules(lake, before.rules_hash, rules) if before.rules_hash else None
-            fit_tables(session, _with_abandoned(tables, old) if old else tables)
-        if not ready:
+        fits = has_columns(session, tables)
+        if not fits:
+            fit_tables(session, tables)
+        if not ready or not fits:
             before = published(session, tables)
         session.commit()
     return before
 
 
-def _with_abandoned(tables: list[PgTable], old: Rules) -> list[PgTable]:
+def _with_abandoned(tables: list[PgTable], old: Rules | None) -> list[PgTable]:
     """Returns the tables with columns that only the earlier rules published as withheld: they would look current."""
-    were = {t.name: [n for n in t.names if n not in t.key] for t in published_tables(old)}
+    were = {t.name: [n for n in t.names if n not in t.key] for t in published_tables(old)} if old else {}
     abandoned = {t.name: [n for n in were.get(t.name, ()) if n not in t.names] for t in tables}
     return [replace(t, withheld=tuple(dict.fromkeys([*t.withheld, *abandoned[t.name]]))) for t in tables]
 

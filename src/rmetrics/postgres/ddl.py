@@ -3,11 +3,11 @@
 import contextlib
 import hashlib
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from rmetrics.errors import PostgresError
-from rmetrics.postgres.connection import HERE, ColumnThere, Session, catalog, literal, quoted, statements
+from rmetrics.postgres.connection import HERE, Session, catalog, literal, quoted, statements
 from rmetrics.postgres.ownership import own_relations, read_note, record_relations, refuse_foreign
 from rmetrics.postgres.upgrade import upgrade
 from rmetrics.rules.names import CALLS, PAYMENTS, TARGETS
@@ -83,7 +83,7 @@ def apply_schema(session: Session, script: str, schema: str) -> None:
         refuse_foreign(session, needed, own, indexes=_indexes(script))
         if upgrade(session, statements(script)) and "published_parts" in own:
             # Only the lake has the values of an added column: the empty digest makes the next sync compare every row.
-            session.execute("UPDATE published_parts SET digest = ''")
+            expect_rewrite(session, sorted(own))
         for statement in statements(script):
             session.execute(statement)
         record_relations(session, own | set(needed), digest=schema_digest(script))
@@ -186,13 +186,11 @@ def fit_tables(session: Session, tables: "Sequence[PgTable]") -> None:
         refuse_foreign(session, names, own, indexes=[f"{t.name}_pkey"[:63] for t in tables])
         for table in tables:
             existing = catalog(session, table.name)
-            ddl = (
-                create_table(table)
-                if not existing
-                else [s for c in table.names if c not in existing for s in add_column(table, c)]
-            )
-            for statement in [*ddl, *withhold(table, existing)]:
+            added = [s for c in table.names if c not in existing for s in add_column(table, c)]
+            for statement in added if existing else create_table(table):
                 session.execute(statement)
+            if existing and added:
+                expect_rewrite(session, [table.name])
         if not set(names) <= own:
             record_relations(session, own | set(names))
 
@@ -286,11 +284,28 @@ def has_columns(session: Session, tables: "Sequence[PgTable]") -> bool:
     return {(t.name, name) for t in tables for name in t.names} <= {(str(t), str(n)) for t, n in rows}
 
 
-def withhold(table: "PgTable", existing: Mapping[str, ColumnThere]) -> list[str]:
-    """The statements that clear columns that earlier rules published and the present ones do not."""
-    found = []
-    for name in (n for n in table.withheld if n in existing):
-        if existing[name].not_null:
-            found.append(f"ALTER TABLE {quoted(table.name)} ALTER COLUMN {quoted(name)} DROP NOT NULL")
-        found.append(f"UPDATE {quoted(table.name)} SET {quoted(name)} = NULL WHERE {quoted(name)} IS NOT NULL")
-    return found
+def clear_withheld(session: Session, tables: "Sequence[PgTable]", own: Collection[str]) -> None:
+    """Clears columns that earlier rules published and the present ones do not.
+
+    Args:
+        session: in the transaction of the publish: if that fails, the columns keep their values.
+        tables: all tables.
+        own: all tables that are ours.
+
+    Raises:
+        PostgresError: this user may not change them.
+    """
+    for table in (t for t in tables if t.withheld and t.name in own):
+        existing = catalog(session, table.name)
+        for name in (n for n in table.withheld if n in existing):
+            if existing[name].not_null:
+                with _as_owner():
+                    session.execute(f"ALTER TABLE {quoted(table.name)} ALTER COLUMN {quoted(name)} DROP NOT NULL")
+            session.execute(f"UPDATE {quoted(table.name)} SET {quoted(name)} = NULL WHERE {quoted(name)} IS NOT NULL")
+
+
+def expect_rewrite(session: Session, tables: Sequence[str]) -> None:
+    """Has the next publish compare every row of some tables: an empty digest is that of no rows."""
+    session.execute(
+        "UPDATE published_parts SET digest = '' WHERE table_name = ANY (string_to_array($1, ','))", [",".join(tables)]
+    )

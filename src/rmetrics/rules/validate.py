@@ -194,16 +194,15 @@ class _Validation:
             )
         elif feed.columns[feed.date].type not in dates:
             self.report(f"{at}.date", f"{feed.date!r} is {feed.columns[feed.date].type}, not timestamp, date or month")
-        lists = {"key": feed.key, "identity": feed.identity, "publish_by": feed.publish_by, "one_of": feed.one_of}
-        lists["needs"] = feed.needs
-        for key, names in lists.items():
-            for column in names:
+        for key in ("key", "identity", "publish_by", "one_of", "needs"):
+            for column in getattr(feed, key):
                 if column not in feed.mapped:
                     self.report(f"{at}.{key}", f"names no mapped column: {column!r}{did_you_mean(column, feed.mapped)}")
         for column in feed.publish_by:
             if column in feed.mapped and feed.mapped[column].type is ColumnType.MONEY:
                 self.report(f"{at}.publish_by", f"{column!r} is money, which is added up: leave it out")
-        if feed.identity and len(feed.key) > 1:
+        kinds = [feed.mapped[k].type for k in feed.key if k in feed.mapped]
+        if feed.identity and (len(feed.key) > 1 or not set(kinds) <= set(_TEXTS)):
             self.report(f"{at}.identity", "requires a key of one text column, or none")
         if feed.repeats == "sum" and not any(c.type is ColumnType.MONEY for c in feed.mapped.values()):
             self.report(f"{at}.repeats", '"sum" needs a money column to add up')

@@ -1,7 +1,7 @@
 """``rmetrics schema``: the DDL in force, and applying it."""
 
 from rmetrics.postgres.connection import connect
-from rmetrics.postgres.ddl import apply_schema, create_table, fit_tables, reshape
+from rmetrics.postgres.ddl import apply_schema, create_table, expect_rewrite, fit_tables, reshape
 from rmetrics.postgres.embedded import server
 from rmetrics.postgres.ownership import own_relations
 from rmetrics.postgres.roles import roles_script
@@ -33,7 +33,9 @@ def schema_apply(settings: Settings) -> str:
         tables = published_tables(rules)
         fit_tables(session, tables)
         with session.transaction():
-            reshape(session, tables, own_relations(session))
+            own = own_relations(session)
+            if reshape(session, tables, own):
+                expect_rewrite(session, sorted(own))  # of all: the emptied ones are in the books no more
         return target.label
 
 
