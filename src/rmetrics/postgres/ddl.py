@@ -284,24 +284,32 @@ def has_columns(session: Session, tables: "Sequence[PgTable]") -> bool:
     return {(t.name, name) for t in tables for name in t.names} <= {(str(t), str(n)) for t, n in rows}
 
 
-def clear_withheld(session: Session, tables: "Sequence[PgTable]", own: Collection[str]) -> None:
+def clear_withheld(session: Session, tables: "Sequence[PgTable]", own: Collection[str]) -> list[str]:
     """Clears columns that earlier rules published and the present ones do not.
 
     Args:
-        session: in the transaction of the publish: if that fails, the columns keep their values.
+        session: in a transaction; in that of the publish, if it fails, the columns keep their values.
         tables: all tables.
         own: all tables that are ours.
+
+    Returns:
+        The names of the tables changed.
 
     Raises:
         PostgresError: this user may not change them.
     """
+    changed = list[str]()
     for table in (t for t in tables if t.withheld and t.name in own):
         existing = catalog(session, table.name)
         for name in (n for n in table.withheld if n in existing):
             if existing[name].not_null:
                 with _as_owner():
                     session.execute(f"ALTER TABLE {quoted(table.name)} ALTER COLUMN {quoted(name)} DROP NOT NULL")
-            session.execute(f"UPDATE {quoted(table.name)} SET {quoted(name)} = NULL WHERE {quoted(name)} IS NOT NULL")
+            rows = session.execute(
+                f"UPDATE {quoted(table.name)} SET {quoted(name)} = NULL WHERE {quoted(name)} IS NOT NULL"
+            )
+            changed += [table.name] if rows else []
+    return changed
 
 
 def expect_rewrite(session: Session, tables: Sequence[str]) -> None:

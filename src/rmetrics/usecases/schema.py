@@ -1,7 +1,7 @@
 """``rmetrics schema``: the DDL in force, and applying it."""
 
 from rmetrics.postgres.connection import connect
-from rmetrics.postgres.ddl import apply_schema, create_table, expect_rewrite, fit_tables, reshape
+from rmetrics.postgres.ddl import apply_schema, clear_withheld, create_table, expect_rewrite, fit_tables, reshape
 from rmetrics.postgres.embedded import server
 from rmetrics.postgres.ownership import own_relations
 from rmetrics.postgres.roles import roles_script
@@ -25,7 +25,8 @@ def schema_ddl(settings: Settings) -> str:
 def schema_apply(settings: Settings) -> str:
     """Applies the schema to the server; returns the server's label.
 
-    Empties the table of a feed whose key or column types were edited; the next sync fills it.
+    Empties the table of a feed whose key or column types were edited; the next sync fills it. Clears columns that the
+    rules do not publish.
     """
     rules = load_rules(settings.rules_dir, settings.company)
     with server(settings.dsn, settings.server_dir) as target, connect(target, schema=settings.pg_schema) as session:
@@ -34,7 +35,7 @@ def schema_apply(settings: Settings) -> str:
         fit_tables(session, tables)
         with session.transaction():
             own = own_relations(session)
-            if reshape(session, tables, own):
+            if [*reshape(session, tables, own), *clear_withheld(session, tables, own)]:
                 expect_rewrite(session, sorted(own))  # of all: the emptied ones are in the books no more
         return target.label
 
