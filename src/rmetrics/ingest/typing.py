@@ -262,11 +262,9 @@ class _Typing:
         if not without.any():
             self.values |= {key: given, IDENTITY: pl.Series([None], dtype=pl.String).new_from_index(0, self.height)}
             return
-        named = [n for n in self.feed.identity if n in self.values]
+        named = [n for n in self.feed.identity if n in self.values]  # an export may have none of them
         parts: dict[str, pl.Series] = {}
-        for name in named or [
-            n for n in self.feed.mapped if n in self.values
-        ]:  # an export may have none of those named
+        for name in named or [n for n in self.feed.mapped if n in self.values]:
             value = self.values[name].filter(without)
             # Some variants of the same export omit seconds: compare timestamps to the minute.
             value = value.dt.truncate("1m").dt.epoch("s") if value.dtype == pl.Datetime("us", "UTC") else value

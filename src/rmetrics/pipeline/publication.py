@@ -118,9 +118,7 @@ def publish_computed(of: Publication) -> Outcome:
     schema = of.project.database.schema
     target = of.started()
     before = _prepared(target, schema, script, digest, tables)
-    edited = before.rules_hash != rules.digest or not before.intact
-    if edited and before.rules_hash:
-        tables = _with_abandoned(tables, old_rules(lake, before.rules_hash, rules))
+    tables = _with_withheld(tables, before, lake, rules)
     _refuse_older_lake(before, computed, target, force=of.force)
     if before.inputs == run.inputs and before.intact and before.schema == digest and not of.full:
         remembered = why.of("the findings of the last check", lambda: remembered_findings(lake, run.inputs), ())
@@ -130,7 +128,7 @@ def publish_computed(of: Publication) -> Outcome:
     refuse_large_sums(rules, computed, tables, published=before.inputs)
     of.progress("publishing", 0, 1)
     with _meanwhile(of.agreed) as checking:
-        return _published(of, target, tables, before, digest, checking, edited=edited)
+        return _published(of, target, tables, before, digest, checking)
 
 
 def _published(
@@ -140,8 +138,6 @@ def _published(
     before: Published,
     digest: str,
     checking: "Future[tuple[str, tuple[Finding, ...]]]",
-    *,
-    edited: bool,
 ) -> Outcome:
     """Publishes while the engines are compared; commits only if they agree."""
     rules, lake, computed, run, why = of.project.rules, of.project.lake, of.computed, of.run, of.why
@@ -164,7 +160,6 @@ def _published(
         cause=cause,
         causes=causes,
         full=of.full,
-        edited=edited,
         after=before.run_id,
         settled=settled,
     )
@@ -238,8 +233,14 @@ def _prepared(target: Server, schema: str, script: str, digest: str, tables: lis
     return before
 
 
-def _with_abandoned(tables: list[PgTable], old: Rules | None) -> list[PgTable]:
-    """Returns the tables with columns that only the earlier rules published as withheld: they would look current."""
+def _with_withheld(tables: list[PgTable], before: Published, lake: Lake, rules: Rules) -> list[PgTable]:
+    """Returns the tables with the columns to clear as withheld: none if these rules published last.
+
+    Columns that only the earlier rules published are among them: they would look current.
+    """
+    if before.rules_hash == rules.digest and before.intact:
+        return [replace(t, withheld=()) for t in tables]
+    old = old_rules(lake, before.rules_hash, rules) if before.rules_hash else None
     were = {t.name: [n for n in t.names if n not in t.key] for t in published_tables(old)} if old else {}
     abandoned = {t.name: [n for n in were.get(t.name, ()) if n not in t.names] for t in tables}
     return [replace(t, withheld=tuple(dict.fromkeys([*t.withheld, *abandoned[t.name]]))) for t in tables]

@@ -12,7 +12,7 @@ MATCHES = "matches"  # of jobs to touches
 RETURNS = "returns"  # by position of the job
 CLASSES = "call_classes"  # by position of the call
 TALLIES: Mapping[str, str] = {name: f"tally_{name}" for name in NAMES}
-FORM = 2
+FORM = 3
 """Version of the form of the tables; those of another form are rebuilt."""
 FIGURES = (DAILY, MONTHLY, CATALOGUE, MEASURE_DAILY, DIMENSION_MONTHLY, JOURNEY_METRICS)
 """Published tables that stay small however long the history."""

@@ -118,7 +118,6 @@ def publish(
     cause: str,
     causes: FinerCauses | None = None,
     full: bool = False,
-    edited: bool = True,
     after: str | None = None,
     settled: Callable[[], Run] | None = None,
 ) -> Written:
@@ -133,7 +132,6 @@ def publish(
         cause: why figures changed, for ``metric_changes``.
         causes: finer causes, where they are known.
         full: compare every row of every month, whatever the bookkeeping says.
-        edited: whether keys, types or columns may differ from those of the last publish.
         after: the run that was the last one when it was decided to publish; None where there was none.
         settled: waits until it is known that the contents may be published, just before the commit; returns the row for
             ``sync_runs`` as it is by then. What it raises rolls everything back. None: that is known.
@@ -150,7 +148,7 @@ def publish(
             work = _Publication(session, run, cause, full=everything)
             work.begin(after, [c.table.name for c in contents])
             store_causes(session, causes)
-            work.put(contents, bare=bare, edited=edited)
+            work.put(contents, bare=bare)
             if settled is not None:
                 work.run = settled()
             work.record(schema_digest)
@@ -257,20 +255,18 @@ class _Publication:
             else "it has just finished"
         )
 
-    def put(self, contents: Sequence[DesiredTable], *, bare: bool, edited: bool) -> None:
+    def put(self, contents: Sequence[DesiredTable], *, bare: bool) -> None:
         """Makes the tables hold the contents, and reads them back.
 
         Args:
             contents: all tables, each after those it refers to.
             bare: fill empty tables without their keys, which are built afterwards.
-            edited: give the tables the keys, types and columns of edited rules.
         """
         self.empty_abandoned([c.table.name for c in contents])
-        if edited:
-            tables = [c.table for c in contents]
-            for name in reshape(self.session, tables, self.own):
-                self._published.pop(name, None)
-            clear_withheld(self.session, tables, self.own)
+        tables = [c.table for c in contents]
+        for name in reshape(self.session, tables, self.own):
+            self._published.pop(name, None)
+        clear_withheld(self.session, tables, self.own)
         empty = _rows_of_empty(self.session, contents)
         with keys_built_after(self.session, empty if bare else {}, self.own) as self.analysed:
             for content in contents:
