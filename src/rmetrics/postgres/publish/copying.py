@@ -34,7 +34,8 @@ def require_types(session: Session, table: PgTable) -> None:
         if found.not_null and not found.generated and name not in table.names and name != "only_row":
             raise PostgresError(
                 f"table {table.name}: column {name} must not be NULL, but the rules do not fill it",
-                "It may be a renamed column of rmetrics. Drop it, as the table is a copy of the lake "
+                "If the rules were edited, undo what left it out (publish_by, or the column itself), then sync."
+                " If not, it may be a renamed column of rmetrics: drop it, as the table is a copy of the lake "
                 f"and is filled again (ALTER TABLE {table.name} DROP COLUMN {name}), or allow NULL, then sync.",
             )
 
