@@ -65,7 +65,7 @@ def test_what_can_change_later_is_not_part_of_the_identity(tmp_path: Path) -> No
     )
 
 
-def test_all_that_an_export_has_identifies_a_row_where_it_lacks_what_should(tmp_path: Path) -> None:
+def test_an_export_without_any_column_of_the_identity_is_told_apart_by_all_it_has(tmp_path: Path) -> None:
     rules = shipped_rules()
     calls = rules.feeds["calls"].model_copy(update={"identity": ("tracking_source",)})
     told = replace(rules, feeds={**rules.feeds, "calls": calls})

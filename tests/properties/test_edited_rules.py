@@ -4,7 +4,7 @@ import copy
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from rmetrics.errors import RulesError
 from rmetrics.rules import load_rules
 from rmetrics.rules.files import read_tree
 from rmetrics.tables import published_tables
+from rule_tables import keys, leave_out
 from support import ROOT, Project
 from templates import Templates
 
@@ -72,14 +73,6 @@ OF_FEEDS: dict[str, Edit] = {
 }
 
 
-def paths(tables: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of every key of the tables, and of every item of their lists."""
-    for key, value in tables.items() if isinstance(tables, dict) else enumerate(tables):
-        yield (*above, key)
-        if isinstance(value, dict | list):
-            yield from paths(value, (*above, key))
-
-
 def edit(tables: dict[str, Any], of: random.Random) -> str:
     """Makes one random edit; returns what it was."""
     kind = of.choice([*OF_FEEDS, "zone", "source", "feed", *["left out"] * 5])
@@ -91,12 +84,9 @@ def edit(tables: dict[str, Any], of: random.Random) -> str:
         tables[f"{kind}s"] = _renamed(tables[f"{kind}s"], name, f"{name}_two")
         return f"{kind} {name}"
     if kind == "left out":
-        *above, last = of.choice(list(paths(tables)))
-        within: Any = tables
-        for key in above:
-            within = within[key]
-        del within[last]
-        return f"{kind} {'.'.join(map(str, (*above, last)))}"
+        key = of.choice(list(keys(tables)))
+        leave_out(tables, key)
+        return f"{kind} {'.'.join(map(str, key))}"
     feed = of.choice(list(tables["feeds"]))
     column = of.choice(list(tables["feeds"][feed]["columns"]))
     OF_FEEDS[kind](of, tables["feeds"][feed], column)

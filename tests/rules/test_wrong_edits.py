@@ -178,28 +178,31 @@ def test_wrong_edit_is_refused_in_words_that_help(name: str, tmp_path: Path) -> 
     assert told == sections(SNAPSHOT.read_text(encoding="utf-8"))[name]
 
 
-def test_jobs_have_no_other_key(tmp_path: Path) -> None:
+KEY = 'key     = ["job_id"]'
+JOBS = {
+    "another key": (
+        {KEY: 'key     = ["job_uuid"]', 'from = ["UUID"]': 'from = ["UUID"], required = true'},
+        "feeds.jobs.key: is ['job_uuid'], but must be ['job_id']: payments, calls and metrics refer to jobs by it",
+    ),
+    "a job of its own": (
+        {KEY: f'{KEY}\njob = {{ column = "job_uuid", match = ["job_id"] }}'},
+        "feeds.jobs.job: a job names no other job: remove this line",
+    ),
+}
+
+
+@pytest.mark.parametrize("edit", JOBS)
+def test_jobs_have_no_other_key_and_name_no_jobs(edit: str, tmp_path: Path) -> None:
+    edits, told = JOBS[edit]
     shutil.copytree(ROOT / "rules", tmp_path / "rules")
     feeds = tmp_path / "rules" / "feeds.toml"
-    text = feeds.read_text(encoding="utf-8").replace('key     = ["job_id"]', 'key     = ["job_uuid"]', 1)
-    feeds.write_text(text.replace('from = ["UUID"]', 'from = ["UUID"], required = true'), encoding="utf-8")
+    text = feeds.read_text(encoding="utf-8")
+    for old, new in edits.items():
+        text = text.replace(old, new, 1)
+    feeds.write_text(text, encoding="utf-8")
     with pytest.raises(RulesError) as caught:
         load_rules(tmp_path / "rules")
     (problem,) = caught.value.problems
-    told = "feeds.jobs.key: is ['job_uuid'], but must be ['job_id']: payments, calls and metrics refer to jobs by it"
-    assert re.sub(r"^.*feeds\.toml:\d+: ", "", str(problem)) == told
-
-
-def test_jobs_name_no_jobs(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "rules", tmp_path / "rules")
-    feeds = tmp_path / "rules" / "feeds.toml"
-    key = 'key     = ["job_id"]'
-    link = f'{key}\njob = {{ column = "job_uuid", match = ["job_id"] }}'
-    feeds.write_text(feeds.read_text(encoding="utf-8").replace(key, link, 1), encoding="utf-8")
-    with pytest.raises(RulesError) as caught:
-        load_rules(tmp_path / "rules")
-    (problem,) = caught.value.problems
-    told = "feeds.jobs.job: a job names no other job: remove this line"
     assert re.sub(r"^.*feeds\.toml:\d+: ", "", str(problem)) == told
 
 

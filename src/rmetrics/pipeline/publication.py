@@ -118,7 +118,6 @@ def publish_computed(of: Publication) -> Outcome:
     schema = of.project.database.schema
     target = of.started()
     before = _prepared(target, schema, script, digest, tables)
-    tables = _with_withheld(tables, before, lake, rules)
     _refuse_older_lake(before, computed, target, force=of.force)
     if before.inputs == run.inputs and before.intact and before.schema == digest and not of.full:
         remembered = why.of("the findings of the last check", lambda: remembered_findings(lake, run.inputs), ())
@@ -128,7 +127,7 @@ def publish_computed(of: Publication) -> Outcome:
     refuse_large_sums(rules, computed, tables, published=before.inputs)
     of.progress("publishing", 0, 1)
     with _meanwhile(of.agreed) as checking:
-        return _published(of, target, tables, before, digest, checking)
+        return _published(of, target, _with_withheld(tables, before, lake, rules), before, digest, checking)
 
 
 def _published(

@@ -83,7 +83,7 @@ def apply_schema(session: Session, script: str, schema: str) -> None:
         refuse_foreign(session, needed, own, indexes=_indexes(script))
         if upgrade(session, statements(script)) and "published_parts" in own:
             # Only the lake has the values of an added column: the empty digest makes the next sync compare every row.
-            expect_rewrite(session, sorted(own))
+            expect_rewrite(session)
         for statement in statements(script):
             session.execute(statement)
         record_relations(session, own | set(needed), digest=schema_digest(script))
@@ -190,7 +190,7 @@ def fit_tables(session: Session, tables: "Sequence[PgTable]") -> None:
             for statement in added if existing else create_table(table):
                 session.execute(statement)
             if existing and added:
-                expect_rewrite(session, [table.name])
+                expect_rewrite(session, table.name)
         if not set(names) <= own:
             record_relations(session, own | set(names))
 
@@ -312,8 +312,6 @@ def clear_withheld(session: Session, tables: "Sequence[PgTable]", own: Collectio
     return changed
 
 
-def expect_rewrite(session: Session, tables: Sequence[str]) -> None:
-    """Has the next publish compare every row of some tables: an empty digest is that of no rows."""
-    session.execute(
-        "UPDATE published_parts SET digest = '' WHERE table_name = ANY (string_to_array($1, ','))", [",".join(tables)]
-    )
+def expect_rewrite(session: Session, table: str = "") -> None:
+    """Has the next publish compare every row of a table, or of all: no rows have an empty digest."""
+    session.execute("UPDATE published_parts SET digest = '' WHERE $1 IN ('', table_name)", [table])

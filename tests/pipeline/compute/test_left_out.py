@@ -2,7 +2,6 @@
 
 import copy
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,34 +18,21 @@ from rmetrics.progress import silent
 from rmetrics.rules import Rules
 from rmetrics.rules import load as loading
 from rmetrics.rules.files import read_tree
+from rule_tables import Key, keys, leave_out
 from support import ROOT
 
 TREE = read_tree(ROOT / "rules")
 EXPORTS = ROOT / "tests" / "handworked" / "exports"
 NO_FIGURES = ("brief", "notify", "alerts", "pulls")
 
-Key = tuple[str | int, ...]
-
 # What validation takes for valid, and an engine once could not compute.
 FOUND: list[Key] = [("feeds", "payments", "job"), ("feeds", "google_spend", "key")]
-
-
-def keys(tables: Any, above: Key = ()) -> Iterator[Key]:
-    """Every key of the tables, those of lists and of tables within tables, too."""
-    for key, value in tables.items() if isinstance(tables, dict) else enumerate(tables):
-        yield (*above, key)
-        if isinstance(value, dict | list):
-            yield from keys(value, (*above, key))
 
 
 def rules_without(key: Key, monkeypatch: pytest.MonkeyPatch) -> Rules:
     """The shipped rules without a key, which may be a whole table."""
     tables: Any = copy.deepcopy(TREE.tables)
-    *above, last = key
-    within = tables
-    for name in above:
-        within = within[name]
-    del within[last]
+    leave_out(tables, key)
     monkeypatch.setattr(loading, "read_tree", lambda _: type(TREE)(tables, dict(TREE.places), []))
     return loading.load_rules(ROOT / "rules")
 

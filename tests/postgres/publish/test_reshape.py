@@ -133,7 +133,7 @@ def test_a_publish_that_fails_after_a_column_was_cleared_loses_nothing(
         raise PostgresError("the server is gone", "Start it.")
 
     with monkeypatch.context() as broken:
-        broken.setattr("rmetrics.pipeline.publication.publish", fails)
+        broken.setattr("rmetrics.postgres.publish.transaction.end_run", fails)
         with pytest.raises(PostgresError, match="the server is gone"):
             project.sync()
     zips = "SELECT lead_id, zip FROM acme_leads ORDER BY 1"
@@ -143,8 +143,8 @@ def test_a_publish_that_fails_after_a_column_was_cleared_loses_nothing(
     assert project.rows(zips) == [("1", "02119"), ("2", None)]
 
 
-@pytest.mark.parametrize("notice", [True, False])
-def test_values_that_move_to_another_column_are_written(project: Project, *, notice: bool) -> None:
+@pytest.mark.parametrize("counts_lost", [False, True])
+def test_values_that_move_to_another_column_are_written(project: Project, *, counts_lost: bool) -> None:
     rules = project.rules / "acme.toml"
     two = FEED + COLUMNS.replace("zip = {", 'city = { type = "text", from = ["City"] }\nzip = {')
     rules.write_text(two, encoding="utf-8")
@@ -155,7 +155,7 @@ def test_values_that_move_to_another_column_are_written(project: Project, *, not
     rules.write_text(swapped, encoding="utf-8")
     project.sync()
     assert project.rows("SELECT city, zip FROM acme_leads WHERE lead_id = '1'") == [("02119", "Salem")]
-    if not notice:  # as after a crash, when PostgreSQL has lost its counts of written rows
+    if counts_lost:  # as after a crash, when PostgreSQL has lost its counts of written rows
         run(project.dsn, "SELECT pg_stat_reset()")
     rules.write_text(swapped.replace("city =", "town ="), encoding="utf-8")
     found = project.sync()

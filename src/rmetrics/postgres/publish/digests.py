@@ -101,7 +101,7 @@ def month_sums(table: PgTable, rows: pl.LazyFrame) -> pl.DataFrame:
 
 
 def _seed(table: PgTable) -> int:
-    """A number that tells its columns from others: values that moved to another column are other rows."""
+    """A seed made from the column names: the same values in other columns are different rows."""
     return int.from_bytes(hashlib.blake2b("\n".join(table.names).encode(), digest_size=8).digest())
 
 
