@@ -123,6 +123,19 @@ def test_the_same_row_under_two_keys(company: Any, noon: NOON) -> None:
     assert (example["one"], example["other"], example["rows"]) == ("a", "b", 2)
 
 
+def test_a_row_with_an_id_and_again_without_one(company: Any, noon: NOON) -> None:
+    company.feeds = company.feeds.replace('key = ["lead_id"]', 'key = ["lead_id"]\nidentity = ["cost", "status"]')
+    day, made_up = noon("2024-11-21"), (f"{n:020x}-1" for n in range(9))
+    alike = {"lead_at": day, "cost": Decimal(9), "status": "x"}
+    unlike = {"lead_at": day, "cost": None, "status": None}  # of exports that lack the columns of the identity
+    company.add(
+        "shop_leads",
+        [{"lead_id": i, **row} for row in (alike, unlike) for i in ("a" if row is alike else "b", next(made_up))],
+    )
+    (example,) = answers(company)["same-row-twice"].examples
+    assert (example["one"], example["other"], example["rows"]) == ("00000000000000000000-1", "a", 2)
+
+
 def test_own_checks_answer_with_their_rows(company: Any) -> None:
     company.sources += '\n[[checks]]\nname = "dear_lead"\nsql = "SELECT lead_id, cost FROM shop_leads WHERE cost > 25"\nseverity = "error"\nmessage = "too dear"\n'
     answer = answers(company)["dear_lead"]

@@ -60,7 +60,7 @@ def content(table: PgTable, rows: pl.LazyFrame, before: DesiredTable | None = No
         came = found.lazy().join(held, on=list(table.names), how="anti", nulls_equal=True)
         gone = held.join(found.lazy(), on=list(table.key), how="anti", nulls_equal=True).select(table.key)
         change = Change(before.digests, came, gone)
-    made = digests(month_sums(table, found.lazy()), table.name)
+    made = digests(month_sums(table, found.lazy()), table)
     return DesiredTable(table, made, lambda months: [found.lazy().filter(month_of(table).is_in(list(months)))], change)
 
 

@@ -24,6 +24,7 @@ from rmetrics.pipeline.verify.cross_check import cross_check
 from rmetrics.postgres.publish.digests import digests
 from rmetrics.progress import silent
 from rmetrics.rules import Rules, load_rules
+from rmetrics.tables import feed_table
 from support import MIDNIGHT, ROOT, csv_text
 
 Step = tuple[str, object, int]  # what, with what, minutes
@@ -328,7 +329,8 @@ def test_only_the_touched_months_of_jobs_change(step: Step, touched: set[int], t
     check(world, computed)
     assert computed.increment is not None
     assert computed.before is not None
-    was, now = (digests(r.snapshot.scan(CONTENTS).collect(), "jobs") for r in (computed.before, computed.rows))
+    table = feed_table(load_rules(world.rules), "jobs")
+    was, now = (digests(r.snapshot.scan(CONTENTS).collect(), table) for r in (computed.before, computed.rows))
     assert {m.month for m in {*was, *now} if was.get(m) != now.get(m)} == touched
 
 

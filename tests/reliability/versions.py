@@ -54,7 +54,7 @@ def publish_version(server: Server, version: int, *, after: str | None = "last")
 
 def content_of(table: PgTable, rows: pl.LazyFrame) -> DesiredTable:
     """Rows as the months of a table; nothing is known of where they come from."""
-    made = digests(month_sums(table, rows), table.name)
+    made = digests(month_sums(table, rows), table)
     return DesiredTable(table, made, lambda months: [rows.filter(month_of(table).is_in(list(months)))])
 
 

@@ -55,7 +55,7 @@ def same(made: Tables, lake: Landed) -> None:
         a, b = got.scan(name).collect(), want.scan(name).collect()
         if name == CONTENTS:
             for table in published_tables(lake.rules):
-                ours, theirs = digests(a, table.name), digests(b, table.name)
+                ours, theirs = digests(a, table), digests(b, table)
                 assert ours == theirs, table.name
                 assert {m: d.totals for m, d in ours.items()} == {m: d.totals for m, d in theirs.items()}
             continue

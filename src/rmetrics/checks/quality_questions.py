@@ -291,14 +291,15 @@ def _duplicates(rules: Rules) -> Iterator[QualityQuestion]:
             continue
         (key,) = feed.key
         date = ident(feed.business_date)
+        counts = f"counted AND {date} IS NOT NULL"
         if feed.identity:
             same = [_minute(c) if feed.columns[c].type is ColumnType.TIMESTAMP else ident(c) for c in feed.identity]
             made_up = f"regexp_matches({ident(key)}, {text(_MADE_UP)})"
             both = f"bool_or({made_up}) AND NOT bool_and({made_up})"
+            counts += f" AND ({' OR '.join(f'{ident(c)} IS NOT NULL' for c in feed.identity)})"
         else:
             same = [ident(c) for c in feed.mapped if c != key and not (name == JOBS and c in ids)]
             both = "count(*) > 1"
-        counts = f"counted AND {date} IS NOT NULL"
         parts.append(
             f"SELECT {text(name)} AS feed, min({ident(key)}) AS one, max({ident(key)}) AS other, min({date}) AS day, "
             f"count(*) AS rows FROM {ident(name)} WHERE {counts} AND {_repeated(ident(name), counts, same)} "

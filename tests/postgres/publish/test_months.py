@@ -37,7 +37,7 @@ def test_a_row_is_in_the_same_month_for_polars_and_for_both_ways_to_ask_postgres
 
 
 def digest(table: PgTable, rows: pl.LazyFrame) -> dict[dt.date, Digest]:
-    return digests(month_sums(table, rows), table.name)
+    return digests(month_sums(table, rows), table)
 
 
 def test_a_digest_knows_no_order_and_every_value() -> None:
@@ -52,8 +52,8 @@ def test_a_change_of_rows_is_a_change_of_sums() -> None:
     after = [("1", "2024-01-05", "1"), ("2", "2024-03-06", "2"), ("3", None, "4"), ("4", "2024-01-05", "1")]
     came, went = jobs(*after[1:]), jobs(*before[1:])
     changed = sums_after(month_sums(JOBS, jobs(*before)), month_sums(JOBS, came), month_sums(JOBS, went))
-    assert digests(changed, "jobs") == digest(JOBS, jobs(*after))
-    assert set(digests(changed, "jobs")) == {JAN, MAR, NO_PART}
+    assert digests(changed, JOBS) == digest(JOBS, jobs(*after))
+    assert set(digests(changed, JOBS)) == {JAN, MAR, NO_PART}
     with pytest.raises(ValueError, match="more rows are gone than there were"):
         sums_after(month_sums(JOBS, jobs(*before)), month_sums(JOBS, jobs()), month_sums(JOBS, jobs(*before, *before)))
 

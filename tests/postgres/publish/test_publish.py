@@ -217,7 +217,7 @@ def test_rows_that_cannot_be_read_change_nothing(database: str, tmp_path: Path) 
     server, path = prepared(database), tmp_path / "jobs.parquet"
     publish_contents(server, content(JOBS, FIRST))
     changed(j3="7").filter(pl.col("metric_date") == dt.date(2024, 1, 5)).collect().write_parquet(path)
-    made = digests(month_sums(JOBS, pl.scan_parquet(path)), "jobs")
+    made = digests(month_sums(JOBS, pl.scan_parquet(path)), JOBS)
     stored = DesiredTable(JOBS, made, lambda _: [pl.scan_parquet(path)])
     path.write_bytes(path.read_bytes()[:200] + bytes(200) + path.read_bytes()[400:])
     with pytest.raises(LakeError, match="cannot read the rows of jobs"):

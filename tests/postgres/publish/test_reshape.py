@@ -10,6 +10,7 @@ from published import run
 from rmetrics.errors import PostgresError
 from rmetrics.findings import BY_HAND
 from rmetrics.usecases.explain import explain
+from rmetrics.usecases.exports import withdraw
 from rmetrics.usecases.schema import schema_apply
 from support import Project
 
@@ -162,6 +163,24 @@ def test_values_that_move_to_another_column_are_written(project: Project, *, cou
     moved = project.rows("SELECT town, city, zip FROM acme_leads WHERE lead_id = '1'")
     assert moved == [("02119", None, "Salem")]
     assert not [f for f in found.findings if f.code == BY_HAND]
+
+
+def test_rows_that_go_when_the_date_gets_its_former_name_are_deleted(project: Project) -> None:
+    def dated(local_date: str) -> str:
+        return FEED.replace('date = "lead_at"', f'date = "lead_at"\nlocal_date = "{local_date}"') + COLUMNS
+
+    rules, leads = project.rules / "acme.toml", "SELECT lead_id, lead_day FROM acme_leads ORDER BY 1"
+    rules.write_text(dated("lead_day"), encoding="utf-8")
+    project.put("acme.csv", EXPORT)
+    project.sync()
+    rules.write_text(dated("their_day"), encoding="utf-8")
+    project.sync()
+    assert project.rows(leads) == [("1", None), ("2", None)]
+    rules.write_text(dated("lead_day"), encoding="utf-8")
+    withdraw(project.settings, "acme.csv")
+    project.put("acme again.csv", EXPORT.replace("1,", "3,").replace("2,", "4,"))
+    project.sync()
+    assert project.rows(leads) == [("3", dt.date(2024, 11, 6)), ("4", dt.date(2024, 11, 6))]
 
 
 def test_rows_with_an_amount_in_their_key_are_compared(project: Project) -> None:

@@ -27,7 +27,7 @@ def table_contents(
     """
     sums = rows.snapshot.scan(CONTENTS).collect()
     return [
-        DesiredTable(table, digests(sums, table.name), _months(rows, table), (changes or {}).get(table.name))
+        DesiredTable(table, digests(sums, table), _months(rows, table), (changes or {}).get(table.name))
         for table in tables
     ]
 

@@ -427,7 +427,7 @@ class _Increment:
                 continue
             was, is_now = shown.get(table.name) or (self.was[table.name], self.now[table.name])
             sums.append(sums_after(of_table, month_sums(table, is_now.lazy()), month_sums(table, was.lazy())))
-            changes[table.name] = _change(table, digests(stored, table.name), was, is_now)
+            changes[table.name] = _change(table, digests(stored, table), was, is_now)
         self.tables[CONTENTS] = (write_layer(self.lake, CONTENTS, pl.concat(sums)),)
         return changes
 

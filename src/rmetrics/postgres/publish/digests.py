@@ -6,7 +6,7 @@ change of rows changes the sums, so a day added to a history does not require ha
 
 import datetime as dt
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -129,13 +129,25 @@ def sums_after(before: pl.DataFrame, new_rows: pl.DataFrame, removed: pl.DataFra
     return pl.DataFrame(rows, schema=SUMS, orient="row")
 
 
-def digests(sums: pl.DataFrame, table: str) -> dict[dt.date, Digest]:
+def digests(sums: pl.DataFrame, table: PgTable) -> dict[dt.date, Digest]:
     """The digests of a table's months that have rows, from their sums."""
     found = {}
-    for month, a, b, text in sums.filter(pl.col("table") == table).select(PART, "a", "b", "totals").iter_rows():
+    for month, a, b, text in sums.filter(pl.col("table") == table.name).select(PART, "a", "b", "totals").iter_rows():
         totals = _numbers(text)
-        found[month] = Digest(int(totals[0]), f"{a:016x}{b:016x}:{pl.__version__}", totals)
+        found[month] = Digest(int(totals[0]), f"{a:016x}{b:016x}:{pl.__version__}{_date_column(table)}", totals)
     return found
+
+
+def are_months_of(table: PgTable, published: Mapping[dt.date, Digest]) -> bool:
+    """Whether published digests tell in which month a row of the table is now.
+
+    They do not after an edit of the rules that takes the months from another column, nor if they are empty.
+    """
+    return all(d.digest.endswith(_date_column(table)) for d in published.values())
+
+
+def _date_column(table: PgTable) -> str:
+    return f":{table.part or ''}"
 
 
 def _text(totals: list[object] | Totals) -> str:
@@ -153,6 +165,6 @@ def _wide(table: PgTable, column: str) -> pl.Expr:
 
 
 __all__ = [
-    "SUMS", "Digest", "Totals", "added", "digests", "less", "month_sums", "nothing", "numbers_and_others",
-    "sums_after", "sums_together", "totalled",
+    "SUMS", "Digest", "Totals", "added", "are_months_of", "digests", "less", "month_sums", "nothing",
+    "numbers_and_others", "sums_after", "sums_together", "totalled",
 ]  # fmt: skip

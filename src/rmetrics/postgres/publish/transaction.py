@@ -25,7 +25,7 @@ from rmetrics.postgres.ownership import BOOKKEEPING, require_own
 from rmetrics.postgres.publish.bulk_load import KeylessLoadError, keys_built_after
 from rmetrics.postgres.publish.copying import require_types
 from rmetrics.postgres.publish.desired import DesiredTable
-from rmetrics.postgres.publish.digests import Digest, Totals, nothing
+from rmetrics.postgres.publish.digests import Digest, Totals, are_months_of, nothing
 from rmetrics.postgres.publish.first_load import keys_checked_at_once
 from rmetrics.postgres.publish.metric_changes import (
     FinerCauses,
@@ -303,7 +303,7 @@ class _Publication:
         """Stages the rows of changed months, and inserts or updates those that differ."""
         table, session = content.table, self.session
         published = self._published.get(table.name, {})
-        everything = self.full or table.name in self._others
+        everything = self.full or table.name in self._others or not are_months_of(table, published)
         self._digests[table.name], self.written[table.name] = content.digests, 0
         months = months_to_write(content, published, everything=everything)
         if months is None:
