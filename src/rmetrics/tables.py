@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from rmetrics.rules.feeds import Column, ColumnType, Feed
 from rmetrics.rules.model import Rules
 from rmetrics.rules.names import CALLS, JOBS, PAYMENTS, TARGETS
+from rmetrics.rules.rows import blank_keys
 
 DAILY, MONTHLY = "daily_metrics", "monthly_metrics"
 JOURNEYS, JOURNEY_METRICS = "journeys", "journey_metrics"
@@ -54,6 +55,7 @@ class PgTable:
         key: the primary key.
         part: the date column by whose month rows are compared; None: the whole table is one part.
         sums: whether rows are summed by key before publishing (``publish_by``); rows without an amount are omitted.
+        blank_keys: columns of the key in which a row may have nothing; such a row is omitted.
         custom: whether only TOML defines it, so that it is created from here.
         withheld: columns that are not published and whose earlier published values are removed.
     """
@@ -63,6 +65,7 @@ class PgTable:
     columns: tuple[PgColumn, ...]
     part: str | None
     sums: bool = False
+    blank_keys: tuple[str, ...] = ()
     custom: bool = False
     comment: str = ""
     withheld: tuple[str, ...] = ()
@@ -135,6 +138,7 @@ def feed_table(rules: Rules, name: str) -> PgTable:
         columns=tuple(columns),
         part=date if date in feed.publish_by or not feed.publish_by else None,
         sums=bool(feed.publish_by),
+        blank_keys=blank_keys(feed),
         custom=name not in shipped,
         comment=feed.comment or f"Rows of the feed {name}, one per {', '.join(key)}.",
         withheld=tuple(n for n, c in feed.columns.items() if not c.publish and n not in key),

@@ -100,6 +100,7 @@ files = ["ads*"]
 key = ["month", "day", "campaign"]
 date = "month"
 repeats = "sum"
+publish_by = ["month", "campaign"]
 [feeds.ads.columns]
 month = { type = "month", from = ["Month"], required = true }
 day = { type = "date", from = ["Day"] }

@@ -136,6 +136,13 @@ def test_a_row_with_an_id_and_again_without_one(company: Any, noon: NOON) -> Non
     assert (example["one"], example["other"], example["rows"]) == ("00000000000000000000-1", "a", 2)
 
 
+def test_rows_without_a_published_key(company: Any) -> None:
+    company.feeds = company.feeds.replace('publish_by = ["month", "campaign"]', "")
+    company.ads((dt.date(2024, 12, 1), Decimal(9)))
+    answer = answers(company)["row-without-key"]
+    assert (answer.rows, answer.examples[-1]["row"]) == (2, "2024-12-01//c0")
+
+
 def test_own_checks_answer_with_their_rows(company: Any) -> None:
     company.sources += '\n[[checks]]\nname = "dear_lead"\nsql = "SELECT lead_id, cost FROM shop_leads WHERE cost > 25"\nseverity = "error"\nmessage = "too dear"\n'
     answer = answers(company)["dear_lead"]

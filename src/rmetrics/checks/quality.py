@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import duckdb
 
 from rmetrics.checks.duplicate_payments import duplicate_payments
-from rmetrics.checks.quality_questions import QualityQuestion, create_days, shipped
+from rmetrics.checks.quality_questions import create_days, shipped
+from rmetrics.checks.questions import QualityQuestion
 from rmetrics.errors import RmetricsError
 from rmetrics.findings import Severity
 from rmetrics.rules.model import Rules

@@ -1,19 +1,20 @@
 """The questions of data quality, in SQL over the second engine's recomputed tables."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import duckdb
 
 from rmetrics.checks.costs import IDLE_MONTHS
 from rmetrics.checks.feeds import LINES
+from rmetrics.checks.key_questions import about_keys, key_of
 from rmetrics.checks.phones import phone_keys
+from rmetrics.checks.questions import QualityQuestion
 from rmetrics.checks.windows import mostly_unconfirmed
 from rmetrics.findings import Severity
 from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.model import FeedLeads, Rules
 from rmetrics.rules.names import JOBS, PAYMENTS, TARGETS
-from rmetrics.rules.rows import feed_row, summed_columns
+from rmetrics.rules.rows import feed_row
 from rmetrics.sandbox.quoting import holds, ident, text, within, work
 
 SILENT_DAYS = 14
@@ -28,30 +29,6 @@ SAME_PHONE_DAYS = 30
 CAPS = (1_000, 5_000, 10_000)  # row counts at which vendors cut their exports
 
 
-_MADE_UP = r"^[0-9a-f]{20}-\d+$"  # ids that typing generates from a row's content
-
-
-@dataclass(frozen=True, slots=True)
-class QualityQuestion:
-    """A check: a SELECT of the offending rows.
-
-    Attributes:
-        code: a short stable name.
-        message: the meaning of such rows.
-        order: the columns to sort the examples by.
-        advice: what to do.
-        own: written by a person, so that its SQL is checked before it runs.
-    """
-
-    code: str
-    severity: Severity
-    sql: str
-    message: str
-    advice: str = ""
-    order: str = ""
-    own: bool = False
-
-
 def shipped(rules: Rules) -> Iterator[QualityQuestion]:
     """Yields the shipped questions that apply to these rules."""
     yield from _payments(rules)
@@ -59,8 +36,7 @@ def shipped(rules: Rules) -> Iterator[QualityQuestion]:
     yield from _spend(rules)
     yield from _silent(rules)
     yield from _exports(rules)
-    yield from _duplicates(rules)
-    yield from _parts(rules)
+    yield from about_keys(rules)
     yield _isolated_month()
     yield from _phones(rules)
     if rules.journeys.longest():
@@ -79,11 +55,6 @@ def _windows() -> QualityQuestion:
     )
 
 
-def _key(feed: Feed, alias: str = "") -> str:
-    prefix = f"{alias}." if alias else ""
-    return " || '/' || ".join(f"coalesce(CAST({prefix}{ident(k)} AS VARCHAR), '')" for k in feed.key_columns)
-
-
 def _payments(rules: Rules) -> Iterator[QualityQuestion]:
     feed, jobs = rules.feeds[PAYMENTS], rules.feeds[JOBS]
     if feed.job is not None:
@@ -92,7 +63,7 @@ def _payments(rules: Rules) -> Iterator[QualityQuestion]:
         yield QualityQuestion(
             "payment-without-job",
             Severity.WARNING,
-            f"SELECT {_key(feed, 'p')} AS payment, {column} AS job, {date} AS day, amount "
+            f"SELECT {key_of(feed, 'p')} AS payment, {column} AS job, {date} AS day, amount "
             f"FROM {work(f'rows_{PAYMENTS}')} p WHERE _pos IN ({alone})",
             "payments of jobs that are not in the data count as Unattributed",
             "Export the jobs of these days again, or correct the job number of the payment in the CRM.",
@@ -256,7 +227,7 @@ def _exports(rules: Rules) -> Iterator[QualityQuestion]:
             monthly.append(name)
         day = f"r.{ident(feed.business_date)}"
         future.append(
-            f"SELECT {text(name)} AS feed, {_key(feed, 'r')} AS row, {day} AS day, e.name AS file, e.exported "
+            f"SELECT {text(name)} AS feed, {key_of(feed, 'r')} AS row, {day} AS day, e.name AS file, e.exported "
             f"FROM {work(f'rows_{name}')} r JOIN ({late}) e ON e.rank = r._pos // {LINES} AND e.feed = {text(name)} "
             f"WHERE {day} > e.exported + 1"
         )
@@ -282,84 +253,6 @@ def _exports(rules: Rules) -> Iterator[QualityQuestion]:
     )
 
 
-def _duplicates(rules: Rules) -> Iterator[QualityQuestion]:
-    payments = rules.feeds[PAYMENTS]
-    ids = set(payments.job.match) if payments.job else set()
-    parts = []
-    for name, feed in rules.feeds.items():
-        if name == TARGETS or not feed.key or feed.repeats == "sum" or len(feed.key) > 1:
-            continue
-        (key,) = feed.key
-        date = ident(feed.business_date)
-        counts = f"counted AND {date} IS NOT NULL"
-        if feed.identity:
-            same = [_minute(c) if feed.columns[c].type is ColumnType.TIMESTAMP else ident(c) for c in feed.identity]
-            made_up = f"regexp_matches({ident(key)}, {text(_MADE_UP)})"
-            both = f"bool_or({made_up}) AND NOT bool_and({made_up})"
-            counts += f" AND ({' OR '.join(f'{ident(c)} IS NOT NULL' for c in feed.identity)})"
-        else:
-            same = [ident(c) for c in feed.mapped if c != key and not (name == JOBS and c in ids)]
-            both = "count(*) > 1"
-        parts.append(
-            f"SELECT {text(name)} AS feed, min({ident(key)}) AS one, max({ident(key)}) AS other, min({date}) AS day, "
-            f"count(*) AS rows FROM {ident(name)} WHERE {counts} AND {_repeated(ident(name), counts, same)} "
-            f"GROUP BY {', '.join(same)} HAVING {both}"
-        )
-    if parts:
-        yield QualityQuestion(
-            "same-row-twice",
-            Severity.WARNING,
-            f"SELECT * FROM ({' UNION ALL '.join(parts)})",
-            "rows are identical except for their keys: they may count twice",
-            "Delete one of them where it was entered, or ignore this if both are real.",
-            order="feed, day, one",
-        )
-    if "job_uuid" in rules.feeds[JOBS].columns:
-        every, named = work(f"all_{JOBS}"), "job_uuid IS NOT NULL"
-        yield QualityQuestion(
-            "job-number-reused",
-            Severity.WARNING,
-            f"SELECT job_id, min(job_uuid) AS one, max(job_uuid) AS other FROM {every} "
-            f"WHERE {named} AND {_repeated(every, named, ['job_id'])} "
-            f"GROUP BY job_id HAVING count(DISTINCT job_uuid) > 1",
-            "one job number belongs to different jobs (job_uuid): the newer one replaces the older",
-            "Withdraw the exports with the old numbers, or give their jobs separate numbers.",
-            order="job_id",
-        )
-
-
-def _minute(column: str) -> str:
-    """SQL of the number of the minute of a timestamp; ``date_trunc`` takes ten times as long."""
-    return f"epoch_us({ident(column)}) // 60_000_000"
-
-
-def _parts(rules: Rules) -> Iterator[QualityQuestion]:
-    """Yields a question for keys on several rows of an export with different amounts: likely charge and credit."""
-    parts = []
-    for name, column in sorted(summed_columns(rules)):
-        feed = rules.feeds[name]
-        if not feed.key or feed.repeats == "sum" or column not in feed.mapped:
-            continue
-        every, key = work(f"all_{name}"), ", ".join(map(ident, feed.key))
-        keyed, amount = " AND ".join(f"{ident(k)} IS NOT NULL" for k in feed.key), ident(column)
-        parts.append(
-            f"SELECT {text(name)} AS feed, {_key(feed)} AS key, _pos // {LINES} AS rank, count(*) AS rows, "
-            f"arg_max({amount}, _pos) AS counts, sum({amount}) AS altogether "
-            f"FROM {every} WHERE {keyed} AND {_repeated(every, keyed, [*map(ident, feed.key), f'_pos // {LINES}'])} "
-            f"GROUP BY {key}, 1, 2, 3 HAVING count(DISTINCT {amount}) > 1"
-        )
-    if parts:
-        yield QualityQuestion(
-            "one-key-other-amounts",
-            Severity.WARNING,
-            f"SELECT e.feed, key, e.name AS export, p.rows, counts, altogether FROM ({' UNION ALL '.join(parts)}) p "
-            f"JOIN {work('exports')} e USING (feed, rank)",
-            "one export has several rows with the same key and different amounts: only the last one counts",
-            'If the amounts add up, such as a charge and its credit, add repeats = "sum" to the feed.',
-            order="feed, key, export",
-        )
-
-
 def _isolated_month() -> QualityQuestion:
     """Question for a first month followed by a year or more without figures: most likely a mistyped year."""
     figures = "jobs <> 0 OR leads <> 0 OR revenue_gross <> 0"
@@ -379,15 +272,6 @@ def _isolated_month() -> QualityQuestion:
         "export again.",
         order="month",
     )
-
-
-def _repeated(table: str, where: str, columns: Sequence[str]) -> str:
-    """Condition that holds for all rows that share these values with another row, and for few others.
-
-    By hash: grouping millions of rows by wide text takes three times as long, and much more memory.
-    """
-    value = f"hash({', '.join(columns)})"
-    return f"{value} IN (SELECT {value} FROM {table} WHERE {where} GROUP BY ALL HAVING count(*) > 1)"
 
 
 def _phones(rules: Rules) -> Iterator[QualityQuestion]:
@@ -433,5 +317,5 @@ def _leads_by_phone(feed: Feed, source: str, table: str, date: str, fits: Sequen
         where = " AND ".join(f"({f})" for f in (*fits, f"{ident(phones[0])} IS NOT NULL"))
         yield (
             f"SELECT {source} AS source, {ident(date)} AS day, unnest({phone_keys(ident(phones[0]))}) AS phone, "
-            f"{_key(feed)} AS lead FROM {table} WHERE {where}"
+            f"{key_of(feed)} AS lead FROM {table} WHERE {where}"
         )

@@ -4,6 +4,7 @@ from rmetrics.rules.expressions.typing import Row
 from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.model import Rules
 from rmetrics.rules.names import JOBS, PAYMENTS
+from rmetrics.rules.variants import with_variant
 
 
 def feed_row(feed: Feed, zone: str) -> Row:
@@ -36,6 +37,22 @@ def filled_columns(feed: Feed) -> set[str]:
         for n, c in feed.mapped.items()
         if n in feed.key or c.default is not None or (c.required and not c.blank and c.type is not ColumnType.TEXT)
     }
+
+
+def blank_keys(feed: Feed) -> tuple[str, ...]:
+    """Returns the columns of the published key in which a cell may be blank: a row without them has no place there."""
+    forms = (feed, *(with_variant(feed, v) for v in feed.variants))
+    return tuple(k for k in feed.publish_by or feed.key if any(_may_be_blank(form, k) for form in forms))
+
+
+def _may_be_blank(feed: Feed, key: str) -> bool:
+    column = feed.mapped.get(key)  # None: an id that rmetrics makes
+    if column is None or column.default is not None or column.constant is not None:
+        return False
+    if key in feed.key and feed.identity:
+        return False
+    rejected = key in feed.key and feed.repeats != "sum"
+    return column.blank or not (rejected or (column.required and column.type is not ColumnType.TEXT))
 
 
 def job_columns(rules: Rules) -> dict[str, ColumnType]:

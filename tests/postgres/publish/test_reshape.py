@@ -9,6 +9,7 @@ import small_company
 from published import run
 from rmetrics.errors import PostgresError
 from rmetrics.findings import BY_HAND
+from rmetrics.usecases.check import check
 from rmetrics.usecases.explain import explain
 from rmetrics.usecases.exports import withdraw
 from rmetrics.usecases.schema import schema_apply
@@ -181,6 +182,20 @@ def test_rows_that_go_when_the_date_gets_its_former_name_are_deleted(project: Pr
     project.put("acme again.csv", EXPORT.replace("1,", "3,").replace("2,", "4,"))
     project.sync()
     assert project.rows(leads) == [("3", dt.date(2024, 11, 6)), ("4", dt.date(2024, 11, 6))]
+
+
+@pytest.mark.parametrize("line", ['repeats = "sum"', 'publish_by = ["zip"]'])
+def test_a_row_that_is_blank_in_the_published_key_counts_and_stops_nothing(project: Project, line: str) -> None:
+    feed = FEED.replace('key = ["lead_id"]', f'key = ["lead_id", "zip"]\n{line}')
+    columns = COLUMNS.replace('from = ["Zip"]', 'from = ["Zip"], required = true, blank = true')
+    (project.rules / "acme.toml").write_text(feed + columns, encoding="utf-8")
+    project.put("acme.csv", EXPORT.replace("1,2024-11-05 09:00:00,20.00,02118\n", ""))
+    project.put("Import-1.csv", small_company.jobs((1, "COD Repair", "Acme", "11/05/2024")))
+    found = project.sync()
+    assert [f.rows for f in found.findings if f.code == "row-without-key"] == [1]
+    assert project.rows("SELECT zip FROM acme_leads") == [("02119",)]
+    assert project.rows("SELECT sum(leads), sum(cost) FROM daily_metrics WHERE source = 'Acme'") == [("2", "26.00")]
+    assert set((check(project.settings).published or {"": 1}).values()) == {0}
 
 
 def test_rows_with_an_amount_in_their_key_are_compared(project: Project) -> None:

@@ -25,7 +25,8 @@ def conformed(table: PgTable, rows: pl.LazyFrame, *, strict: bool = True) -> pl.
 
 
 def added_up(table: PgTable, rows: pl.LazyFrame) -> pl.LazyFrame:
-    """One row per key for a table of sums; otherwise the rows unchanged."""
+    """One row per key for a table of sums, otherwise the rows; without those that a column of the key is blank in."""
+    rows = rows.drop_nulls(table.blank_keys) if table.blank_keys else rows
     if not table.sums:
         return rows
     others = [c.name for c in table.columns if c.name not in table.key]
