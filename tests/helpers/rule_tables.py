@@ -14,9 +14,15 @@ def keys(tables: Any, above: Key = ()) -> Iterator[Key]:
             yield from keys(value, (*above, key))
 
 
-def leave_out(tables: Any, key: Key) -> None:
-    """Deletes a key, which may be a whole table."""
+def place_of(tables: Any, key: Key) -> tuple[Any, str | int]:
+    """The table or list that a key is in, and its name there."""
     *above, last = key
     for name in above:
         tables = tables[name]
-    del tables[last]
+    return tables, last
+
+
+def leave_out(tables: Any, key: Key) -> None:
+    """Deletes a key, which may be a whole table."""
+    place, last = place_of(tables, key)
+    del place[last]

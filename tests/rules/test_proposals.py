@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from random_edits import written
 from rmetrics.rules import load_rules
 from rmetrics.rules.edits import rule_edits
+from rmetrics.rules.files import read_tree
 from rmetrics.rules.proposals import dated_instead
 from support import ROOT
 
@@ -45,6 +47,17 @@ def test_an_edit_is_offered_as_a_change_from_a_day_on(
     (folder / file).write_text(f"{text}\n{offered}\n")
     dated = load_rules(folder)
     assert dated.digest != before.digest
+
+
+@pytest.mark.parametrize("group", ["calls", "journeys", "dimensions"])
+def test_a_table_that_is_deleted_offers_nothing(group: str, tmp_path: Path) -> None:
+    folder = tmp_path / "rules"
+    tables = read_tree(ROOT / "rules").tables | {"dimensions": {"city": {"of": "jobs", "column": "city"}}}
+    written(tables, folder)
+    before = load_rules(folder)
+    written({name: table for name, table in tables.items() if name != group}, folder)
+    edited = load_rules(folder)
+    assert dated_instead(rule_edits(before, edited), edited, START) == ()
 
 
 def test_what_holds_for_all_of_history_is_not_offered(tmp_path: Path) -> None:

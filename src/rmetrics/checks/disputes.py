@@ -8,13 +8,14 @@ Source: the design, section 7 (vendor terms).
 
 import duckdb
 
+from rmetrics.checks.feeds import zip_of
 from rmetrics.checks.phones import phone_keys
 from rmetrics.rules.disputes import FACTS, lead_row, price_column
 from rmetrics.rules.feeds import ColumnType
 from rmetrics.rules.journeys import Journeys
 from rmetrics.rules.model import FeedLeads, Rules, Source
 from rmetrics.rules.names import JOBS
-from rmetrics.rules.rows import feed_row
+from rmetrics.rules.rows import feed_row, has_zip
 from rmetrics.sandbox.quoting import holds, ident, in_force, text, within, work
 
 NEAR_S = 600
@@ -69,13 +70,12 @@ def _jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     feed = rules.feeds[JOBS]
     phone = next((n for n, c in feed.columns.items() if c.type is ColumnType.PHONE), None)
     keys = phone_keys("CAST(NULL AS VARCHAR)" if phone is None else f"d.{ident(phone)}")
-    zip_code = "nullif(substr(trim(d.zip), 1, 5), '')" if "zip" in feed.columns else "CAST(NULL AS VARCHAR)"
     connection.execute(
         f"CREATE TABLE {work('customers')} AS SELECT unnest({keys}) AS key, CAST(d.job_id AS VARCHAR) AS job, "
         f"d._created AS created FROM {work('dated_jobs')} d WHERE d._created IS NOT NULL"
     )
     connection.execute(
-        f"CREATE TABLE {work('nobodys')} AS SELECT m.source, {zip_code} AS zip, d._created AS created "
+        f"CREATE TABLE {work('nobodys')} AS SELECT m.source, {zip_of(feed, 'd')} AS zip, d._created AS created "
         f"FROM {work('dated_jobs')} d JOIN {work('marks')} m ON m._pos = d._pos "
         f"WHERE len({keys}) = 0 AND d._created IS NOT NULL"
     )
@@ -130,10 +130,9 @@ def _facts(rules: Rules, name: str, source: str) -> str:
         f"FROM {keys} k JOIN ({calls}) ON n.key = k.key WHERE c.at IS NOT NULL GROUP BY k._pos"
     )
     window = in_force(windows, day, str)
-    zip_code = "nullif(substr(trim(r.zip), 1, 5), '')" if "zip" in feed.columns else "CAST(NULL AS VARCHAR)"
     unsure = (
         f"EXISTS (SELECT 1 FROM {work('nobodys')} o WHERE o.source = {text(source)} "
-        f"AND o.created BETWEEN {day} AND {day} + CAST({window} AS INTEGER) AND coalesce(o.zip = {zip_code}, true))"
+        f"AND o.created BETWEEN {day} AND {day} + CAST({window} AS INTEGER) AND coalesce(o.zip = {zip_of(feed)}, true))"
     )
     known = f"r._pos IN (SELECT _pos FROM {keys})"
     with_job = f"r._pos IN (SELECT _pos FROM {work('led_leads')} WHERE feed = {text(name)})"
@@ -148,7 +147,7 @@ def _facts(rules: Rules, name: str, source: str) -> str:
 
 
 def _served(rules: Rules, name: str) -> str:
-    if "zip" not in rules.feeds[name].columns or not rules.business.zips:
+    if not has_zip(rules.feeds[name]) or not rules.business.zips:
         return "CAST(NULL AS BOOLEAN)"
     starts = (z.upper().replace(" ", "") for z in rules.business.zips)
     own = "replace(upper(r.zip), ' ', '')"

@@ -15,7 +15,7 @@ import duckdb
 from rmetrics.rules.expressions.duckdb_form import DUCKDB_TYPES, derived
 from rmetrics.rules.feeds import ROW_ID, ColumnType, Feed
 from rmetrics.rules.model import Rules
-from rmetrics.rules.rows import feed_row, mapped_row
+from rmetrics.rules.rows import feed_row, has_zip, mapped_row
 from rmetrics.sandbox.connection import file_name
 from rmetrics.sandbox.quoting import holds, ident, in_force, text, work
 
@@ -306,3 +306,8 @@ class _Newest:
             f"CREATE OR REPLACE VIEW {ident(self.name)} AS "
             f"SELECT {names}, _counted AS counted FROM {work(f'rows_{self.name}')}"
         )
+
+
+def zip_of(feed: Feed, row: str = "r") -> str:
+    """SQL of the postal code of a row in the form that is compared: its first five characters; NULL without any."""
+    return f"nullif(substr(trim({row}.zip), 1, 5), '')" if has_zip(feed) else "CAST(NULL AS VARCHAR)"

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import duckdb
 
+from rmetrics.checks.feeds import zip_of
 from rmetrics.checks.parts import create_in_parts
 from rmetrics.checks.phones import phone_keys
 from rmetrics.checks.revenue import counted_day, share_units
@@ -170,7 +171,7 @@ def _select(
         job, named = "n.job", f"LEFT JOIN {work(f'named_{name}')} n ON n._pos = r._pos"
     return (
         f"SELECT {text(prefix + ':')} || {_key(feed)}, {text(name)}, {source}, CASE {source} {place} END, {at}, "
-        f"{str(timed).lower()}, {day}, {f'r.{ident(phone)}' if phone else 'NULL'}, {_zip(feed)}, {answered}, {job}, "
+        f"{str(timed).lower()}, {day}, {f'r.{ident(phone)}' if phone else 'NULL'}, {zip_of(feed)}, {answered}, {job}, "
         f"{cents}, CASE {source} {days} END, r._pos FROM {work(f'rows_{name}')} r {join} {named} "
         f"WHERE {' AND '.join(fits)}"
     )
@@ -179,11 +180,6 @@ def _select(
 def _phone(feed: Feed) -> str:
     phones = [n for n, c in feed.columns.items() if c.type is ColumnType.PHONE]
     return "from_number" if "from_number" in phones else phones[0] if phones else ""
-
-
-def _zip(feed: Feed) -> str:
-    has_zip = "zip" in feed.columns and feed.columns["zip"].type is ColumnType.TEXT
-    return "nullif(substr(trim(r.zip), 1, 5), '')" if has_zip else "NULL"
 
 
 def _key(feed: Feed) -> str:
@@ -203,7 +199,7 @@ def _jobs(connection: duckdb.DuckDBPyConnection, rules: Rules) -> None:
     phone = _phone(feed)
     connection.execute(
         f"CREATE TABLE {work('made_jobs')} AS SELECT CAST(r.job_id AS VARCHAR) AS job, r._pos AS pos, m.source, "
-        f"m.metric_date, m._created AS day, {_zip(feed)} AS zip, "
+        f"m.metric_date, m._created AS day, {zip_of(feed)} AS zip, "
         f"{f'r.{ident(phone)}' if phone else 'CAST(NULL AS VARCHAR)'} AS phone, m.is_unit, m.is_repair, "
         f"{whole_cents('m.paid')} AS cents FROM {work(f'rows_{JOBS}')} r JOIN {work('marks')} m ON m._pos = r._pos"
     )

@@ -22,7 +22,7 @@ from rmetrics.rules.disputes import FACTS, lead_row, price_column
 from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.model import FeedLeads, Rules, Source
-from rmetrics.rules.rows import feed_row
+from rmetrics.rules.rows import feed_row, has_zip
 
 NEAR_S = 600  # maximum seconds between a lead and a call that belongs to it
 GRANTED, REFUSED = "granted", "refused"
@@ -187,8 +187,7 @@ def _customers(keys: pl.LazyFrame, customers: CallRows, window: pl.Expr) -> pl.L
 
 def _unsure(leads: pl.LazyFrame, feed: Feed, jobs: pl.LazyFrame, window: pl.Expr) -> pl.LazyFrame:
     """Finds leads of possible jobs without a number: same source, created in the window, same or unknown zip."""
-    zip_code = zip_of("zip") if "zip" in feed.columns else pl.lit(None, dtype=pl.String)
-    narrow = leads.select(POSITION, pl.col(feed.business_date).alias("_day"), zip_code.alias("_zip"))
+    narrow = leads.select(POSITION, pl.col(feed.business_date).alias("_day"), zip_of(feed).alias("_zip"))
     until = narrow.drop_nulls("_day").with_columns((pl.col("_day") + pl.duration(days=window)).alias("_until"))
     near = until.join_where(jobs, pl.col("created") >= pl.col("_day"), pl.col("created") <= pl.col("_until"))
     same_zip = (pl.col("_zip") == pl.col("zip")).fill_null(value=True)
@@ -222,7 +221,7 @@ def _calls(keys: pl.LazyFrame, customers: CallRows, *, timed: bool) -> pl.LazyFr
 
 def _served(feed: Feed, rules: Rules) -> pl.Expr:
     zips = [z.upper().replace(" ", "") for z in rules.business.zips]
-    if "zip" not in feed.columns or not zips:
+    if not has_zip(feed) or not zips:
         return pl.lit(None, dtype=pl.Boolean)
     own = pl.col("zip").str.to_uppercase().str.replace_all(" ", "", literal=True)
     return pl.any_horizontal(own.str.starts_with(z) for z in zips)

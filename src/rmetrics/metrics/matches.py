@@ -16,7 +16,6 @@ from rmetrics.metrics.phones import KEY, keyed
 from rmetrics.metrics.touches import TOUCH, ZIP, evidence, phone_column, touch_keys, zip_of
 from rmetrics.money import cents
 from rmetrics.positions import POSITION
-from rmetrics.rules.feeds import ColumnType
 from rmetrics.rules.journeys import SHARED_WITHIN
 from rmetrics.rules.model import Rules
 from rmetrics.rules.names import JOBS
@@ -68,7 +67,6 @@ def followed_jobs(facts: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
     """
     feed = rules.feeds[JOBS]
     phone = phone_column(feed)
-    has_zip = ZIP in feed.columns and feed.columns[ZIP].type is ColumnType.TEXT
     return facts.select(
         POSITION,
         JOB_ID,
@@ -78,7 +76,7 @@ def followed_jobs(facts: pl.LazyFrame, rules: Rules) -> pl.LazyFrame:
         "is_repair",
         cents(pl.col("paid")).alias("paid_cents"),
         creation_day(rules).alias("job_day"),
-        (zip_of(ZIP) if has_zip else pl.lit(None, dtype=pl.String)).alias(ZIP),
+        zip_of(feed).alias(ZIP),
         (pl.lit(None, dtype=pl.String) if phone is None else pl.col(phone)).alias("phone"),
     )
 

@@ -20,7 +20,7 @@ from rmetrics.rules.expressions.polars_form import is_true
 from rmetrics.rules.feeds import ColumnType, Feed
 from rmetrics.rules.model import FeedLeads, Rules, Source
 from rmetrics.rules.names import CALLS
-from rmetrics.rules.rows import feed_row
+from rmetrics.rules.rows import feed_row, has_zip
 
 TOUCH = "touch_id"
 EVIDENCE_S = 600  # maximum seconds between a lead and a call that is evidence for it
@@ -157,7 +157,6 @@ def _touches(
     timed = feed.columns[feed.date].type is ColumnType.TIMESTAMP
     phone, nothing = phone_column(feed), pl.lit(None)
     prefix = f"{name}@{user}:" if feed_is_shared(rules, name) else f"{name}:"
-    has_zip = ZIP in feed.columns and feed.columns[ZIP].type is ColumnType.TEXT
     windows = [
         (pl.col("_source") == source, in_force(rules.journeys.windows(source), day, pl.lit)) for source in sources
     ]
@@ -172,7 +171,7 @@ def _touches(
         "timed": pl.lit(value=timed),
         "touch_date": day,
         "phone": nothing if phone is None else pl.col(phone),
-        ZIP: zip_of(ZIP) if has_zip else nothing,
+        ZIP: zip_of(feed),
         "duration_s": pl.col("duration_s") if _is(feed, "duration_s", ColumnType.DURATION) else nothing,
         "answered": pl.col("answered") if name == CALLS and "answered" in feed.columns else nothing,
         JOB_ID: pl.col(JOB_ID) if feed.job is not None else nothing,
@@ -192,9 +191,11 @@ def row_of_place() -> pl.Expr:
     return pl.col(POSITION) // LINES * LINES + pl.col(POSITION) % _SOURCES
 
 
-def zip_of(column: str) -> pl.Expr:
-    """Postal code in the form that is compared: its first five characters, null if there are none."""
-    text = pl.col(column).str.strip_chars().str.head(5)
+def zip_of(feed: Feed) -> pl.Expr:
+    """Postal code of a row in the form that is compared: its first five characters, null if there are none."""
+    if not has_zip(feed):
+        return pl.lit(None, dtype=pl.String)
+    text = pl.col(ZIP).str.strip_chars().str.head(5)
     return pl.when(text != "").then(text)
 
 

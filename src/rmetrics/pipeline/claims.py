@@ -148,10 +148,9 @@ def _unnumbered(rows: Rows) -> pl.LazyFrame:
     """Returns the jobs whose cells hold no whole phone number, or none at all."""
     facts, rules = rows.facts(), rows.rules
     numbered = keyed(job_numbers(facts, rules), "phone").select(JOB_ID)
-    place = zip_of("zip") if "zip" in rules.feeds[JOBS].columns else pl.lit(None, dtype=pl.String)
     days = job_numbers(facts, rules).select(JOB_ID, "created").drop_nulls("created")
-    without_number = facts.select(JOB_ID, "source", place.alias("zip")).join(numbered, on=JOB_ID, how="anti")
-    return without_number.join(days, on=JOB_ID).select("source", "zip", "created")
+    jobs = facts.select(JOB_ID, "source", zip_of(rules.feeds[JOBS]).alias("zip"))
+    return jobs.join(numbered, on=JOB_ID, how="anti").join(days, on=JOB_ID).select("source", "zip", "created")
 
 
 def _leads_with_job(rows: Rows, name: str) -> pl.LazyFrame:

@@ -37,6 +37,8 @@ def dated_instead(edits: Sequence[Edit], rules: Rules, start: dt.date) -> tuple[
 def _edited(edit: Edit, rules: Rules) -> Iterator[tuple[tuple[str, ...], str, Any]]:
     """Yields the table and the key that an edit belongs to, with the complete new value of the key."""
     group, _, rest = edit.key.partition(".")
+    if group not in rules.tables:
+        return  # the whole table is deleted
     names = [n for n in rules.tables.get(group, {}) if rest == n or rest.startswith(f"{n}.")] if group in _NAMED else []
     if edit.before is None and rest in names:
         return  # a new table has no earlier value to keep

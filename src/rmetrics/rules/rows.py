@@ -55,6 +55,11 @@ def _may_be_blank(feed: Feed, key: str) -> bool:
     return column.blank or not (rejected or (column.required and column.type is not ColumnType.TEXT))
 
 
+def has_zip(feed: Feed) -> bool:
+    """Returns whether the rows of a feed tell a postal code: in the column ``zip``, if it is text."""
+    return "zip" in feed.columns and feed.columns["zip"].type is ColumnType.TEXT
+
+
 def job_columns(rules: Rules) -> dict[str, ColumnType]:
     """Returns the columns available to a condition over a job: the feed's, ``paid``, ``source`` and ``metric_date``."""
     own = {n: c.type for n, c in rules.feeds[JOBS].columns.items()} if JOBS in rules.feeds else {}
