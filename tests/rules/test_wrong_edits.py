@@ -188,11 +188,15 @@ JOBS = {
         {KEY: f'{KEY}\njob = {{ column = "job_uuid", match = ["job_id"] }}'},
         "feeds.jobs.job: a job names no other job: remove this line",
     ),
+    "a source that is no text": (
+        {'source_raw   = { type = "text"': 'source_raw   = { type = "integer"'},
+        "feeds.jobs.columns.source_raw.type: must be a text column, but 'source_raw' is integer",
+    ),
 }
 
 
 @pytest.mark.parametrize("edit", JOBS)
-def test_jobs_have_no_other_key_and_name_no_jobs(edit: str, tmp_path: Path) -> None:
+def test_what_is_fixed_for_jobs(edit: str, tmp_path: Path) -> None:
     edits, told = JOBS[edit]
     shutil.copytree(ROOT / "rules", tmp_path / "rules")
     feeds = tmp_path / "rules" / "feeds.toml"

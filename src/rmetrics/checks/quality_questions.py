@@ -69,7 +69,7 @@ def _payments(rules: Rules) -> Iterator[QualityQuestion]:
             "Export the jobs of these days again, or correct the job number of the payment in the CRM.",
             order="day, payment",
         )
-    if "amount_paid" in jobs.columns:
+    if "amount_paid" in jobs.columns and jobs.columns["amount_paid"].type is ColumnType.MONEY:
         yield QualityQuestion(
             "paid-differs-from-crm",
             Severity.INFO,

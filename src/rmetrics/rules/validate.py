@@ -138,6 +138,8 @@ class _Validation:
         if name == JOBS and feed.key != (JOB_KEY,):
             why = "payments, calls and metrics refer to jobs by it"
             self.report(f"{at}.key", f"is {list(feed.key)}, but must be ['{JOB_KEY}']: {why}")
+        if name == JOBS and "source_raw" in feed.columns:
+            self._is_text(f"{at}.columns.source_raw.type", feed, "source_raw", "")
         self._named_columns(at, feed)
         self._formats(at, feed)
         self._headers(at, feed)
@@ -187,12 +189,11 @@ class _Validation:
                 self.report(f"{at}.local_date", f"{feed.date!r} is a time; choose another name for the business day")
 
     def _named_columns(self, at: str, feed: Feed) -> None:
-        dates = (ColumnType.TIMESTAMP, ColumnType.DATE, ColumnType.MONTH)
         if feed.date not in feed.columns:
             self.report(
                 f"{at}.date", f"names no column of the feed: {feed.date!r}{did_you_mean(feed.date, feed.columns)}"
             )
-        elif feed.columns[feed.date].type not in dates:
+        elif feed.columns[feed.date].type not in (ColumnType.TIMESTAMP, *_DAYS):
             self.report(f"{at}.date", f"{feed.date!r} is {feed.columns[feed.date].type}, not timestamp, date or month")
         for key in ("key", "identity", "publish_by", "one_of", "needs"):
             for column in getattr(feed, key):
