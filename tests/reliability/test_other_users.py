@@ -4,6 +4,7 @@ import atexit
 import fcntl
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -38,6 +39,25 @@ def place() -> Iterator[Path]:
 
 
 # -- who may log in
+
+
+@needs_root
+@pytest.mark.parametrize(("mode", "starts"), [(0o700, True), (0o777, False)])
+def test_a_folder_that_root_copied_is_the_servers_again_unless_others_could_write_there(
+    place: Path, mode: int, *, starts: bool
+) -> None:
+    copied = shutil.copytree(given_cluster(place / "a" / "postgres"), place / "b" / "postgres")
+    (copied / "elsewhere").symlink_to(place / "of_root")
+    (place / "of_root").touch()
+    copied.chmod(mode)
+    assert {p.lstat().st_uid for p in copied.rglob("*")} == {0}
+    if starts:
+        assert asked(start_embedded(copied).dsn) == "1"
+        assert {p.lstat().st_uid for p in (copied, *copied.rglob("*"))} == {server_user(copied).uid}
+        assert (place / "of_root").stat().st_uid == 0
+    else:
+        with pytest.raises(PostgresError, match="does not start"):
+            start_embedded(copied)
 
 
 @needs_root

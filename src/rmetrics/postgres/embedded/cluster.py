@@ -121,6 +121,20 @@ def _flush(folder: Path) -> None:
 # -- access
 
 
+def give_back(folder: Path, user: ServerUser) -> None:
+    """Gives a folder that root copied or restored to the user that its server runs as.
+
+    Only where nobody but root can have put a file: such a file could be a link to one of somebody else's.
+    """
+    found = folder.lstat()
+    if not (user.other and stat.S_ISDIR(found.st_mode) and found.st_uid == 0 and not found.st_mode & 0o022):
+        return
+    for above, folders, files in os.walk(folder, topdown=False):
+        for name in (*folders, *files):
+            user.own(Path(above, name))
+    user.own(folder)  # last: a folder that is root's has not been given back in full
+
+
 def secure(folder: Path, user: ServerUser, running: Process | None = None, *, network: bool = False) -> None:
     """Closes a server's folder to others and lets only its owner (and root) log in, without a password, by `peer`.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rmetrics.errors import PostgresError
 from rmetrics.postgres.embedded.binaries import OWN_SERVER_HINT, ServerUser, passable, programs, shell
-from rmetrics.postgres.embedded.cluster import HERE, LOOPBACK, secure
+from rmetrics.postgres.embedded.cluster import HERE, LOOPBACK, give_back, secure
 from rmetrics.postgres.embedded.process import Process, alive, mark, recorded, running, works_in
 from rmetrics.postgres.embedded.sockets import PORT, remove_socket_folder, socket_folder
 
@@ -35,6 +35,7 @@ def start(folder: Path, version: int, user: ServerUser, port: int = 0) -> Proces
         PostgresError: it does not start; quotes the last error of its log.
         OSError: a file of the folder cannot be written.
     """
+    give_back(folder, user)
     _clear_stale(folder, user)
     secure(folder, user, network=bool(port))
     sockets = socket_folder(folder, user)
