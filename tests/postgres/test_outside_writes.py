@@ -57,6 +57,11 @@ def test_what_nobody_touched_is_not_counted(filled: Server, monkeypatch: pytest.
     assert found == []
 
 
+def test_a_column_that_is_dropped_is_noticed(filled: Server) -> None:
+    run(filled.dsn, "ALTER TABLE jobs DROP COLUMN city CASCADE")
+    assert not intact(filled)
+
+
 @pytest.mark.parametrize(
     "harm",
     [

@@ -2,9 +2,9 @@
 
 PostgreSQL counts the rows ever inserted, updated and deleted in a table. A publish records these counters when it is
 done, its own writes included. If they have not changed, nobody else wrote to the table; TRUNCATE is not counted, but
-gives the table a new file. If they have grown, somebody wrote, and values may have changed even if the row count has
-not. In every other case rows are counted: after a crash or a restore the counters start over. Small tables are always
-counted.
+gives the table a new file, and a dropped column changes the number of columns. If the counters have grown, somebody
+wrote, and values may have changed even if the row count has not. In every other case rows are counted: after a crash
+or a restore the counters start over. Small tables are always counted.
 
 An open session may delay its own counts for some seconds, at most a minute: its latest writes to a large table are
 noticed by the sync after that.
@@ -18,7 +18,8 @@ _SMALL = 100_000
 _OLDEST = 150_000  # before 15, counters arrive late and may get lost
 
 Notes = Mapping[str, Sequence[int]]
-"""By table: rows ever inserted, updated and deleted, the number of its file, rows published. Serialises to JSON."""
+"""By table: rows ever inserted, updated and deleted, the number of its file, columns, rows published. Serialises to
+JSON."""
 
 
 def noted(session: Session, tables: Sequence[str]) -> dict[str, list[int]]:
@@ -41,6 +42,7 @@ def changed_outside(session: Session, tables: Sequence[str], notes: Notes) -> fr
     if counted:
         counts = session.query(" UNION ALL ".join(f"SELECT '{n}', count(*) FROM {quoted(n)}" for n in counted))
         found |= {name for name, rows in counts if rows != now[name][-1]}
+    found |= {n for n, numbers in now.items() if n in notes and notes[n][4:-1] != numbers[4:-1]}  # columns
     return frozenset(found | {n for n, numbers in now.items() if _counters_grew(notes.get(n, ()), numbers)})
 
 
@@ -51,6 +53,7 @@ def _counters(session: Session, tables: Sequence[str]) -> dict[str, list[int]]:
     )
     found = session.query(
         f"SELECT name, {counters}, coalesce(pg_relation_filenode(id), 0)::bigint, "
+        "(SELECT count(attnum) FROM pg_attribute WHERE attrelid = id AND attnum > 0 AND NOT attisdropped), "
         "(SELECT coalesce(sum(rows), 0)::bigint FROM published_parts WHERE table_name = name) "
         "FROM (SELECT name, to_regclass(quote_ident(current_schema()) || '.' || quote_ident(name))::oid AS id "
         "FROM unnest(string_to_array($1, ',')) AS name) "

@@ -191,11 +191,25 @@ def test_a_row_that_is_blank_in_the_published_key_counts_and_stops_nothing(proje
     (project.rules / "acme.toml").write_text(feed + columns, encoding="utf-8")
     project.put("acme.csv", EXPORT.replace("1,2024-11-05 09:00:00,20.00,02118\n", ""))
     project.put("Import-1.csv", small_company.jobs((1, "COD Repair", "Acme", "11/05/2024")))
-    found = project.sync()
-    assert [f.rows for f in found.findings if f.code == "row-without-key"] == [1]
+    project.sync()
     assert project.rows("SELECT zip FROM acme_leads") == [("02119",)]
     assert project.rows("SELECT sum(leads), sum(cost) FROM daily_metrics WHERE source = 'Acme'") == [("2", "26.00")]
-    assert set((check(project.settings).published or {"": 1}).values()) == {0}
+    checked = check(project.settings)
+    assert [f.rows for f in checked.findings if f.code == "row-without-key"] == [1]
+    assert set((checked.published or {"": 1}).values()) == {0}
+
+
+def test_a_column_that_somebody_dropped_comes_back(project: Project) -> None:
+    (project.rules / "acme.toml").write_text(FEED + COLUMNS, encoding="utf-8")
+    project.put("acme.csv", EXPORT)
+    project.put("Import-1.csv", small_company.jobs((1, "COD Repair", "Acme", "11/05/2024")))
+    project.sync()
+    assert project.sync().status == "unchanged"
+    run(project.dsn, "ALTER TABLE acme_leads DROP COLUMN zip", "ALTER TABLE jobs ADD COLUMN of_the_owner text")
+    found = project.sync()
+    assert (found.status, [f for f in found.findings if f.code == BY_HAND]) == ("published", [])
+    assert project.rows("SELECT lead_id, zip FROM acme_leads ORDER BY 1") == [("1", "02119"), ("2", None)]
+    assert project.sync().status == "unchanged"
 
 
 def test_rows_with_an_amount_in_their_key_are_compared(project: Project) -> None:
