@@ -146,7 +146,7 @@ class Walk:
         assert contents(self.project) == published, self.done
 
 
-@pytest.mark.ordinary(1, deep=3)
+@pytest.mark.ordinary(1, deep=2)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_project_that_lives_on_is_as_one_made_from_nothing(
     templates: Templates,
