@@ -246,10 +246,10 @@ class _Typing:
 
     def _must_have(self, name: str, column: Column) -> bool:
         """Whether a blank cell makes the row useless."""
-        if column.blank or column.default is not None or (name in self.feed.key and self.feed.identity):
+        if column.default is not None or (name in self.feed.key and self.feed.identity):
             return False
         return (name in self.feed.key and self.feed.repeats != "sum") or (
-            column.required and column.type is not ColumnType.TEXT
+            column.required and not column.blank and column.type is not ColumnType.TEXT
         )
 
     def _identity(self) -> None:

@@ -52,7 +52,7 @@ def _may_be_blank(feed: Feed, key: str) -> bool:
     if key in feed.key and feed.identity:
         return False
     rejected = key in feed.key and feed.repeats != "sum"
-    return column.blank or not (rejected or (column.required and column.type is not ColumnType.TEXT))
+    return not (rejected or (column.required and not column.blank and column.type is not ColumnType.TEXT))
 
 
 def has_zip(feed: Feed) -> bool:

@@ -184,9 +184,11 @@ def test_rows_that_go_when_the_date_gets_its_former_name_are_deleted(project: Pr
     assert project.rows(leads) == [("3", dt.date(2024, 11, 6)), ("4", dt.date(2024, 11, 6))]
 
 
-@pytest.mark.parametrize("line", ['repeats = "sum"', 'publish_by = ["zip"]'])
-def test_a_row_that_is_blank_in_the_published_key_counts_and_stops_nothing(project: Project, line: str) -> None:
-    feed = FEED.replace('key = ["lead_id"]', f'key = ["lead_id", "zip"]\n{line}')
+@pytest.mark.parametrize(
+    "lines", ['key = ["lead_id", "zip"]\nrepeats = "sum"', 'key = ["lead_id"]\npublish_by = ["zip"]']
+)
+def test_a_row_that_is_blank_in_the_published_key_counts_and_stops_nothing(project: Project, lines: str) -> None:
+    feed = FEED.replace('key = ["lead_id"]', lines)
     columns = COLUMNS.replace('from = ["Zip"]', 'from = ["Zip"], required = true, blank = true')
     (project.rules / "acme.toml").write_text(feed + columns, encoding="utf-8")
     project.put("acme.csv", EXPORT.replace("1,2024-11-05 09:00:00,20.00,02118\n", ""))
@@ -197,6 +199,15 @@ def test_a_row_that_is_blank_in_the_published_key_counts_and_stops_nothing(proje
     checked = check(project.settings)
     assert [f.rows for f in checked.findings if f.code == "row-without-key"] == [1]
     assert set((checked.published or {"": 1}).values()) == {0}
+
+
+def test_a_row_that_is_blank_in_the_key_is_rejected_though_other_cells_may_be_blank(project: Project) -> None:
+    feed = FEED.replace('key = ["lead_id"]', 'key = ["lead_id", "zip"]')
+    columns = COLUMNS.replace('from = ["Zip"]', 'from = ["Zip"], required = true, blank = true')
+    (project.rules / "acme.toml").write_text(feed + columns, encoding="utf-8")
+    project.put("acme.csv", EXPORT)
+    assert [f.rows for f in project.sync().findings if f.code == "rejected-rows"] == [1]
+    assert project.rows("SELECT zip FROM acme_leads ORDER BY 1") == [("02118",), ("02119",)]
 
 
 def test_a_column_that_somebody_dropped_comes_back(project: Project) -> None:
