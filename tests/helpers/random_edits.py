@@ -126,7 +126,8 @@ def toml(value: Any) -> str:
 
 def written(tables: dict[str, Any], folder: Path) -> None:
     """Makes a file of the tables the only one of a rules folder."""
-    shutil.rmtree(folder, ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(folder)
     folder.mkdir()
     text = "".join(f"{json.dumps(key)} = {toml(value)}\n" for key, value in tables.items())
     (folder / "all.toml").write_text(text, encoding="utf-8")

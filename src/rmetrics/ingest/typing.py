@@ -23,6 +23,7 @@ from rmetrics.parallel import in_order
 from rmetrics.rules.expressions.polars_form import DTYPES
 from rmetrics.rules.feeds import ROW_ID, Column, ColumnType, Feed
 from rmetrics.rules.model import Business
+from rmetrics.rules.rows import must_have
 
 VERSION = 7  # of the parsers: incrementing it retypes every export
 IDENTITY = "_identity"
@@ -190,7 +191,7 @@ class _Typing:
             powers = cells.str.contains(r"^[0-9](\.[0-9]+)?[eE]\+[0-9]+$")
             values = values.set(powers.fill_null(value=False), None)
         faulty = values.is_null() & cells.is_not_null()
-        if column.type is ColumnType.PHONE and not self._must_have(name, column) and name not in self.feed.key:
+        if column.type is ColumnType.PHONE and not must_have(self.feed, name, column) and name not in self.feed.key:
             self._placeholders(faulty)
             faulty = nothing
         if faulty.any():
@@ -199,7 +200,7 @@ class _Typing:
             self.late.add(len(self.faults))
             self.faults.append((header, column, cells, late))
             faulty = faulty | late
-        if self._must_have(name, column) and cells.null_count():
+        if must_have(self.feed, name, column) and cells.null_count():
             blank = cells.is_null()
             self.faults.append((header, column, cells, blank))
             faulty = faulty | blank
@@ -243,14 +244,6 @@ class _Typing:
         if bad.any():
             self.faults.append((header, column, cells, bad))
         return (values - less.fill_null(0)).cast(values.dtype), bad
-
-    def _must_have(self, name: str, column: Column) -> bool:
-        """Whether a blank cell makes the row useless."""
-        if column.default is not None or (name in self.feed.key and self.feed.identity):
-            return False
-        return (name in self.feed.key and self.feed.repeats != "sum") or (
-            column.required and not column.blank and column.type is not ColumnType.TEXT
-        )
 
     def _identity(self) -> None:
         """Sets a hash of the identifying values; null if the export provides an id, which is then the key."""

@@ -1,7 +1,7 @@
 """The columns available to conditions, by feed, and the columns that are always filled or that are summed."""
 
 from rmetrics.rules.expressions.typing import Row
-from rmetrics.rules.feeds import ColumnType, Feed
+from rmetrics.rules.feeds import Column, ColumnType, Feed
 from rmetrics.rules.model import Rules
 from rmetrics.rules.names import JOBS, PAYMENTS
 from rmetrics.rules.variants import with_variant
@@ -39,6 +39,15 @@ def filled_columns(feed: Feed) -> set[str]:
     }
 
 
+def must_have(feed: Feed, name: str, column: Column) -> bool:
+    """Returns whether a row is rejected that is blank in a column of the feed as it is read."""
+    if column.default is not None or (name in feed.key and feed.identity):
+        return False
+    return (name in feed.key and feed.repeats != "sum") or (
+        column.required and not column.blank and column.type is not ColumnType.TEXT
+    )
+
+
 def blank_keys(feed: Feed) -> tuple[str, ...]:
     """Returns the columns of the published key in which a cell may be blank: a row without them has no place there."""
     forms = (feed, *(with_variant(feed, v) for v in feed.variants))
@@ -46,13 +55,10 @@ def blank_keys(feed: Feed) -> tuple[str, ...]:
 
 
 def _may_be_blank(feed: Feed, key: str) -> bool:
-    column = feed.mapped.get(key)  # None: an id that rmetrics makes
-    if column is None or column.default is not None or column.constant is not None:
+    column = feed.mapped.get(key)
+    if column is None or (key in feed.key and feed.identity):  # an id that rmetrics makes
         return False
-    if key in feed.key and feed.identity:
-        return False
-    rejected = key in feed.key and feed.repeats != "sum"
-    return not (rejected or (column.required and not column.blank and column.type is not ColumnType.TEXT))
+    return column.default is None and column.constant is None and not must_have(feed, key, column)
 
 
 def has_zip(feed: Feed) -> bool:
